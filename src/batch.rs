@@ -1,0 +1,128 @@
+//! A batch of workflows: started with bounded concurrency, awaited, each outcome told as it comes.
+
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt, stream};
+use temporalio_client::{
+    Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions,
+    errors::WorkflowStartError,
+};
+use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
+use uuid::Uuid;
+
+use crate::{client::describe, error::chain};
+
+/// What to start, and how many of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) workflow_type: String,
+    pub(crate) task_queue: String,
+    /// The one argument of each workflow; `None` starts it without any.
+    pub(crate) input: Option<serde_json::Value>,
+    /// Each id is this, a dash and a random UUID.
+    pub(crate) id_prefix: String,
+    pub(crate) count: usize,
+    /// Workflows under way at a time.
+    pub(crate) concurrency: usize,
+}
+
+/// How one workflow of a batch ended.
+pub(crate) struct Outcome {
+    pub(crate) workflow_id: String,
+    /// The result as text, or why there is none.
+    pub(crate) result: Result<String, String>,
+    /// From just before the start request to the result.
+    pub(crate) latency: Duration,
+}
+
+impl Batch {
+    /// Starts the workflows and yields each one's outcome as it completes. Dropping the stream
+    /// leaves those that were started running at the server.
+    pub(crate) fn run(self, client: Client) -> impl Stream<Item = Outcome> {
+        let concurrency = self.concurrency;
+        stream::iter(0..self.count)
+            .map(move |_| one(client.clone(), self.clone()))
+            .buffer_unordered(concurrency)
+    }
+}
+
+async fn one(client: Client, batch: Batch) -> Outcome {
+    let workflow_id = format!("{}-{}", batch.id_prefix, Uuid::new_v4());
+    let begun = Instant::now();
+    let result = execute(&client, batch, &workflow_id).await;
+    Outcome {
+        workflow_id,
+        result,
+        latency: begun.elapsed(),
+    }
+}
+
+async fn execute(client: &Client, batch: Batch, workflow_id: &str) -> Result<String, String> {
+    let input = RawValue::new(batch.input.as_ref().map(json_payload).into_iter().collect());
+    let handle = client
+        .start_workflow(
+            UntypedWorkflow::new(batch.workflow_type),
+            input,
+            WorkflowStartOptions::new(batch.task_queue, workflow_id).build(),
+        )
+        .await
+        .map_err(|error| match error {
+            WorkflowStartError::Rpc(status) => describe(&status),
+            other => chain(&other),
+        })?;
+    match handle.get_result(WorkflowGetResultOptions::default()).await {
+        Ok(value) => Ok(text(&value)),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+fn json_payload(value: &serde_json::Value) -> Payload {
+    Payload {
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        data: value.to_string().into_bytes(),
+        ..Default::default()
+    }
+}
+
+/// A result as one line: a JSON string without its quotes, other JSON as it is.
+fn text(value: &RawValue) -> String {
+    let Some(payload) = value.payloads.first() else {
+        return "null".into();
+    };
+    match payload.metadata.get("encoding").map(Vec::as_slice) {
+        Some(b"json/plain") => match serde_json::from_slice(&payload.data) {
+            Ok(serde_json::Value::String(text)) => text,
+            Ok(other) => other.to_string(),
+            Err(_) => String::from_utf8_lossy(&payload.data).into_owned(),
+        },
+        Some(b"binary/null") | None => "null".into(),
+        Some(encoding) => {
+            format!(
+                "<{} bytes, {}>",
+                payload.data.len(),
+                String::from_utf8_lossy(encoding)
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(json: &str) -> String {
+        let value = serde_json::from_str(json).unwrap();
+        text(&RawValue::new(vec![json_payload(&value)]))
+    }
+
+    #[test]
+    fn a_string_result_is_shown_without_quotes_and_other_json_as_it_is() {
+        assert_eq!(shown("\"a | b\""), "a | b");
+        assert_eq!(shown("{\"a\": [1, null]}"), "{\"a\":[1,null]}");
+    }
+
+    #[test]
+    fn an_empty_result_is_null() {
+        assert_eq!(text(&RawValue::new(vec![])), "null");
+    }
+}

@@ -1,0 +1,151 @@
+//! Child processes that do not outlive this one.
+//!
+//! Each child leads a process group of its own, so that Ctrl-C in a terminal reaches its parent
+//! alone, which can then stop the children in order. And each has a pipe from its parent as
+//! standard input: when the parent is gone, however it went, the pipe ends and the child stops by
+//! itself. A fleet's own processes watch the pipe ([`crate::shutdown::Shutdown::follow_parent`]);
+//! a foreign program is started through `fleet guard`, which watches it on the program's behalf.
+
+use std::{
+    ffi::OsStr,
+    io,
+    os::{
+        fd::AsFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{Pid, Signal, kill_process, kill_process_group},
+};
+use tokio::{process, time::timeout};
+
+use crate::error::Error;
+
+/// The hidden command that runs a foreign program.
+pub(crate) const GUARD: &str = "guard";
+
+/// A command in a process group of its own, with a pipe as standard input, and its standard output
+/// sent to our standard error: stdout is for results.
+fn command(program: &OsStr) -> process::Command {
+    let mut command = std::process::Command::new(program);
+    command.process_group(0).stdin(Stdio::piped());
+    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+        command.stdout(stderr);
+    }
+    command.into()
+}
+
+/// This very program, with other arguments.
+pub(crate) fn this_program() -> Result<process::Command, Error> {
+    Ok(command(own_path()?.as_os_str()))
+}
+
+fn own_path() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|source| Error::Os {
+        what: "cannot find this program",
+        source,
+    })
+}
+
+/// A foreign program, under guard.
+pub(crate) fn guarded(program: &OsStr) -> Result<process::Command, Error> {
+    let mut command = this_program()?;
+    command.arg(GUARD).arg("--").arg(program);
+    Ok(command)
+}
+
+/// A running child.
+pub(crate) struct Child {
+    inner: process::Child,
+    pid: u32,
+    /// Kept apart from `inner`, whose `wait` would close it and so tell the child that we are gone.
+    pipe: Option<process::ChildStdin>,
+}
+
+impl Child {
+    pub(crate) fn spawn(command: &mut process::Command) -> Result<Self, Error> {
+        let mut inner = command.spawn().map_err(|source| Error::Spawn {
+            program: command.as_std().get_program().into(),
+            source,
+        })?;
+        Ok(Self {
+            pid: inner.id().unwrap_or_default(),
+            pipe: inner.stdin.take(),
+            inner,
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Completes when the child has exited.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.inner.wait().await
+    }
+
+    /// Asks the child to stop.
+    pub(crate) fn terminate(&self) {
+        // No pid: it has exited already. An error: it is just doing so.
+        if let Some(pid) = self.inner.id().and_then(as_pid) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Asks the child to stop and waits; ends it and all of its group when it takes longer than
+    /// `patience`. `None`: it had to be ended.
+    pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+        self.terminate();
+        if let Ok(status) = timeout(patience, self.wait()).await {
+            return status.ok();
+        }
+        self.kill_group();
+        let _ = self.wait().await;
+        None
+    }
+
+    /// Ends whatever is left of the child's process group: the child, or the program of a guard
+    /// that was itself killed.
+    pub(crate) fn kill_group(&self) {
+        if let Some(group) = as_pid(self.pid) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// Lets every child that is started after this one hold this child's pipe open too: it then
+    /// ends only when they are gone as well. For a server that its clients must not lose first.
+    pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
+        if let Some(pipe) = &self.pipe {
+            fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {
+                what: "cannot share the dev server's pipe",
+                source: errno.into(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends SIGTERM to a child by number; for where a [`Child`] cannot be shared.
+pub(crate) fn terminate(pid: u32) {
+    if let Some(pid) = as_pid(pid) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+fn as_pid(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// How a process ended, for a message: `exit code: 70` or `signal: 9`.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code: {code}"),
+        (None, Some(signal)) => format!("signal: {signal}"),
+        (None, None) => status.to_string(),
+    }
+}

@@ -1,0 +1,270 @@
+//! The command line: types for clap, and the help texts.
+
+#![expect(clippy::doc_markdown, reason = "clap's help texts are not Markdown")]
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{
+    config::{Overrides, parse_duration, show},
+    role::Role,
+};
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Runs Temporal workers as a fleet of processes: one process, one worker",
+    after_help = "\
+Without a command this is `worker` where FLEET_ROLE is set.
+
+Examples:
+  {bin} demo                  everything at once: a dev server, three workers, 25 workflows
+  {bin} up --dev-server       a server and a fleet to work with, until Ctrl-C
+  {bin} starter -n 100        start 100 workflows and print their results
+  FLEET_ROLE=activity-worker {bin}
+
+Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other TEMPORAL_* variables describe
+the connection as for every Temporal tool; FLEET_* variables are listed in README.md;
+RUST_LOG filters the log."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one worker in this process
+    #[command(after_help = "\
+SIGTERM and Ctrl-C drain: polls stop, tasks in hand finish, exit 0. A second one leaves at once.
+
+Examples:
+  {bin} worker --role workflow-worker
+  FLEET_ROLE=activity-worker TEMPORAL_ADDRESS=temporal:7233 {bin} worker")]
+    Worker(WorkerArgs),
+
+    /// Run a fleet of workers on this machine, each a process, until Ctrl-C
+    #[command(after_help = "\
+Examples:
+  {bin} up                            two workflow workers and one activity worker
+  {bin} up -w 4 -a 2                  four and two
+  {bin} up --dev-server               with a Temporal dev server and its UI")]
+    Up(UpArgs),
+
+    /// Start workflows, and print each one's result as it completes
+    #[command(after_help = "\
+Results go to stdout, one a line; failures and the summary go to stderr. Exit 1 if any failed.
+
+Examples:
+  {bin} starter                       25 workflows
+  {bin} starter -n 1000 --concurrency 200
+  {bin} starter -n 1 --workflow-type Greet --input '\"you\"'")]
+    Starter(StarterArgs),
+
+    /// See it work: a dev server, a fleet and a batch of workflows, from one command
+    #[command(after_help = "\
+Finds the Temporal CLI (or fetches it once into the cache folder), starts its dev server on free
+ports and a fleet, waits until every worker polls, runs the workflows and stops everything.
+
+Examples:
+  {bin} demo
+  {bin} demo -n 200 -w 4
+  {bin} demo --keep                   leave it up until Ctrl-C, with the UI")]
+    Demo(DemoArgs),
+
+    /// Run a foreign program that must not outlive its parent
+    #[command(hide = true)]
+    Guard {
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct WorkerArgs {
+    /// What this process is [env: FLEET_ROLE]: workflow-worker, activity-worker or worker
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// The worker's name under a supervisor, whose pipe is standard input
+    #[arg(long, hide = true)]
+    pub(crate) supervised: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) counts: Counts,
+    /// Run a Temporal dev server too, on ports 7233 and 8233 where they are free
+    #[arg(long)]
+    pub(crate) dev_server: bool,
+    /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) temporal_cli: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many workflows to run
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 25, allow_negative_numbers = true,
+        value_parser = count)]
+    pub(crate) num_workflows: usize,
+    #[command(flatten)]
+    pub(crate) counts: Counts,
+    /// Leave server, UI and fleet up until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// The Temporal CLI to run the server with [env: FLEET_TEMPORAL_CLI]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) temporal_cli: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StarterArgs {
+    /// How many workflows to start
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 25, allow_negative_numbers = true,
+        value_parser = count)]
+    pub(crate) num_workflows: usize,
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+    /// The queue to start them on [default: the fleet's workflow task queue]
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) task_queue: Option<String>,
+    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+/// Which workflows to start.
+#[derive(Debug, Args)]
+pub(crate) struct Workload {
+    /// Their type [default: the first that the fleet registers]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) workflow_type: Option<String>,
+    /// The argument of each, as JSON [default: none]
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) input: Option<serde_json::Value>,
+    /// What their ids begin with [default: the fleet's]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) workflow_id_prefix: Option<String>,
+    /// Workflows under way at a time
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true,
+        value_parser = count)]
+    pub(crate) concurrency: usize,
+}
+
+/// How many workers of each kind.
+#[derive(Debug, Args)]
+pub(crate) struct Counts {
+    /// Workflow workers
+    #[arg(short = 'w', long, value_name = "N", default_value_t = 2, allow_negative_numbers = true,
+        value_parser = workers)]
+    pub(crate) num_workflow_workers: usize,
+    /// Activity workers
+    #[arg(short = 'a', long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+        value_parser = workers)]
+    pub(crate) num_activity_workers: usize,
+}
+
+impl Counts {
+    pub(crate) fn by_role(&self) -> [(Role, usize); 2] {
+        [
+            (Role::WorkflowWorker, self.num_workflow_workers),
+            (Role::ActivityWorker, self.num_activity_workers),
+        ]
+    }
+}
+
+/// Settings that are most often given on the command line.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingArgs {
+    /// The task queue of workflows [env: FLEET_WORKFLOW_TASK_QUEUE]
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) workflow_task_queue: Option<String>,
+    /// The task queue of activities [env: FLEET_ACTIVITY_TASK_QUEUE]
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) activity_task_queue: Option<String>,
+    /// How long a stopped worker may finish its tasks [env: FLEET_DRAIN_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) drain_timeout: Option<Duration>,
+    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+impl SettingArgs {
+    pub(crate) fn overrides(&self) -> Overrides {
+        [
+            ("workflow_task_queue", self.workflow_task_queue.clone()),
+            ("activity_task_queue", self.activity_task_queue.clone()),
+            ("drain_timeout", self.drain_timeout.map(show)),
+            ("connect_timeout", self.connect_timeout.map(show)),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+    }
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number, 1 or more"),
+    }
+}
+
+fn workers(text: &str) -> Result<usize, &'static str> {
+    text.parse()
+        .map_err(|_| "expected a whole number, 0 or more")
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("not JSON ({error}); a string needs its quotes, as '\"you\"'"))
+}
+
+/// The command line of the program `bin`, whose name stands in the help's examples.
+pub(crate) fn command(bin: &str) -> clap::Command {
+    with_examples_for(bin, Cli::command().name(bin.to_owned()).bin_name(bin))
+}
+
+fn with_examples_for(bin: &str, mut command: clap::Command) -> clap::Command {
+    if let Some(help) = command.get_after_help().map(ToString::to_string) {
+        command = command.after_help(help.replace("{bin}", bin));
+    }
+    let names: Vec<_> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    for name in names {
+        command = command.mut_subcommand(name, |sub| with_examples_for(bin, sub));
+    }
+    command
+}
+
+/// Parses the process's arguments.
+pub(crate) fn parse(bin: &str) -> Result<Cli, clap::Error> {
+    let matches = command(bin).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent_and_names_the_program() {
+        let mut command = super::command("orders");
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            assert!(!help.contains("{bin}"), "{help}");
+        }
+        assert!(command.render_help().to_string().contains("orders demo"));
+    }
+}

@@ -1,0 +1,227 @@
+//! The connection to Temporal: configured as in every Temporal SDK, retried until the server is
+//! there.
+//!
+//! The SDK tries to connect once. A worker that starts together with its server, as in compose or
+//! Kubernetes, must wait for it, and say so; a worker whose configuration is wrong must not.
+
+use std::time::Duration;
+
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient,
+    errors::ClientConnectError,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest, Status},
+};
+use temporalio_common::{
+    envconfig::{LoadClientConfigProfileOptions, load_client_config_profile},
+    protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use crate::{
+    config::{Config, show},
+    error::{Error, chain, root_cause},
+    label::hostname,
+};
+
+/// How long one try may take: the SDK sets no limit, and an address that swallows packets would
+/// otherwise hang for minutes.
+const TRY_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How Temporal knows this process, in its UI and in histories: `<role>@<host>:<pid>`.
+pub(crate) fn identity(role: &str, pid: u32) -> String {
+    format!("{role}@{}:{pid}", hostname())
+}
+
+/// Connects and finds the namespace, trying for [`Config::connect_timeout`], a log line each try.
+///
+/// # Errors
+/// [`Error::Unreachable`] and [`Error::NamespaceMissing`] when the time is over;
+/// [`Error::ConnectionConfig`] and [`Error::Refused`] at once, since trying again cannot help.
+pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error> {
+    let (connection_options, client_options) = options(config, role)?;
+    let address = shown_address(&connection_options);
+    let mut tries = Tries::new(config.connect_timeout);
+    loop {
+        let failure =
+            match timeout(TRY_TIMEOUT, try_once(&connection_options, &client_options)).await {
+                Ok(Ok(client)) => {
+                    info!(%address, namespace = client.namespace(), "connected to Temporal");
+                    return Ok(client);
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Absent(format!("no answer within {}", show(TRY_TIMEOUT))),
+            };
+        let (problem, error) = match failure {
+            Failure::Config(cause) => return Err(Error::ConnectionConfig(cause)),
+            Failure::Refused(cause) => return Err(Error::Refused { address, cause }),
+            Failure::Absent(cause) => (
+                format!("cannot reach Temporal at {address}: {cause}"),
+                Error::Unreachable {
+                    hint: hint(&connection_options),
+                    address: address.clone(),
+                    tried: config.connect_timeout,
+                    cause,
+                },
+            ),
+            Failure::NamespaceMissing => {
+                let namespace = client_options.namespace.clone();
+                (
+                    format!("namespace {namespace:?} does not exist at {address}"),
+                    Error::NamespaceMissing {
+                        namespace,
+                        address: address.clone(),
+                    },
+                )
+            }
+        };
+        let Some(pause) = tries.next_pause() else {
+            return Err(error);
+        };
+        warn!("{problem}; trying again for another {}", show(tries.left()));
+        sleep(pause).await;
+    }
+}
+
+/// One try, for a server that is just starting: whether its namespace answers.
+pub(crate) async fn probe(config: &Config) -> bool {
+    let Ok((connection, client)) = options(config, "probe") else {
+        return false;
+    };
+    matches!(
+        timeout(TRY_TIMEOUT, try_once(&connection, &client)).await,
+        Ok(Ok(_))
+    )
+}
+
+fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOptions), Error> {
+    let wrong = |error: &dyn std::error::Error| Error::ConnectionConfig(error.to_string());
+    let profile = load_client_config_profile(
+        LoadClientConfigProfileOptions::default(),
+        Some(&config.environment.temporal()),
+    )
+    .map_err(|error| Error::ConnectionConfig(chain(&error)))?;
+    let namespace = profile
+        .namespace
+        .clone()
+        .unwrap_or_else(|| "default".into());
+    let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
+    connection.identity = identity(role, std::process::id());
+    connection.connect_timeout = Some(TRY_TIMEOUT);
+    Ok((connection, ClientOptions::new(namespace).build()))
+}
+
+enum Failure {
+    /// Trying again cannot help.
+    Config(String),
+    /// The server is there and says no.
+    Refused(String),
+    /// Nobody there, or not ready yet.
+    Absent(String),
+    /// Set-up jobs create namespaces after the server has started: try again.
+    NamespaceMissing,
+}
+
+async fn try_once(
+    connection: &ConnectionOptions,
+    client: &ClientOptions,
+) -> Result<Client, Failure> {
+    let connection =
+        Connection::connect(connection.clone())
+            .await
+            .map_err(|error| match error {
+                ClientConnectError::TonicTransportError(error) => {
+                    Failure::Absent(root_cause(&error))
+                }
+                ClientConnectError::DnsResolutionError { host, source } => {
+                    Failure::Absent(format!("{host} cannot be resolved: {source}"))
+                }
+                ClientConnectError::SystemInfoCallError(status) => refused_or_absent(&status),
+                other => Failure::Config(chain(&other)),
+            })?;
+    let client = Client::new(connection, client.clone())
+        .map_err(|error| Failure::Config(error.to_string()))?;
+    let request = DescribeNamespaceRequest {
+        namespace: client.namespace(),
+        ..Default::default()
+    };
+    match client
+        .clone()
+        .describe_namespace(request.into_request())
+        .await
+    {
+        Ok(_) => Ok(client),
+        Err(status) if status.code() == Code::NotFound => Err(Failure::NamespaceMissing),
+        // An API key that may start workflows need not be one that may describe the namespace;
+        // where a worker needs more, the SDK's own check says so.
+        Err(status) if status.code() == Code::PermissionDenied => Ok(client),
+        Err(status) => Err(refused_or_absent(&status)),
+    }
+}
+
+fn refused_or_absent(status: &Status) -> Failure {
+    let cause = describe(status);
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => Failure::Refused(cause),
+        _ => Failure::Absent(cause),
+    }
+}
+
+/// A server's refusal in one phrase.
+pub(crate) fn describe(status: &Status) -> String {
+    let said = if status.message().is_empty() {
+        status.code().description()
+    } else {
+        status.message()
+    };
+    match std::error::Error::source(status) {
+        Some(source) => format!("{said}: {}", root_cause(source)),
+        None => said.to_owned(),
+    }
+}
+
+fn shown_address(options: &ConnectionOptions) -> String {
+    options.target.as_str().trim_end_matches('/').to_owned()
+}
+
+fn hint(options: &ConnectionOptions) -> &'static str {
+    let local =
+        options.target.host_str() == Some("localhost") && options.target.port() == Some(7233);
+    if local {
+        "; start one with fleet up --dev-server, or set TEMPORAL_ADDRESS"
+    } else {
+        ""
+    }
+}
+
+/// The pauses between tries: doubling, up to [`LONGEST_PAUSE`], until the time is over.
+struct Tries {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Tries {
+    fn new(time: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + time,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        Duration::from_secs(
+            self.deadline
+                .saturating_duration_since(Instant::now())
+                .as_secs(),
+        )
+    }
+
+    fn next_pause(&mut self) -> Option<Duration> {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        (Instant::now() + pause < self.deadline).then_some(pause)
+    }
+}

@@ -1,0 +1,122 @@
+//! `fleet demo`: everything at once, for someone who has just cloned the repository.
+
+use std::time::Duration;
+
+use super::{
+    Context,
+    starter::{Ended, batch, print_results},
+};
+use crate::{
+    batch::Batch,
+    cli::DemoArgs,
+    client,
+    config::Config,
+    dev_server::{DevServer, Ports},
+    error::Error,
+    report::Report,
+    supervisor::{Announce, Readiness, Supervisor},
+    telemetry, temporal_cli,
+};
+
+/// Workers connect and poll in a fraction of a second, on a machine that has time for them.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+
+pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
+    telemetry::install(&context.environment, "warn", None);
+    let flags = args
+        .temporal_cli
+        .iter()
+        .map(|path| ("temporal_cli", path.display().to_string()))
+        .collect();
+    let config = context
+        .fleet
+        .config_with(context.environment.clone(), &flags)?;
+    let queue = config.workflow_task_queue.clone();
+    let batch = batch(context, args.workload, args.num_workflows, queue)?;
+    for (role, _) in args.counts.by_role() {
+        context.fleet.registered(role)?;
+    }
+
+    let server = async {
+        let cli = temporal_cli::obtain(&config, say).await?;
+        DevServer::start(&cli, Ports::Free, args.keep, &config).await
+    };
+    let Some(mut server) = context.unless_stopped(server).await? else {
+        return Ok(context.shutdown.exit_code());
+    };
+    say(&format!("Temporal dev server: {}", server.address()));
+    let config = config.pointed_at(server.address());
+    let mut supervisor = Supervisor::start(
+        &config,
+        &args.counts.by_role(),
+        Announce::Stderr,
+        &context.shutdown,
+    );
+
+    let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
+    let shown = tokio::select! {
+        shown = show(context, &config, supervisor.readiness(), batch, what_to_try) => shown,
+        error = supervisor.failed() => Err(error),
+        error = server.failed() => Err(error),
+    };
+    let drained = supervisor.stop().await;
+    server.stop().await;
+    let code = shown?;
+    drained?;
+    Ok(code)
+}
+
+/// Runs the batch once every worker polls; then, if there is something to try, waits for Ctrl-C.
+async fn show(
+    context: &Context<'_>,
+    config: &Config,
+    readiness: Readiness,
+    batch: Batch,
+    what_to_try: Option<String>,
+) -> Result<u8, Error> {
+    let ready = async {
+        let client = client::connect(config, "starter").await?;
+        readiness.wait(&client, READY_TIMEOUT).await?;
+        Ok(client)
+    };
+    let Some(client) = context.unless_stopped(ready).await? else {
+        return Ok(context.shutdown.exit_code());
+    };
+    say(&format!(
+        "every worker polls: running {} workflow(s)\n",
+        batch.count
+    ));
+
+    let mut report = Report::begin();
+    let ended = print_results(context, batch.run(client), &mut report).await?;
+    say(&format!("\n{}", report.summary()));
+    match (ended, what_to_try) {
+        (Ended::Interrupted, _) => return Ok(context.shutdown.exit_code()),
+        (Ended::Complete, Some(what_to_try)) => {
+            say(&what_to_try);
+            context.shutdown.requested().await;
+        }
+        (Ended::Complete, None) => {}
+    }
+    Ok(report.exit_code())
+}
+
+fn what_to_try(bin: &str, server: &DevServer) -> String {
+    format!(
+        "
+The fleet and the server stay up until Ctrl-C.
+  Temporal UI   {}
+
+Try, in another terminal:
+  export TEMPORAL_ADDRESS={}
+  {bin} starter -n 100            run more workflows
+  {bin} worker --role workflow-worker   add a worker
+  kill -9 <a pid from the results>   lose one: it is replaced, and no workflow is lost",
+        server.ui().unwrap_or_default(),
+        server.address(),
+    )
+}
+
+fn say(line: &str) {
+    Announce::Stderr.say(line);
+}

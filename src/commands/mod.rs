@@ -1,0 +1,146 @@
+//! The commands, one file each, and the `main` that they share.
+
+mod demo;
+mod guard;
+mod starter;
+mod up;
+mod worker;
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    cli::{self, Cli, Command, WorkerArgs},
+    config::Environment,
+    error::{Error, chain, exit},
+    fleet::Fleet,
+    label,
+    role::Role,
+    shutdown::Shutdown,
+};
+
+/// What every command is given.
+struct Context<'a> {
+    fleet: &'a Fleet,
+    environment: Environment,
+    shutdown: Shutdown,
+    /// The program's name, for messages that tell what to type.
+    bin: String,
+}
+
+/// The `main` of every fleet: signals first, then arguments, then the command.
+pub(crate) fn main(fleet: &Fleet) -> ExitCode {
+    let environment = Environment::capture();
+    let ended = Shutdown::install()
+        .map_err(|source| Error::Os {
+            what: "cannot handle signals",
+            source,
+        })
+        .and_then(|shutdown| {
+            let context = Context {
+                fleet,
+                environment,
+                shutdown,
+                bin: program_name(),
+            };
+            match cli::parse(&context.bin) {
+                Ok(cli) => context.run(cli),
+                Err(usage) => {
+                    let _ = usage.print();
+                    Ok(u8::try_from(usage.exit_code()).unwrap_or(exit::USAGE))
+                }
+            }
+        });
+    ExitCode::from(ended.unwrap_or_else(|error| {
+        // One line for each problem, so that each can be read alone.
+        for line in chain(&error).lines() {
+            let _ = writeln!(io::stderr().lock(), "error: {line}");
+        }
+        error.exit_code()
+    }))
+}
+
+impl Context<'_> {
+    fn run(self, cli: Cli) -> Result<u8, Error> {
+        match cli.command {
+            Some(Command::Worker(args)) => worker::run(&self, &args),
+            Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
+            Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
+            Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
+            Some(Command::Guard { program }) => {
+                block_on(one_thread()?, guard::run(program, &self.shutdown))
+            }
+            None if self.environment.get("FLEET_ROLE").is_some() => {
+                worker::run(&self, &WorkerArgs::default())
+            }
+            None => {
+                let _ = cli::command(&self.bin).write_help(&mut io::stderr().lock());
+                Ok(exit::USAGE)
+            }
+        }
+    }
+
+    /// Runs `work` unless a stop is requested first: then the work is dropped.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, Error> {
+        tokio::select! {
+            done = work => done.map(Some),
+            () = self.shutdown.requested() => Ok(None),
+        }
+    }
+}
+
+/// The name this program was called by, without its folders.
+fn program_name() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    if name.is_empty() {
+        "fleet".into()
+    } else {
+        name.into_owned()
+    }
+}
+
+fn one_thread() -> Result<Runtime, Error> {
+    finish(Builder::new_current_thread())
+}
+
+/// The runtime that fits a role. All workflow code of a worker runs on one thread, and a second
+/// one only costs wake-ups between the two; activities may compute, and are to use every core.
+fn runtime_for(role: Role) -> Result<Runtime, Error> {
+    if role.runs_activities() {
+        finish(Builder::new_multi_thread())
+    } else {
+        one_thread()
+    }
+}
+
+fn finish(mut builder: Builder) -> Result<Runtime, Error> {
+    builder.enable_all().build().map_err(|source| Error::Os {
+        what: "cannot start the tokio runtime",
+        source,
+    })
+}
+
+fn block_on<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(work);
+    // Not dropped, which would wait for blocking activities that outlived the drain deadline.
+    runtime.shutdown_background();
+    done
+}
+
+/// Fixes what is set once in a process, from its settings.
+fn settle(config: &crate::Config) {
+    label::set_style(config.worker_label);
+}

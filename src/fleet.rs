@@ -1,0 +1,149 @@
+//! [`Fleet`]: what a fleet is made of, and its `main`.
+
+use std::process::ExitCode;
+
+use temporalio_common::WorkflowDefinition;
+use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
+use temporalio_workflow::workflows::WorkflowImplementation;
+
+use crate::{
+    commands,
+    config::{Config, ConfigError, Defaults, Environment, Overrides},
+    error::Error,
+    role::Role,
+};
+
+type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
+
+/// A fleet: its name, its workflows and its activities.
+///
+/// [`Fleet::main`] makes it a program with every command; see the crate's
+/// [quick start](crate#quick-start).
+pub struct Fleet {
+    defaults: Defaults,
+    workflow_id_prefix: String,
+    workflows: Vec<(&'static str, RegisterWorkflow)>,
+    /// Holds the registered activities; the queue and the rest are set for each worker.
+    activities: WorkerOptions,
+    has_activities: bool,
+}
+
+impl Fleet {
+    /// A fleet without work yet. The name is what its default task queues start with
+    /// (`orders-workflows` and `orders-activities`), so that two fleets in one namespace do not
+    /// take each other's tasks.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            defaults: Defaults {
+                fleet: name.to_owned(),
+                workflow_task_queue: format!("{name}-workflows"),
+                activity_task_queue: format!("{name}-activities"),
+            },
+            workflow_id_prefix: name.to_owned(),
+            workflows: Vec::new(),
+            activities: WorkerOptions::new("set for each worker").build(),
+            has_activities: false,
+        }
+    }
+
+    /// Registers a workflow. The first one is what `fleet starter` starts by default.
+    #[must_use]
+    pub fn workflow<W>(mut self) -> Self
+    where
+        W: WorkflowImplementation,
+        <W::Run as WorkflowDefinition>::Input: Send,
+    {
+        self.workflows.push((W::name(), |options| {
+            options.register_workflow::<W>()?;
+            Ok(())
+        }));
+        self
+    }
+
+    /// Registers the activities of `implementer`, which all workers of this process share.
+    #[must_use]
+    pub fn activities<A: ActivityImplementer>(mut self, implementer: A) -> Self {
+        self.activities.register_activities(implementer);
+        self.has_activities = true;
+        self
+    }
+
+    /// The default name of the queue of workflows, in place of `<name>-workflows`.
+    #[must_use]
+    pub fn workflow_task_queue(mut self, queue: &str) -> Self {
+        queue.clone_into(&mut self.defaults.workflow_task_queue);
+        self
+    }
+
+    /// The default name of the queue of activities, in place of `<name>-activities`.
+    #[must_use]
+    pub fn activity_task_queue(mut self, queue: &str) -> Self {
+        queue.clone_into(&mut self.defaults.activity_task_queue);
+        self
+    }
+
+    /// What the ids of workflows that `fleet starter` starts begin with, in place of the name.
+    #[must_use]
+    pub fn workflow_id_prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.workflow_id_prefix);
+        self
+    }
+
+    /// Runs the command that this process's arguments name and returns its exit code: the whole
+    /// `main` of a fleet's program. `--help` lists the commands.
+    ///
+    /// It reads the arguments and the environment, installs signal handlers and a global `tracing`
+    /// subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
+    #[must_use = "return it from main"]
+    pub fn main(self) -> ExitCode {
+        commands::main(&self)
+    }
+
+    /// The settings of this fleet in `environment`.
+    ///
+    /// # Errors
+    /// Every problem in one [`ConfigError`].
+    pub fn config(&self, environment: Environment) -> Result<Config, ConfigError> {
+        self.config_with(environment, &Overrides::new())
+    }
+
+    pub(crate) fn config_with(
+        &self,
+        environment: Environment,
+        flags: &Overrides,
+    ) -> Result<Config, ConfigError> {
+        Config::resolve(&self.defaults, environment, flags)
+    }
+
+    /// The type of the workflow that `fleet starter` starts when none is named.
+    pub(crate) fn default_workflow_type(&self) -> Option<&'static str> {
+        self.workflows.first().map(|(name, _)| *name)
+    }
+
+    pub(crate) fn default_workflow_id_prefix(&self) -> &str {
+        &self.workflow_id_prefix
+    }
+
+    /// Worker options in which all that `role` serves is registered, and nothing else.
+    pub(crate) fn registered(&self, role: Role) -> Result<WorkerOptions, Error> {
+        let missing = |missing| Error::NothingRegistered { role, missing };
+        if role.runs_workflows() && self.workflows.is_empty() {
+            return Err(missing("workflow"));
+        }
+        if role == Role::ActivityWorker && !self.has_activities {
+            return Err(missing("activities"));
+        }
+        let mut options = if role.runs_activities() {
+            self.activities.clone()
+        } else {
+            WorkerOptions::new("set for each worker").build()
+        };
+        if role.runs_workflows() {
+            for (_, register) in &self.workflows {
+                register(&mut options)?;
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,20 @@
+//! The shipped fleet: the library's `main` with the sample's workflow and activity, and nothing
+//! that a program of your own could not have.
+
+use std::process::ExitCode;
+
+use temporal_fleet::{
+    Fleet,
+    parallelized::{EchoActivities, ParallelizedWorkflow},
+};
+
+fn main() -> ExitCode {
+    // The names are those of Temporal's Python sample, which shares its queues with this one.
+    Fleet::new("parallelized")
+        .workflow_task_queue("workflow-task-queue")
+        .activity_task_queue("activity-task-queue")
+        .workflow_id_prefix("greeting-workflow-id")
+        .workflow::<ParallelizedWorkflow>()
+        .activities(EchoActivities)
+        .main()
+}
