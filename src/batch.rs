@@ -50,11 +50,7 @@ async fn one(client: Client, batch: Batch) -> Outcome {
     let workflow_id = format!("{}-{}", batch.id_prefix, Uuid::new_v4());
     let begun = Instant::now();
     let result = execute(&client, batch, &workflow_id).await;
-    Outcome {
-        workflow_id,
-        result,
-        latency: begun.elapsed(),
-    }
+    Outcome { workflow_id, result, latency: begun.elapsed() }
 }
 
 async fn execute(client: &Client, batch: Batch, workflow_id: &str) -> Result<String, String> {
@@ -97,11 +93,7 @@ fn text(value: &RawValue) -> String {
         },
         Some(b"binary/null") | None => "null".into(),
         Some(encoding) => {
-            format!(
-                "<{} bytes, {}>",
-                payload.data.len(),
-                String::from_utf8_lossy(encoding)
-            )
+            format!("<{} bytes, {}>", payload.data.len(), String::from_utf8_lossy(encoding))
         }
     }
 }

@@ -46,10 +46,8 @@ pub(crate) fn this_program() -> Result<process::Command, Error> {
 }
 
 fn own_path() -> Result<PathBuf, Error> {
-    std::env::current_exe().map_err(|source| Error::Os {
-        what: "cannot find this program",
-        source,
-    })
+    std::env::current_exe()
+        .map_err(|source| Error::Os { what: "cannot find this program".into(), source })
 }
 
 /// A foreign program, under guard.
@@ -73,11 +71,7 @@ impl Child {
             program: command.as_std().get_program().into(),
             source,
         })?;
-        Ok(Self {
-            pid: inner.id().unwrap_or_default(),
-            pipe: inner.stdin.take(),
-            inner,
-        })
+        Ok(Self { pid: inner.id().unwrap_or_default(), pipe: inner.stdin.take(), inner })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -122,7 +116,7 @@ impl Child {
     pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
         if let Some(pipe) = &self.pipe {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {
-                what: "cannot share the dev server's pipe",
+                what: "cannot share the dev server's pipe".into(),
                 source: errno.into(),
             })?;
         }

@@ -100,6 +100,12 @@ pub(crate) struct UpArgs {
     /// Run a Temporal dev server too, on ports 7233 and 8233 where they are free
     #[arg(long)]
     pub(crate) dev_server: bool,
+    /// Its port; 0 for any free one [default: 7233, or any if that is taken]
+    #[arg(long, value_name = "PORT", requires = "dev_server")]
+    pub(crate) port: Option<u16>,
+    /// Its UI's port; 0 for any free one [default: 8233, or any if that is taken]
+    #[arg(long, value_name = "PORT", requires = "dev_server")]
+    pub(crate) ui_port: Option<u16>,
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH")]
     pub(crate) temporal_cli: Option<PathBuf>,
@@ -170,14 +176,23 @@ pub(crate) struct Counts {
     #[arg(short = 'a', long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
         value_parser = workers)]
     pub(crate) num_activity_workers: usize,
+    /// Workers that serve workflows and activities on one queue
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = workers)]
+    pub(crate) num_workers: usize,
 }
 
 impl Counts {
-    pub(crate) fn by_role(&self) -> [(Role, usize); 2] {
+    /// The roles that have workers, and how many.
+    pub(crate) fn by_role(&self) -> Vec<(Role, usize)> {
         [
             (Role::WorkflowWorker, self.num_workflow_workers),
             (Role::ActivityWorker, self.num_activity_workers),
+            (Role::Worker, self.num_workers),
         ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect()
     }
 }
 
@@ -220,8 +235,7 @@ fn count(text: &str) -> Result<usize, &'static str> {
 }
 
 fn workers(text: &str) -> Result<usize, &'static str> {
-    text.parse()
-        .map_err(|_| "expected a whole number, 0 or more")
+    text.parse().map_err(|_| "expected a whole number, 0 or more")
 }
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
@@ -238,10 +252,7 @@ fn with_examples_for(bin: &str, mut command: clap::Command) -> clap::Command {
     if let Some(help) = command.get_after_help().map(ToString::to_string) {
         command = command.after_help(help.replace("{bin}", bin));
     }
-    let names: Vec<_> = command
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
         command = command.mut_subcommand(name, |sub| with_examples_for(bin, sub));
     }

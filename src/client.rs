@@ -71,17 +71,14 @@ pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error
                 let namespace = client_options.namespace.clone();
                 (
                     format!("namespace {namespace:?} does not exist at {address}"),
-                    Error::NamespaceMissing {
-                        namespace,
-                        address: address.clone(),
-                    },
+                    Error::NamespaceMissing { namespace, address: address.clone() },
                 )
             }
         };
         let Some(pause) = tries.next_pause() else {
             return Err(error);
         };
-        warn!("{problem}; trying again for another {}", show(tries.left()));
+        warn!("{problem}; trying again for another {:.1} s", tries.left().as_secs_f64());
         sleep(pause).await;
     }
 }
@@ -91,10 +88,7 @@ pub(crate) async fn probe(config: &Config) -> bool {
     let Ok((connection, client)) = options(config, "probe") else {
         return false;
     };
-    matches!(
-        timeout(TRY_TIMEOUT, try_once(&connection, &client)).await,
-        Ok(Ok(_))
-    )
+    matches!(timeout(TRY_TIMEOUT, try_once(&connection, &client)).await, Ok(Ok(_)))
 }
 
 fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOptions), Error> {
@@ -104,10 +98,7 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
         Some(&config.environment.temporal()),
     )
     .map_err(|error| Error::ConnectionConfig(chain(&error)))?;
-    let namespace = profile
-        .namespace
-        .clone()
-        .unwrap_or_else(|| "default".into());
+    let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
     let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
@@ -130,29 +121,18 @@ async fn try_once(
     client: &ClientOptions,
 ) -> Result<Client, Failure> {
     let connection =
-        Connection::connect(connection.clone())
-            .await
-            .map_err(|error| match error {
-                ClientConnectError::TonicTransportError(error) => {
-                    Failure::Absent(root_cause(&error))
-                }
-                ClientConnectError::DnsResolutionError { host, source } => {
-                    Failure::Absent(format!("{host} cannot be resolved: {source}"))
-                }
-                ClientConnectError::SystemInfoCallError(status) => refused_or_absent(&status),
-                other => Failure::Config(chain(&other)),
-            })?;
+        Connection::connect(connection.clone()).await.map_err(|error| match error {
+            ClientConnectError::TonicTransportError(error) => Failure::Absent(root_cause(&error)),
+            ClientConnectError::DnsResolutionError { host, source } => {
+                Failure::Absent(format!("{host} cannot be resolved: {source}"))
+            }
+            ClientConnectError::SystemInfoCallError(status) => refused_or_absent(&status),
+            other => Failure::Config(chain(&other)),
+        })?;
     let client = Client::new(connection, client.clone())
         .map_err(|error| Failure::Config(error.to_string()))?;
-    let request = DescribeNamespaceRequest {
-        namespace: client.namespace(),
-        ..Default::default()
-    };
-    match client
-        .clone()
-        .describe_namespace(request.into_request())
-        .await
-    {
+    let request = DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() };
+    match client.clone().describe_namespace(request.into_request()).await {
         Ok(_) => Ok(client),
         Err(status) if status.code() == Code::NotFound => Err(Failure::NamespaceMissing),
         // An API key that may start workflows need not be one that may describe the namespace;
@@ -172,11 +152,8 @@ fn refused_or_absent(status: &Status) -> Failure {
 
 /// A server's refusal in one phrase.
 pub(crate) fn describe(status: &Status) -> String {
-    let said = if status.message().is_empty() {
-        status.code().description()
-    } else {
-        status.message()
-    };
+    let said =
+        if status.message().is_empty() { status.code().description() } else { status.message() };
     match std::error::Error::source(status) {
         Some(source) => format!("{said}: {}", root_cause(source)),
         None => said.to_owned(),
@@ -190,11 +167,7 @@ fn shown_address(options: &ConnectionOptions) -> String {
 fn hint(options: &ConnectionOptions) -> &'static str {
     let local =
         options.target.host_str() == Some("localhost") && options.target.port() == Some(7233);
-    if local {
-        "; start one with fleet up --dev-server, or set TEMPORAL_ADDRESS"
-    } else {
-        ""
-    }
+    if local { "; start one with fleet up --dev-server, or set TEMPORAL_ADDRESS" } else { "" }
 }
 
 /// The pauses between tries: doubling, up to [`LONGEST_PAUSE`], until the time is over.
@@ -205,18 +178,11 @@ struct Tries {
 
 impl Tries {
     fn new(time: Duration) -> Self {
-        Self {
-            deadline: Instant::now() + time,
-            pause: FIRST_PAUSE,
-        }
+        Self { deadline: Instant::now() + time, pause: FIRST_PAUSE }
     }
 
     fn left(&self) -> Duration {
-        Duration::from_secs(
-            self.deadline
-                .saturating_duration_since(Instant::now())
-                .as_secs(),
-        )
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     fn next_pause(&mut self) -> Option<Duration> {

@@ -90,10 +90,7 @@ impl Environment {
     /// A variable's value; `None` where it is unset or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|v| !v.is_empty())
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
     /// The same environment, pointed at another Temporal server: without any `TEMPORAL_*`
@@ -192,10 +189,7 @@ impl Config {
         flags: &Overrides,
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::layer(defaults, &environment, flags)?;
-        let count = |text: &str| {
-            text.parse::<NonZeroUsize>()
-                .map_err(|_| WHOLE_NUMBER_FROM_1)
-        };
+        let count = |text: &str| text.parse::<NonZeroUsize>().map_err(|_| WHOLE_NUMBER_FROM_1);
         let two_or_more = |text: &str| match text.parse::<NonZeroUsize>() {
             Ok(number) if number.get() >= 2 => Ok(number),
             _ => Err("expected a whole number, 2 or more"),
@@ -252,10 +246,7 @@ impl Config {
 
     /// These settings for another server.
     pub(crate) fn pointed_at(&self, address: &str) -> Self {
-        Self {
-            environment: self.environment.pointed_at(address),
-            ..self.clone()
-        }
+        Self { environment: self.environment.pointed_at(address), ..self.clone() }
     }
 
     /// The `FLEET_*` variables that give a child process in `role` these very settings.
@@ -264,35 +255,17 @@ impl Config {
             ("role", role.to_string()),
             ("workflow_task_queue", self.workflow_task_queue.clone()),
             ("activity_task_queue", self.activity_task_queue.clone()),
-            (
-                "max_concurrent_workflow_tasks",
-                self.max_concurrent_workflow_tasks.to_string(),
-            ),
-            (
-                "max_concurrent_activities",
-                self.max_concurrent_activities.to_string(),
-            ),
-            (
-                "workflow_task_pollers",
-                self.workflow_task_pollers.to_string(),
-            ),
-            (
-                "activity_task_pollers",
-                self.activity_task_pollers.to_string(),
-            ),
-            (
-                "max_cached_workflows",
-                self.max_cached_workflows.to_string(),
-            ),
+            ("max_concurrent_workflow_tasks", self.max_concurrent_workflow_tasks.to_string()),
+            ("max_concurrent_activities", self.max_concurrent_activities.to_string()),
+            ("workflow_task_pollers", self.workflow_task_pollers.to_string()),
+            ("activity_task_pollers", self.activity_task_pollers.to_string()),
+            ("max_cached_workflows", self.max_cached_workflows.to_string()),
             ("drain_timeout", show(self.drain_timeout)),
             ("activity_grace", show(self.activity_grace)),
             ("connect_timeout", show(self.connect_timeout)),
             ("worker_label", self.worker_label.to_string()),
         ];
-        values
-            .into_iter()
-            .map(|(key, value)| (var(key).env, value))
-            .collect()
+        values.into_iter().map(|(key, value)| (var(key).env, value)).collect()
     }
 }
 
@@ -376,11 +349,7 @@ impl Settings {
         } else {
             (var.env.to_owned(), "environment")
         };
-        self.problems.push(Problem {
-            setting: format!("{name}={value:?}"),
-            source,
-            rule,
-        });
+        self.problems.push(Problem { setting: format!("{name}={value:?}"), source, rule });
     }
 }
 
@@ -390,9 +359,7 @@ fn is_literal(default: &str) -> bool {
 }
 
 fn var(key: &str) -> &'static Var {
-    VARS.iter()
-        .find(|var| var.key == key)
-        .expect("every key in this module is in VARS")
+    VARS.iter().find(|var| var.key == key).expect("every key in this module is in VARS")
 }
 
 /// Parses `500ms`, `3s`, `2m`, `1h 30m`.
@@ -434,15 +401,7 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (
-            index,
-            Problem {
-                setting,
-                source,
-                rule,
-            },
-        ) in self.0.iter().enumerate()
-        {
+        for (index, Problem { setting, source, rule }) in self.0.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
@@ -458,9 +417,7 @@ impl FromStr for Environment {
     /// Lines of `NAME=value`, as `env` prints them.
     fn from_str(lines: &str) -> Result<Self, Self::Err> {
         let pairs = lines.lines().filter_map(|line| line.trim().split_once('='));
-        Ok(pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
@@ -492,9 +449,7 @@ mod tests {
     fn flags_override_the_environment_and_the_empty_string_is_unset() {
         let environment = "FLEET_ROLE=worker\nFLEET_WORKFLOW_TASK_QUEUE=\nFLEET_DRAIN_TIMEOUT=4s";
         let flags = vec![("role", "activity-worker".to_owned())];
-        let config = resolve(environment, &flags)
-            .map_err(|e| e.to_string())
-            .unwrap();
+        let config = resolve(environment, &flags).map_err(|e| e.to_string()).unwrap();
         assert_eq!(config.role, Some(Role::ActivityWorker));
         assert_eq!(config.workflow_task_queue, "orders-workflows");
         assert_eq!(config.activity_grace, Duration::from_secs(2));
@@ -534,22 +489,17 @@ mod tests {
     #[test]
     fn a_child_resolves_to_the_settings_of_its_parent() {
         let environment = "FLEET_DRAIN_TIMEOUT=1m 30s\nFLEET_MAX_CACHED_WORKFLOWS=0";
-        let parent = resolve(environment, &vec![])
-            .map_err(|e| e.to_string())
-            .unwrap();
+        let parent = resolve(environment, &vec![]).map_err(|e| e.to_string()).unwrap();
         let vars = parent.for_child(Role::ActivityWorker);
-        let environment: Environment = vars
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), v.clone()))
-            .collect();
+        let environment: Environment =
+            vars.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
         let defaults = Defaults {
             fleet: "other".into(),
             workflow_task_queue: "a".into(),
             activity_task_queue: "b".into(),
         };
-        let child = Config::resolve(&defaults, environment, &vec![])
-            .map_err(|e| e.to_string())
-            .unwrap();
+        let child =
+            Config::resolve(&defaults, environment, &vec![]).map_err(|e| e.to_string()).unwrap();
         assert_eq!(child.role, Some(Role::ActivityWorker));
         assert_eq!(child.for_child(Role::ActivityWorker), vars);
     }
@@ -557,9 +507,7 @@ mod tests {
     #[test]
     fn a_dev_server_sees_nothing_of_the_users_own_connection() {
         let environment: Environment =
-            "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h"
-                .parse()
-                .unwrap();
+            "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h".parse().unwrap();
         let local = environment.pointed_at("127.0.0.1:1");
         assert_eq!(local.get("TEMPORAL_API_KEY"), None);
         assert_eq!(local.get("TEMPORAL_ADDRESS"), Some("127.0.0.1:1"));

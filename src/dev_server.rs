@@ -18,31 +18,59 @@ use crate::{
     error::Error,
 };
 
-/// The port that Temporal's clients expect.
-const USUAL_PORT: u16 = 7233;
-/// The port that people expect its UI on.
-const USUAL_UI_PORT: u16 = 8233;
 /// It takes a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// More than the guard's own patience with the server.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Out of the box the dev server answers about 500 small calls a second, which two workers and a
 /// starter reach; these settings lift its limits (calls a second, per host).
-const RATE_LIMITS: [&str; 4] = [
-    "frontend.rps",
-    "frontend.namespaceRPS",
-    "history.rps",
-    "matching.rps",
-];
+const RATE_LIMITS: [&str; 4] =
+    ["frontend.rps", "frontend.namespaceRPS", "history.rps", "matching.rps"];
 
-/// Which ports to take.
+/// Which port to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ports {
-    /// 7233 and 8233, each replaced by a free one where it is taken.
-    Usual,
-    /// Free ones.
-    Free,
+pub(crate) enum Port {
+    /// This one where it is free, else any free one.
+    Rather(u16),
+    /// This one and no other.
+    Exactly(u16),
+    /// Any free one.
+    Any,
 }
+
+impl Port {
+    /// What a flag asks for: 0 is any, as everywhere; without the flag rather `usual`.
+    pub(crate) fn from_flag(flag: Option<u16>, usual: Self) -> Self {
+        match flag {
+            Some(0) => Self::Any,
+            Some(port) => Self::Exactly(port),
+            None => usual,
+        }
+    }
+
+    /// A port that is free now. Another program can take it before the server does; then the
+    /// server ends at once, and says so.
+    fn choose(self) -> Result<u16, Error> {
+        let bind = |port| {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+                .and_then(|it| Ok(it.local_addr()?.port()))
+        };
+        let any = || {
+            bind(0).map_err(|source| Error::Os { what: "cannot find a free port".into(), source })
+        };
+        match self {
+            Self::Rather(port) => bind(port).or_else(|_| any()),
+            Self::Exactly(port) => bind(port).map_err(|source| Error::Os {
+                what: format!("cannot use port {port} for the dev server"),
+                source,
+            }),
+            Self::Any => any(),
+        }
+    }
+}
+
+/// The ports that Temporal's clients, and people who look for its UI, expect.
+pub(crate) const USUAL_PORTS: (Port, Port) = (Port::Rather(7233), Port::Rather(8233));
 
 /// A running dev server.
 pub(crate) struct DevServer {
@@ -52,32 +80,22 @@ pub(crate) struct DevServer {
 }
 
 impl DevServer {
-    /// Starts the server with the CLI at `cli` and waits until its default namespace answers.
+    /// Starts the server with the CLI at `cli`, with its UI where a port for that is given, and
+    /// waits until its default namespace answers.
     ///
     /// # Errors
     /// [`Error::DevServer`] when it ends, or does not answer within a minute.
     pub(crate) async fn start(
         cli: &Path,
-        ports: Ports,
-        ui: bool,
+        port: Port,
+        ui_port: Option<Port>,
         config: &Config,
     ) -> Result<Self, Error> {
-        let port = port(ports, USUAL_PORT)?;
-        let ui_port = if ui {
-            Some(port_other_than(port, ports)?)
-        } else {
-            None
-        };
+        let port = port.choose()?;
+        let ui_port = ui_port.map(Port::choose).transpose()?;
         let mut command = child::guarded(cli.as_os_str())?;
         command
-            .args([
-                "server",
-                "start-dev",
-                "--ip",
-                "127.0.0.1",
-                "--log-level",
-                "never",
-            ])
+            .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "never"])
             .args(["--port", &port.to_string()]);
         match ui_port {
             Some(ui_port) => command.args(["--ui-port", &ui_port.to_string()]),
@@ -108,10 +126,7 @@ impl DevServer {
                 answer = client::probe(&there) => if answer { return Ok(()) },
             }
             if Instant::now() > deadline {
-                let what = format!(
-                    "did not answer within {}",
-                    crate::config::show(START_TIMEOUT)
-                );
+                let what = format!("did not answer within {}", crate::config::show(START_TIMEOUT));
                 return Err(Error::DevServer { what });
             }
             sleep(Duration::from_millis(20)).await;
@@ -134,46 +149,11 @@ impl DevServer {
         // A guard that was killed leaves the server behind.
         self.child.kill_group();
         let how = status.map_or_else(|error| error.to_string(), describe);
-        Error::DevServer {
-            what: format!("ended unexpectedly ({how})"),
-        }
+        Error::DevServer { what: format!("ended unexpectedly ({how})") }
     }
 
     /// Stops the server.
     pub(crate) async fn stop(mut self) {
         self.child.stop(STOP_PATIENCE).await;
     }
-}
-
-fn port(ports: Ports, usual: u16) -> Result<u16, Error> {
-    match ports {
-        Ports::Usual if is_free(usual) => Ok(usual),
-        _ => free_port(),
-    }
-}
-
-fn port_other_than(taken: u16, ports: Ports) -> Result<u16, Error> {
-    loop {
-        let port = port(ports, USUAL_UI_PORT)?;
-        if port != taken {
-            return Ok(port);
-        }
-    }
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-/// A port that is free now. Another program can take it before the server does; then the server
-/// ends at once, and says so.
-fn free_port() -> Result<u16, Error> {
-    let bound =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    Ok(bound
-        .map_err(|source| Error::Os {
-            what: "cannot find a free port",
-            source,
-        })?
-        .port())
 }

@@ -159,7 +159,7 @@ pub enum Error {
     #[error("{what}")]
     Os {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// Why it failed.
         source: io::Error,
     },
@@ -240,10 +240,7 @@ mod tests {
     fn a_chain_says_each_cause_once() {
         let error = Layer(
             "outer: middle",
-            Some(Box::new(Layer(
-                "middle",
-                Some(Box::new(Layer("inner", None))),
-            ))),
+            Some(Box::new(Layer("middle", Some(Box::new(Layer("inner", None)))))),
         );
         assert_eq!(chain(&error), "outer: middle: inner");
         assert_eq!(root_cause(&error), "inner");

@@ -38,11 +38,7 @@ pub(crate) enum TaskKind {
 impl TaskKind {
     /// The kind by which a worker in `role` is known at its queue; role worker polls for both.
     pub(crate) fn of(role: Role) -> Self {
-        if role.runs_workflows() {
-            Self::Workflow
-        } else {
-            Self::Activity
-        }
+        if role.runs_workflows() { Self::Workflow } else { Self::Activity }
     }
 }
 
@@ -70,10 +66,7 @@ pub(crate) async fn of_queue(
         .clone()
         .describe_task_queue(request.into_request())
         .await
-        .map_err(|status| Error::Rpc {
-            what: "describe a task queue",
-            cause: describe(&status),
-        })?
+        .map_err(|status| Error::Rpc { what: "describe a task queue", cause: describe(&status) })?
         .into_inner();
     Ok(response
         .pollers

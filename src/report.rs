@@ -20,12 +20,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn begin() -> Self {
-        Self {
-            begun: Instant::now(),
-            latencies: Vec::new(),
-            failed: 0,
-            spread: BTreeMap::new(),
-        }
+        Self { begun: Instant::now(), latencies: Vec::new(), failed: 0, spread: BTreeMap::new() }
     }
 
     /// Prints the outcome and counts it. An error is that of writing to stdout.
@@ -34,12 +29,7 @@ impl Report {
             Ok(line) => {
                 self.latencies.push(outcome.latency);
                 for (what, label) in parallelized::workers_in(line).into_iter().flatten() {
-                    *self
-                        .spread
-                        .entry(what)
-                        .or_default()
-                        .entry(label.to_owned())
-                        .or_default() += 1;
+                    *self.spread.entry(what).or_default().entry(label.to_owned()).or_default() += 1;
                 }
                 writeln!(io::stdout().lock(), "{line}")
             }
@@ -81,15 +71,10 @@ impl Report {
                 ms(*longest)
             );
         }
-        for (what, heading) in [
-            ("wf-ending-pid", "workflows"),
-            ("activity-pid", "activities"),
-        ] {
+        for (what, heading) in [("wf-ending-pid", "workflows"), ("activity-pid", "activities")] {
             if let Some(workers) = self.spread.get(what) {
-                let shares: Vec<_> = workers
-                    .iter()
-                    .map(|(label, count)| format!("{label}: {count}"))
-                    .collect();
+                let shares: Vec<_> =
+                    workers.iter().map(|(label, count)| format!("{label}: {count}")).collect();
                 let _ = write!(text, "\n{heading} by worker: {}", shares.join(", "));
             }
         }

@@ -43,13 +43,11 @@ impl Shutdown {
         };
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let handler = shutdown.clone();
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                for signal in signals.forever() {
-                    handler.on_signal(signal);
-                }
-            })?;
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                handler.on_signal(signal);
+            }
+        })?;
         Ok(shutdown)
     }
 
@@ -76,20 +74,18 @@ impl Shutdown {
     /// When no thread can be started.
     pub(crate) fn follow_parent(&self) -> io::Result<()> {
         let requested = self.requested.clone();
-        thread::Builder::new()
-            .name("parent".into())
-            .spawn(move || {
-                let mut ignored = [0_u8; 64];
-                let mut pipe = io::stdin().lock();
-                loop {
-                    match pipe.read(&mut ignored) {
-                        Ok(0) => break,
-                        Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
-                        _ => {}
-                    }
+        thread::Builder::new().name("parent".into()).spawn(move || {
+            let mut ignored = [0_u8; 64];
+            let mut pipe = io::stdin().lock();
+            loop {
+                match pipe.read(&mut ignored) {
+                    Ok(0) => break,
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
+                    _ => {}
                 }
-                requested.cancel();
-            })?;
+            }
+            requested.cancel();
+        })?;
         Ok(())
     }
 

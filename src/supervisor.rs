@@ -108,9 +108,7 @@ impl Supervisor {
         let running = supervisor.running.clone();
         shutdown.before_leaving_at_once(move || {
             if let Ok(workers) = running.lock() {
-                workers
-                    .values()
-                    .for_each(|worker| child::terminate(worker.pid));
+                workers.values().for_each(|worker| child::terminate(worker.pid));
             }
         });
         supervisor
@@ -182,19 +180,12 @@ impl Readiness {
         };
         match timeout(patience, all_poll).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Error::NotReady {
-                after: patience,
-                missing: missing.join(", "),
-            }),
+            Err(_) => Err(Error::NotReady { after: patience, missing: missing.join(", ") }),
         }
     }
 
     async fn not_polling(&self, client: &Client) -> Result<Vec<String>, Error> {
-        let workers = self
-            .running
-            .lock()
-            .map(|workers| workers.clone())
-            .unwrap_or_default();
+        let workers = self.running.lock().map(|workers| workers.clone()).unwrap_or_default();
         let mut polls: BTreeMap<Role, Vec<Poller>> = BTreeMap::new();
         for role in workers.values().map(|worker| worker.role) {
             if let Entry::Vacant(unknown) = polls.entry(role) {
@@ -206,17 +197,10 @@ impl Readiness {
         let is_polling = |name: &str| {
             workers.get(name).is_some_and(|worker| {
                 let identity = identity(worker.role.as_str(), worker.pid);
-                polls[&worker.role]
-                    .iter()
-                    .any(|poller| poller.is(&identity, worker.since))
+                polls[&worker.role].iter().any(|poller| poller.is(&identity, worker.since))
             })
         };
-        Ok(self
-            .names
-            .iter()
-            .filter(|name| !is_polling(name))
-            .cloned()
-            .collect())
+        Ok(self.names.iter().filter(|name| !is_polling(name)).cloned().collect())
     }
 }
 
@@ -244,20 +228,15 @@ impl Tended {
                 () = self.stop.cancelled() => return self.stop_child(child).await,
             };
             self.note(None);
-            let status = status.map_err(|source| Error::Os {
-                what: "lost a worker",
-                source,
-            })?;
+            let status =
+                status.map_err(|source| Error::Os { what: "lost a worker".into(), source })?;
             Announce::Stderr.say(&format!(
                 "ERROR: worker exited unexpectedly: {} ({})",
                 self.name,
                 child::describe(status)
             ));
             if let Some(code) = hopeless(status) {
-                return Err(Error::WorkerConfig {
-                    worker: self.name,
-                    code,
-                });
+                return Err(Error::WorkerConfig { worker: self.name, code });
             }
             if started.elapsed() < STEADY && status.code().is_some() {
                 short_lives += 1;
@@ -266,10 +245,7 @@ impl Tended {
                 backoff = FIRST_BACKOFF;
             }
             if short_lives >= CRASH_LOOP {
-                return Err(Error::CrashLoop {
-                    worker: self.name,
-                    exits: short_lives,
-                });
+                return Err(Error::CrashLoop { worker: self.name, exits: short_lives });
             }
             tokio::select! {
                 () = sleep(backoff) => backoff = (backoff * 2).min(LONGEST_BACKOFF),
@@ -287,11 +263,7 @@ impl Tended {
             .envs(self.config.for_child(self.role));
         let since = SystemTime::now();
         let child = Child::spawn(&mut command)?;
-        self.note(Some(Running {
-            role: self.role,
-            pid: child.pid(),
-            since,
-        }));
+        self.note(Some(Running { role: self.role, pid: child.pid(), since }));
         Ok(child)
     }
 

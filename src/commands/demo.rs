@@ -11,7 +11,7 @@ use crate::{
     cli::DemoArgs,
     client,
     config::Config,
-    dev_server::{DevServer, Ports},
+    dev_server::{DevServer, Port},
     error::Error,
     report::Report,
     supervisor::{Announce, Readiness, Supervisor},
@@ -23,14 +23,9 @@ const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
     telemetry::install(&context.environment, "warn", None);
-    let flags = args
-        .temporal_cli
-        .iter()
-        .map(|path| ("temporal_cli", path.display().to_string()))
-        .collect();
-    let config = context
-        .fleet
-        .config_with(context.environment.clone(), &flags)?;
+    let flags =
+        args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
+    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
     for (role, _) in args.counts.by_role() {
@@ -39,19 +34,15 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
 
     let server = async {
         let cli = temporal_cli::obtain(&config, say).await?;
-        DevServer::start(&cli, Ports::Free, args.keep, &config).await
+        DevServer::start(&cli, Port::Any, args.keep.then_some(Port::Any), &config).await
     };
     let Some(mut server) = context.unless_stopped(server).await? else {
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
     let config = config.pointed_at(server.address());
-    let mut supervisor = Supervisor::start(
-        &config,
-        &args.counts.by_role(),
-        Announce::Stderr,
-        &context.shutdown,
-    );
+    let mut supervisor =
+        Supervisor::start(&config, &args.counts.by_role(), Announce::Stderr, &context.shutdown);
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
@@ -82,10 +73,7 @@ async fn show(
     let Some(client) = context.unless_stopped(ready).await? else {
         return Ok(context.shutdown.exit_code());
     };
-    say(&format!(
-        "every worker polls: running {} workflow(s)\n",
-        batch.count
-    ));
+    say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
     let mut report = Report::begin();
     let ended = print_results(context, batch.run(client), &mut report).await?;

@@ -14,10 +14,7 @@ use crate::{error::Error, shutdown::Shutdown};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(program: Vec<OsString>, shutdown: &Shutdown) -> Result<u8, Error> {
-    let lost = |source| Error::Os {
-        what: "lost the guarded program",
-        source,
-    };
+    let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
     shutdown.follow_parent().map_err(lost)?;
     let Some((name, arguments)) = program.split_first() else {
         return Ok(0);
@@ -27,14 +24,9 @@ pub(super) async fn run(program: Vec<OsString>, shutdown: &Shutdown) -> Result<u
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|source| Error::Spawn {
-            program: name.into(),
-            source,
-        })?;
+        .map_err(|source| Error::Spawn { program: name.into(), source })?;
     // A second signal ends the guard at once: the program first.
-    let pid = child
-        .id()
-        .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     shutdown.before_leaving_at_once(move || {
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::KILL);
@@ -56,7 +48,5 @@ pub(super) async fn run(program: Vec<OsString>, shutdown: &Shutdown) -> Result<u
         }
     };
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    Ok(code
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(u8::MAX))
+    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }

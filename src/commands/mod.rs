@@ -38,17 +38,9 @@ struct Context<'a> {
 pub(crate) fn main(fleet: &Fleet) -> ExitCode {
     let environment = Environment::capture();
     let ended = Shutdown::install()
-        .map_err(|source| Error::Os {
-            what: "cannot handle signals",
-            source,
-        })
+        .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })
         .and_then(|shutdown| {
-            let context = Context {
-                fleet,
-                environment,
-                shutdown,
-                bin: program_name(),
-            };
+            let context = Context { fleet, environment, shutdown, bin: program_name() };
             match cli::parse(&context.bin) {
                 Ok(cli) => context.run(cli),
                 Err(usage) => {
@@ -101,15 +93,8 @@ impl Context<'_> {
 /// The name this program was called by, without its folders.
 fn program_name() -> String {
     let name = std::env::args_os().next().unwrap_or_default();
-    let name = Path::new(&name)
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    if name.is_empty() {
-        "fleet".into()
-    } else {
-        name.into_owned()
-    }
+    let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy();
+    if name.is_empty() { "fleet".into() } else { name.into_owned() }
 }
 
 fn one_thread() -> Result<Runtime, Error> {
@@ -119,18 +104,14 @@ fn one_thread() -> Result<Runtime, Error> {
 /// The runtime that fits a role. All workflow code of a worker runs on one thread, and a second
 /// one only costs wake-ups between the two; activities may compute, and are to use every core.
 fn runtime_for(role: Role) -> Result<Runtime, Error> {
-    if role.runs_activities() {
-        finish(Builder::new_multi_thread())
-    } else {
-        one_thread()
-    }
+    if role.runs_activities() { finish(Builder::new_multi_thread()) } else { one_thread() }
 }
 
 fn finish(mut builder: Builder) -> Result<Runtime, Error> {
-    builder.enable_all().build().map_err(|source| Error::Os {
-        what: "cannot start the tokio runtime",
-        source,
-    })
+    builder
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Os { what: "cannot start the tokio runtime".into(), source })
 }
 
 fn block_on<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {

@@ -18,18 +18,10 @@ use crate::{
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
     telemetry::install(&context.environment, "warn", None);
-    let flags: Overrides = args
-        .connect_timeout
-        .map(|time| ("connect_timeout", show(time)))
-        .into_iter()
-        .collect();
-    let config = context
-        .fleet
-        .config_with(context.environment.clone(), &flags)?;
-    let queue = args
-        .task_queue
-        .clone()
-        .unwrap_or_else(|| config.workflow_task_queue.clone());
+    let flags: Overrides =
+        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
+    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
 
     let connect = client::connect(&config, "starter");
@@ -91,12 +83,12 @@ pub(super) async fn print_results(
             return Ok(Ended::Complete);
         };
         match report.add(&outcome) {
+            Ok(()) => {}
             // `| head` has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ended::Complete),
-            other => other.map_err(|source| Error::Os {
-                what: "cannot write results",
-                source,
-            })?,
+            Err(source) => {
+                return Err(Error::Os { what: "cannot write results".into(), source });
+            }
         }
     }
 }

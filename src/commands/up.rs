@@ -1,10 +1,12 @@
 //! `fleet up`: a fleet on this machine, as the sample's `worker.py` runs it.
 
+use std::fmt::Write;
+
 use super::Context;
 use crate::{
-    cli::UpArgs,
+    cli::{Counts, UpArgs},
     config::Config,
-    dev_server::{DevServer, Ports},
+    dev_server::{DevServer, Port, USUAL_PORTS},
     error::Error,
     supervisor::{Announce, Supervisor},
     telemetry, temporal_cli,
@@ -13,19 +15,10 @@ use crate::{
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {
     telemetry::install(&context.environment, "warn", None);
     let mut flags = args.settings.overrides();
-    flags.extend(
-        args.temporal_cli
-            .iter()
-            .map(|path| ("temporal_cli", path.display().to_string())),
-    );
-    let config = context
-        .fleet
-        .config_with(context.environment.clone(), &flags)?;
-    let counts = args.counts.by_role();
-    for (role, count) in counts {
-        if count > 0 {
-            context.fleet.registered(role)?;
-        }
+    flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
+    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    for (role, _) in args.counts.by_role() {
+        context.fleet.registered(role)?;
     }
 
     if !args.dev_server {
@@ -33,7 +26,9 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     }
     let server = async {
         let cli = temporal_cli::obtain(&config, |line| Announce::Stderr.say(line)).await?;
-        DevServer::start(&cli, Ports::Usual, true, &config).await
+        let port = Port::from_flag(args.port, USUAL_PORTS.0);
+        let ui_port = Port::from_flag(args.ui_port, USUAL_PORTS.1);
+        DevServer::start(&cli, port, Some(ui_port), &config).await
     };
     let Some(server) = context.unless_stopped(server).await? else {
         return Ok(0);
@@ -42,17 +37,8 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     if let Some(ui) = server.ui() {
         Announce::Stderr.say(&format!("Temporal UI:         {ui}"));
     }
-    Announce::Stderr.say(&format!(
-        "\n  export TEMPORAL_ADDRESS={}\n",
-        server.address()
-    ));
-    supervise(
-        context,
-        args,
-        &config.pointed_at(server.address()),
-        Some(server),
-    )
-    .await
+    Announce::Stderr.say(&format!("\n  export TEMPORAL_ADDRESS={}\n", server.address()));
+    supervise(context, args, &config.pointed_at(server.address()), Some(server)).await
 }
 
 async fn supervise(
@@ -61,16 +47,9 @@ async fn supervise(
     config: &Config,
     mut server: Option<DevServer>,
 ) -> Result<u8, Error> {
-    Announce::Stdout.say(&format!(
-        "starting {} workflow worker(s) and {} activity worker(s)",
-        args.counts.num_workflow_workers, args.counts.num_activity_workers
-    ));
-    let mut supervisor = Supervisor::start(
-        config,
-        &args.counts.by_role(),
-        Announce::Stdout,
-        &context.shutdown,
-    );
+    Announce::Stdout.say(&what_starts(&args.counts));
+    let mut supervisor =
+        Supervisor::start(config, &args.counts.by_role(), Announce::Stdout, &context.shutdown);
     Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
 
     let failed = tokio::select! {
@@ -86,6 +65,18 @@ async fn supervise(
         Some(error) => Err(error),
         None => drained.map(|()| 0),
     }
+}
+
+/// The sample's words; it has no workers that serve both.
+fn what_starts(counts: &Counts) -> String {
+    let mut text = format!(
+        "starting {} workflow worker(s) and {} activity worker(s)",
+        counts.num_workflow_workers, counts.num_activity_workers
+    );
+    if counts.num_workers > 0 {
+        let _ = write!(text, " and {} worker(s)", counts.num_workers);
+    }
+    text
 }
 
 async fn server_failed(server: Option<&mut DevServer>) -> Error {

@@ -23,27 +23,18 @@ const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error> {
     let name = args.supervised.as_deref();
-    let filter = if name.is_some() {
-        SUPERVISED_LOG_FILTER
-    } else {
-        LOG_FILTER
-    };
+    let filter = if name.is_some() { SUPERVISED_LOG_FILTER } else { LOG_FILTER };
     telemetry::install(&context.environment, filter, name);
     if name.is_some() {
         context
             .shutdown
             .follow_parent()
-            .map_err(|source| Error::Os {
-                what: "cannot watch the supervisor",
-                source,
-            })?;
+            .map_err(|source| Error::Os { what: "cannot watch the supervisor".into(), source })?;
     }
 
     let mut flags = args.settings.overrides();
     flags.extend(args.role.map(|role| ("role", role.to_string())));
-    let config = context
-        .fleet
-        .config_with(context.environment.clone(), &flags)?;
+    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
     let role = config.role.ok_or(Error::RoleMissing)?;
     settle(&config);
     leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
@@ -63,12 +54,10 @@ async fn work(context: &Context<'_>, config: &Config, role: Role) -> Result<u8, 
 fn leave_at_the_latest(shutdown: &Shutdown, after: Duration) {
     let shutdown = shutdown.clone();
     // Without the thread the deadline proper still holds.
-    let _ = thread::Builder::new()
-        .name("last-resort".into())
-        .spawn(move || {
-            shutdown.wait();
-            thread::sleep(after);
-            eprintln!("error: the worker is stuck: leaving");
-            process::exit(exit::DRAIN_DEADLINE.into());
-        });
+    let _ = thread::Builder::new().name("last-resort".into()).spawn(move || {
+        shutdown.wait();
+        thread::sleep(after);
+        eprintln!("error: the worker is stuck: leaving");
+        process::exit(exit::DRAIN_DEADLINE.into());
+    });
 }

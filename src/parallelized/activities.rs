@@ -1,9 +1,6 @@
 //! The sample's activity.
 
-#![expect(
-    missing_docs,
-    reason = "the SDK's macros make public items without documentation"
-)]
+#![expect(missing_docs, reason = "the SDK's macros make public items without documentation")]
 
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 
@@ -18,10 +15,6 @@ impl EchoActivities {
     ///
     /// # Errors
     /// None of its own.
-    #[expect(
-        clippy::unused_async,
-        reason = "a synchronous one would cost a thread switch"
-    )]
     #[activity(name = "echo_pid_activity")]
     pub async fn echo_pid_activity(
         _ctx: ActivityContext,

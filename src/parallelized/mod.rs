@@ -23,11 +23,7 @@ pub(crate) fn workers_in(result: &str) -> Option<[(&'static str, &str); 3]> {
         let label = parts.next()?.strip_prefix(what)?.strip_prefix(':')?;
         Some((what, label))
     };
-    let found = [
-        next("wf-starting-pid")?,
-        next("activity-pid")?,
-        next("wf-ending-pid")?,
-    ];
+    let found = [next("wf-starting-pid")?, next("activity-pid")?, next("wf-ending-pid")?];
     parts.next().is_none().then_some(found)
 }
 
@@ -39,11 +35,7 @@ mod tests {
     fn a_result_names_three_workers() {
         assert_eq!(
             workers_in("wf-starting-pid:1@a | activity-pid:1@b | wf-ending-pid:1@a"),
-            Some([
-                ("wf-starting-pid", "1@a"),
-                ("activity-pid", "1@b"),
-                ("wf-ending-pid", "1@a")
-            ])
+            Some([("wf-starting-pid", "1@a"), ("activity-pid", "1@b"), ("wf-ending-pid", "1@a")])
         );
     }
 
@@ -51,9 +43,6 @@ mod tests {
     fn any_other_result_names_none() {
         assert_eq!(workers_in("Hello, world"), None);
         assert_eq!(workers_in("wf-starting-pid:1 | activity-pid:2"), None);
-        assert_eq!(
-            workers_in("wf-starting-pid:1 | activity-pid:2 | wf-ending-pid:1 | x"),
-            None
-        );
+        assert_eq!(workers_in("wf-starting-pid:1 | activity-pid:2 | wf-ending-pid:1 | x"), None);
     }
 }

@@ -1,9 +1,6 @@
 //! The sample's workflow.
 
-#![expect(
-    missing_docs,
-    reason = "the SDK's macros make public items without documentation"
-)]
+#![expect(missing_docs, reason = "the SDK's macros make public items without documentation")]
 
 use std::time::Duration;
 

@@ -1,3 +1,18 @@
-//! Integration tests.
+//! The fleet as its users meet it: real processes, real signals, a real Temporal server.
+//!
+//! One dev server serves all tests of a run; each test has queues of its own. Nothing here sleeps
+//! for a fixed time: it waits for a line, an exit or a state, with a deadline.
 
-fn main() {}
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod command_line;
+mod crash;
+mod demo;
+mod interop;
+mod library;
+mod replay;
+mod seed;
+mod server;
+mod shutdown;
+mod startup;
+mod support;

@@ -1,0 +1,157 @@
+//! A fleet of one's own: an order that is charged, held for a while, packed and shipped.
+//!
+//! Several activities with their own timeouts and retries, a timer that a signal cuts short, an
+//! activity that heartbeats and takes up after a crash where it was, a failure that is final.
+//!
+//! ```text
+//! $ cargo run --example orders -- demo -n 1 --input '{"id": "A-17", "items": ["tea", "pot"]}'
+//! order A-17: charged at attempt 2, held 0.2 s, packed 2 item(s) at attempt 1, shipped
+//! ```
+//!
+//! Workflows of a fleet of yours run beside any other: this one's queues are `orders-workflows` and
+//! `orders-activities`.
+
+use std::{process::ExitCode, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use temporal_fleet::{Fleet, activity_task_queue};
+use temporalio_common::RetryPolicy;
+use temporalio_sdk::{
+    ActivityOptions, ApplicationFailure, SyncWorkflowContext, WorkflowContext, WorkflowResult,
+    activities::{ActivityContext, ActivityError, activities},
+    workflows::{select, workflow, workflow_methods},
+};
+
+fn main() -> ExitCode {
+    Fleet::new("orders").workflow::<OrderWorkflow>().activities(Warehouse).main()
+}
+
+/// What a customer ordered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    id: String,
+    items: Vec<String>,
+    /// How long packing one item takes.
+    #[serde(default)]
+    pack_ms: u64,
+    /// How long the order can still be changed, unless the `expedite` signal comes.
+    #[serde(default = "default_hold_ms")]
+    hold_ms: u64,
+    /// `valid`, `flaky` (works at the second attempt) or `stolen`.
+    #[serde(default = "default_card")]
+    card: String,
+}
+
+fn default_hold_ms() -> u64 {
+    200
+}
+
+fn default_card() -> String {
+    "flaky".into()
+}
+
+/// A card network answers in seconds, or not at all.
+const CHARGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A big order takes long to pack; whether somebody still packs it is told by the heartbeat.
+const PACK_TIMEOUT: Duration = Duration::from_mins(10);
+/// A worker that was killed is noticed after this, and its order is packed on by another.
+const PACK_HEARTBEAT: Duration = Duration::from_secs(2);
+const SHIP_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[workflow]
+#[derive(Default)]
+struct OrderWorkflow {
+    expedited: bool,
+}
+
+#[workflow_methods]
+impl OrderWorkflow {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, order: Order) -> WorkflowResult<String> {
+        let quick_retry =
+            RetryPolicy::builder().initial_interval(Duration::from_millis(50)).build();
+        let charged = ctx
+            .execute_activity(
+                Warehouse::charge,
+                order.clone(),
+                ActivityOptions::with_start_to_close_timeout(CHARGE_TIMEOUT)
+                    .retry_policy(quick_retry)
+                    .maybe_task_queue(activity_task_queue())
+                    .build(),
+            )
+            .await?;
+
+        let hold = Duration::from_millis(order.hold_ms);
+        let held = select! {
+            _ = ctx.timer(hold) => format!("held {:.1} s", hold.as_secs_f64()),
+            expedited = ctx.wait_condition(|order| order.expedited) => {
+                expedited?;
+                "expedited".to_owned()
+            }
+        };
+
+        let packed = ctx
+            .execute_activity(
+                Warehouse::pack,
+                order.clone(),
+                ActivityOptions::with_start_to_close_timeout(PACK_TIMEOUT)
+                    .heartbeat_timeout(PACK_HEARTBEAT)
+                    .maybe_task_queue(activity_task_queue())
+                    .build(),
+            )
+            .await?;
+        ctx.execute_activity(
+            Warehouse::ship,
+            order.id.clone(),
+            ActivityOptions::with_start_to_close_timeout(SHIP_TIMEOUT)
+                .maybe_task_queue(activity_task_queue())
+                .build(),
+        )
+        .await?;
+        Ok(format!("order {}: {charged}, {held}, {packed}, shipped", order.id))
+    }
+
+    /// Packs the order now, without waiting for changes.
+    #[signal]
+    fn expedite(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.expedited = true;
+    }
+}
+
+struct Warehouse;
+
+#[activities]
+impl Warehouse {
+    #[activity]
+    async fn charge(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
+        let attempt = ctx.info().attempt;
+        match order.card.as_str() {
+            "flaky" if attempt < 2 => {
+                Err(ApplicationFailure::new("the card network is busy").into())
+            }
+            "valid" | "flaky" => Ok(format!("charged at attempt {attempt}")),
+            card => Err(ApplicationFailure::non_retryable(format!("the card is {card}")).into()),
+        }
+    }
+
+    /// Packs item by item and tells how far it is, so that another attempt goes on from there.
+    #[activity]
+    async fn pack(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
+        let packed: usize = ctx.heartbeat_details().deserialize()?.unwrap_or(0);
+        for done in packed + 1..=order.items.len() {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(order.pack_ms)) => {}
+                () = ctx.cancelled() => return Err(ActivityError::cancelled()),
+            }
+            ctx.record_heartbeat(done).await?;
+        }
+        Ok(format!("packed {} item(s) at attempt {}", order.items.len(), ctx.info().attempt))
+    }
+
+    #[activity]
+    async fn ship(_ctx: ActivityContext, order_id: String) -> Result<(), ActivityError> {
+        tracing::info!(order_id, "shipped");
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Help, and bad input: one clear line, the right exit code, no panic, no secret.
+
+use std::process::Command;
+
+use crate::support::{FLEET, Process, World, program, run};
+
+fn fleet(arguments: &[&str]) -> Command {
+    let mut command = program(FLEET);
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn without_a_command_and_a_role_it_prints_its_help_and_exits_2() {
+    let finished = run(fleet(&[]));
+    assert_eq!(finished.code, 2);
+    assert!(finished.out.is_empty(), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line == "Usage: fleet [COMMAND]"), "{finished:#?}");
+}
+
+#[test]
+fn without_a_command_the_role_decides_what_runs() {
+    let world = World::new();
+    for role in ["workflow-worker", "activity-worker", "worker"] {
+        let mut command = world.fleet([]);
+        command.env("FLEET_ROLE", role);
+        let worker = Process::start(command);
+        let line = worker.err.wait_for("worker starts polling");
+        assert!(line.contains(&format!("role={role} ")), "{line}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    for command in [&[][..], &["worker"], &["up"], &["starter"], &["demo"]] {
+        for flag in ["-h", "--help"] {
+            let arguments = [command, &[flag]].concat();
+            let help = run(fleet(&arguments)).success().join("\n");
+            assert!(help.contains("Examples:\n  "), "{arguments:?}: {help}");
+            assert!(help.contains("fleet"), "{arguments:?}: {help}");
+        }
+    }
+}
+
+/// Arguments, environment, exit code, what stderr starts with.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn bad_input_gets_one_clear_line_and_its_exit_code() {
+    const COUNT: &str = "expected a whole number, 1 or more";
+    const DURATION: &str = "expected a duration with its unit, as 500ms, 3s or 2m";
+    let roles = "unknown role; expected workflow-worker, activity-worker or worker";
+    let table: &[Case<'_>] = &[
+        (&["nonsense"], &[], 2, "error: unrecognized subcommand 'nonsense'"),
+        (
+            &["starter", "-n", "-5"],
+            &[],
+            2,
+            &format!("error: invalid value '-5' for '--num-workflows <N>': {COUNT}"),
+        ),
+        (
+            &["starter", "-n", "0"],
+            &[],
+            2,
+            &format!("error: invalid value '0' for '--num-workflows <N>': {COUNT}"),
+        ),
+        (
+            &["starter", "-n", "many"],
+            &[],
+            2,
+            &format!("error: invalid value 'many' for '--num-workflows <N>': {COUNT}"),
+        ),
+        (
+            &["starter", "--concurrency", "0"],
+            &[],
+            2,
+            &format!("error: invalid value '0' for '--concurrency <N>': {COUNT}"),
+        ),
+        (
+            &["starter", "--input", "you"],
+            &[],
+            2,
+            "error: invalid value 'you' for '--input <JSON>': not JSON",
+        ),
+        (
+            &["up", "-w", "-1"],
+            &[],
+            2,
+            "error: invalid value '-1' for '--num-workflow-workers <N>': expected a whole number, 0 or more",
+        ),
+        (
+            &["up", "--port", "0"],
+            &[],
+            2,
+            "error: the following required arguments were not provided:",
+        ),
+        (
+            &["up", "--drain-timeout", "20"],
+            &[],
+            2,
+            &format!("error: invalid value '20' for '--drain-timeout <DURATION>': {DURATION}"),
+        ),
+        (
+            &["worker", "--role", "actvity"],
+            &[],
+            2,
+            &format!("error: invalid value 'actvity' for '--role <ROLE>': {roles}"),
+        ),
+        (
+            &["worker"],
+            &[],
+            78,
+            "error: no role: set FLEET_ROLE or --role to workflow-worker, activity-worker or worker",
+        ),
+        (&["worker"], &[("FLEET_ROLE", "")], 78, "error: no role: set FLEET_ROLE"),
+        (
+            &[],
+            &[("FLEET_ROLE", "actvity")],
+            78,
+            &format!("error: FLEET_ROLE=\"actvity\" (environment): {roles}"),
+        ),
+        (
+            &["worker"],
+            &[("FLEET_ROLE", "Worker")],
+            78,
+            "error: FLEET_ROLE=\"Worker\" (environment): unknown role",
+        ),
+        (
+            &["up"],
+            &[("FLEET_DRAIN_TIMEOUT", "20")],
+            78,
+            &format!("error: FLEET_DRAIN_TIMEOUT=\"20\" (environment): {DURATION}"),
+        ),
+        (
+            &["up"],
+            &[("FLEET_ACTIVITY_GRACE", "30s")],
+            78,
+            "error: FLEET_ACTIVITY_GRACE=\"30s\" (environment): must be shorter than FLEET_DRAIN_TIMEOUT (20s)",
+        ),
+        (
+            &["up"],
+            &[("FLEET_WORKFLOW_TASK_POLLERS", "1")],
+            78,
+            "error: FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected a whole number, 2 or more",
+        ),
+        (
+            &["up"],
+            &[("FLEET_MAX_CONCURRENT_ACTIVITIES", "0")],
+            78,
+            &format!("error: FLEET_MAX_CONCURRENT_ACTIVITIES=\"0\" (environment): {COUNT}"),
+        ),
+        (
+            &["starter"],
+            &[("FLEET_WORKER_LABEL", "host")],
+            78,
+            "error: FLEET_WORKER_LABEL=\"host\" (environment): unknown label style; expected auto, pid or pid@host",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_ADDRESS", "http://[::")],
+            78,
+            "error: the connection to Temporal is not configured right: ",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_PROFILE", "nowhere")],
+            78,
+            "error: the connection to Temporal is not configured right: ",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_TLS", "true"), ("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nowhere")],
+            78,
+            "error: the connection to Temporal is not configured right: ",
+        ),
+        (
+            &["demo", "--temporal-cli", "/nowhere"],
+            &[],
+            69,
+            "error: the Temporal CLI named by --temporal-cli or FLEET_TEMPORAL_CLI does not work: /nowhere: No such file",
+        ),
+        (
+            &["up", "--dev-server"],
+            &[("FLEET_TEMPORAL_CLI", "/bin/false")],
+            69,
+            "error: the Temporal CLI named by --temporal-cli or FLEET_TEMPORAL_CLI does not work: /bin/false: ",
+        ),
+    ];
+    for (arguments, environment, code, message) in table {
+        let mut command = fleet(arguments);
+        command.env("TEMPORAL_API_KEY", "s3cr3t").envs(environment.iter().copied());
+        let finished = run(command);
+        let case = format!("{arguments:?} {environment:?}: {finished:#?}");
+        assert_eq!(finished.code, *code, "{case}");
+        assert!(finished.err[0].starts_with(message), "expected {message}\n{case}");
+        assert!(finished.out.is_empty(), "{case}");
+        let said = finished.err.join("\n");
+        assert!(!said.contains("panicked") && !said.contains("s3cr3t"), "{case}");
+    }
+}
+
+#[test]
+fn two_wrong_settings_give_two_lines() {
+    let mut command = fleet(&["worker"]);
+    command.env("FLEET_ROLE", "actvity").env("FLEET_DRAIN_TIMEOUT", "20");
+    let finished = run(command);
+    assert_eq!(finished.code, 78);
+    assert_eq!(finished.err.len(), 2, "{finished:#?}");
+    assert!(finished.err[0].starts_with("error: FLEET_ROLE=\"actvity\""), "{finished:#?}");
+    assert!(finished.err[1].starts_with("error: FLEET_DRAIN_TIMEOUT=\"20\""), "{finished:#?}");
+}
+
+#[test]
+fn a_workflow_that_fails_is_a_line_on_stderr_and_exit_1() {
+    let world = World::new();
+    let _up = Process::start(world.orders(["up"]));
+    let order = r#"{"id": "1", "items": [], "card": "stolen"}"#;
+    let finished = run(world.orders(["starter", "-n", "2", "--input", order]));
+    assert_eq!(finished.code, 1, "{finished:#?}");
+    assert!(finished.out.is_empty(), "{finished:#?}");
+    let failures: Vec<_> =
+        finished.err.iter().filter(|it| it.ends_with("the card is stolen")).collect();
+    assert_eq!(failures.len(), 2, "{finished:#?}");
+    assert!(failures.iter().all(|it| it.starts_with("orders-")), "{finished:#?}");
+}

@@ -1,0 +1,103 @@
+//! Workers that are killed in mid-flight: no workflow is lost, others go on where they were.
+
+use std::collections::BTreeSet;
+
+use rustix::process::Signal;
+use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
+
+use crate::{
+    server::{self, activity_attempts, history, pid_of, workflow_task_workers},
+    support::{Process, World, eventually, kill, labels, run},
+};
+
+/// An order that is packed for about three seconds.
+const SLOW_ORDER: &str =
+    r#"{"id": "1", "items": ["a", "b", "c"], "pack_ms": 1000, "hold_ms": 1, "card": "valid"}"#;
+
+fn the_workflow(world: &World) -> String {
+    let mut ids = Vec::new();
+    eventually("a workflow is visible", || {
+        ids = server::workflow_ids(&world.workflow_queue());
+        !ids.is_empty()
+    });
+    ids.remove(0)
+}
+
+/// Waits until the workflow's `pack` activity runs and returns the identity of its worker.
+fn who_packs(workflow: &str) -> String {
+    let mut packer = String::new();
+    eventually("the order is being packed", || {
+        server::pending_activities(workflow).into_iter().any(|activity| {
+            let packs = activity.activity_type.as_ref().is_some_and(|it| it.name.contains("pack"));
+            packer.clone_from(&activity.last_worker_identity);
+            packs && activity.state() == PendingActivityState::Started
+        })
+    });
+    packer
+}
+
+#[test]
+fn an_activity_of_a_killed_worker_goes_on_in_another() {
+    let world = World::new();
+    let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    let mut workers: Vec<_> = (0..2)
+        .map(|_| Process::start(world.orders(["worker", "--role", "activity-worker"])))
+        .collect();
+    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", SLOW_ORDER]));
+    let workflow = the_workflow(&world);
+    let killed = who_packs(&workflow);
+    let index = workers.iter().position(|worker| worker.pid() == pid_of(&killed)).unwrap();
+    workers[index].signal(Signal::KILL);
+    assert_eq!(workers[index].exit_code(), 128 + 9);
+
+    assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
+    assert!(starter.out.wait_end()[0].contains("packed 3 item(s) at attempt 2, shipped"));
+    let survivor = workers[1 - index].pid();
+    let attempts = activity_attempts(&history(&workflow));
+    let (identity, attempt) = &attempts[1];
+    assert_eq!((pid_of(identity), *attempt), (survivor, 2), "{attempts:?}");
+}
+
+#[test]
+fn a_workflow_of_a_killed_worker_goes_on_in_another() {
+    let world = World::new();
+    let mut workers: Vec<_> = (0..2)
+        .map(|_| Process::start(world.orders(["worker", "--role", "workflow-worker"])))
+        .collect();
+    let _activities = Process::start(world.orders(["worker", "--role", "activity-worker"]));
+    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", SLOW_ORDER]));
+    let workflow = the_workflow(&world);
+    who_packs(&workflow);
+    let killed = pid_of(workflow_task_workers(&history(&workflow)).last().unwrap());
+    let index = workers.iter().position(|worker| worker.pid() == killed).unwrap();
+    workers[index].signal(Signal::KILL);
+    assert_eq!(workers[index].exit_code(), 128 + 9);
+
+    assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
+    assert!(starter.out.wait_end()[0].contains("packed 3 item(s) at attempt 1, shipped"));
+    let identities = workflow_task_workers(&history(&workflow));
+    assert_eq!(pid_of(identities.last().unwrap()), workers[1 - index].pid(), "{identities:?}");
+}
+
+#[test]
+fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
+    let world = World::new();
+    let up = Process::start(world.fleet(["up", "-w", "2", "-a", "2"]));
+    let mut starter = Process::start(world.fleet(["starter", "-n", "300", "--concurrency", "40"]));
+    let [workflow_worker, activity_worker, _] = labels(&starter.out.wait_count(40)[39]);
+    for label in [&workflow_worker, &activity_worker] {
+        kill(label.parse().unwrap(), Signal::KILL);
+    }
+    for role in ["workflow-worker", "activity-worker"] {
+        let line = up.err.wait_for(&format!("ERROR: worker exited unexpectedly: {role}:"));
+        assert!(line.ends_with("(signal: 9)"), "{line}");
+    }
+    assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
+    let results = starter.out.wait_end();
+    assert_eq!(results.len(), 300);
+    // A second batch: the dead take no part, their replacements do.
+    let results = run(world.fleet(["starter", "-n", "100"])).success();
+    let seen: BTreeSet<_> = results.iter().flat_map(|line| labels(line)).collect();
+    assert!(!seen.contains(&workflow_worker) && !seen.contains(&activity_worker), "{seen:?}");
+    assert_eq!(seen.len(), 4, "{seen:?}");
+}

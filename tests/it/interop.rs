@@ -1,0 +1,102 @@
+//! Python's starter on our workers, our starter on Python's workers, and both kinds of worker on
+//! the same queues: with the real Python SDK from PyPI.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use crate::support::{Process, World, labels, program, run};
+
+/// What `pip install` of this brings is kept in the build folder, for the next run.
+const PYTHON_SDK: &str = "temporalio==1.35.0";
+
+fn python_sdk() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let folder = temporary.join(PYTHON_SDK);
+        if !folder.exists() {
+            let fetched = tempfile::TempDir::new_in(temporary).unwrap();
+            let mut pip = program("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .arg("--target")
+                .arg(fetched.path())
+                .arg(PYTHON_SDK);
+            run(pip).success();
+            // Another run may have been quicker; then its folder serves.
+            let _ = fs::rename(fetched.path(), &folder);
+        }
+        folder
+    })
+}
+
+/// The Python sample in this world.
+fn python(world: &World, arguments: &[&str]) -> std::process::Command {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/sample.py");
+    let arguments = [&[script], arguments].concat();
+    let mut python = world.at_home("python3", arguments);
+    python.env("PYTHONPATH", python_sdk()).env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+#[test]
+fn pythons_starter_completes_50_workflows_on_our_fleet_spread_over_both_workers() {
+    let world = World::new();
+    let _up = Process::start(world.fleet(["up"]));
+    let results = run(python(&world, &["starter", "50"])).success();
+    assert_eq!(results.len(), 50);
+    let workers: BTreeSet<_> = results.iter().map(|line| labels(line)[2].clone()).collect();
+    assert_eq!(workers.len(), 2, "{results:#?}");
+}
+
+#[test]
+fn our_starter_completes_workflows_on_pythons_workers() {
+    let world = World::new();
+    let workflows = Process::start(python(&world, &["workflow-worker"]));
+    let activities = Process::start(python(&world, &["activity-worker"]));
+    let results = run(world.fleet(["starter", "-n", "10"])).success();
+    assert_eq!(results.len(), 10);
+    for line in &results {
+        let expected = [workflows.pid(), activities.pid(), workflows.pid()];
+        assert_eq!(labels(line), expected.map(|pid| pid.to_string()), "{line}");
+    }
+}
+
+#[test]
+fn workers_of_both_languages_share_the_same_queues() {
+    let world = World::new();
+    let theirs = [
+        Process::start(python(&world, &["workflow-worker"])),
+        Process::start(python(&world, &["activity-worker"])),
+    ];
+    let ours = [
+        Process::start(world.fleet(["worker", "--role", "workflow-worker"])),
+        Process::start(world.fleet(["worker", "--role", "activity-worker"])),
+    ];
+    for worker in &theirs {
+        worker.out.wait_count(1);
+    }
+    for worker in &ours {
+        worker.err.wait_for("worker starts polling");
+    }
+    let pids = |index: usize| [&theirs, &ours].map(|it| it[index].pid().to_string());
+    let (workflow_pids, activity_pids) = (BTreeSet::from(pids(0)), BTreeSet::from(pids(1)));
+    // Which worker gets a task is the server's choice: batches until each has had some.
+    let (mut workflows, mut activities) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..20 {
+        for line in run(world.fleet(["starter", "-n", "20"])).success() {
+            let [start, activity, end] = labels(&line);
+            assert_eq!(start, end, "{line}");
+            workflows.insert(end);
+            activities.insert(activity);
+        }
+        if workflows.len() > 1 && activities.len() > 1 {
+            break;
+        }
+    }
+    assert_eq!(workflows, workflow_pids);
+    assert_eq!(activities, activity_pids);
+}

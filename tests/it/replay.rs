@@ -1,0 +1,51 @@
+//! The sample reads its process id in workflow code: why that is safe is told in
+//! `temporal_fleet::label`; that it is safe is shown here.
+
+use temporal_fleet::{parallelized::ParallelizedWorkflow, worker_label};
+use temporalio_client::WorkflowHistory;
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+
+use crate::{
+    server,
+    support::{Process, World, labels, run},
+};
+
+#[test]
+fn a_history_recorded_in_one_process_replays_in_another() {
+    let world = World::new();
+    let _up = Process::start(world.fleet(["up", "-w", "1"]));
+    let results = run(world.fleet(["starter", "-n", "1"])).success();
+    let [recorded_in, ..] = labels(&results[0]);
+    assert_ne!(recorded_in, worker_label(), "this process is another one");
+
+    let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
+    let json = server::history_json(&workflow);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = WorkflowReplayerOptions::new().build();
+        options.register_workflow::<ParallelizedWorkflow>().unwrap();
+        let replayer = WorkflowReplayer::new(options).unwrap();
+        replayer.replay_workflow(WorkflowHistory::from_json(&json).unwrap()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_history_of_other_activities_does_not_replay() {
+    // The counterpart, without which the test above could not fail.
+    let world = World::new();
+    let _up = Process::start(world.fleet(["up", "-w", "1"]));
+    run(world.fleet(["starter", "-n", "1"])).success();
+    let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
+    let json = String::from_utf8(server::history_json(&workflow)).unwrap();
+    assert!(json.contains("echo_pid_activity"));
+    let changed = json.replace("echo_pid_activity", "another_activity");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = WorkflowReplayerOptions::new().build();
+        options.register_workflow::<ParallelizedWorkflow>().unwrap();
+        let replayer = WorkflowReplayer::new(options).unwrap();
+        let history = WorkflowHistory::from_json(changed.as_bytes()).unwrap();
+        let error = replayer.replay_workflow(history).await.unwrap_err();
+        assert!(error.to_string().contains("nondeterministic"), "{error}");
+    });
+}

@@ -1,0 +1,189 @@
+//! The dev server that the tests share, and questions to it.
+
+use std::{collections::BTreeSet, future::Future, sync::OnceLock};
+
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, UntypedWorkflow, Url,
+    WorkflowFetchHistoryOptions,
+    grpc::WorkflowService,
+    tonic::{IntoRequest, Request},
+};
+use temporalio_common::protos::temporal::api::{
+    common::v1::WorkflowExecution,
+    enums::v1::EventType,
+    history::v1::{HistoryEvent, history_event::Attributes},
+    workflow::v1::PendingActivityInfo,
+    workflowservice::v1::{
+        CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest,
+        ListWorkflowExecutionsRequest, SignalWorkflowExecutionRequest,
+    },
+};
+
+use crate::support::{FLEET, Process, program};
+
+static SERVER: OnceLock<(Process, String)> = OnceLock::new();
+
+/// The address of this run's dev server, obtained as a user's is: by `fleet up --dev-server`.
+///
+/// It runs under `fleet guard`, which ends it when this process ends and with it the pipe.
+pub(crate) fn address() -> &'static str {
+    let (_, address) = SERVER.get_or_init(|| {
+        let mut command = program(FLEET);
+        command.args(["guard", "--", FLEET, "up", "--dev-server", "--port", "0", "--ui-port", "0"]);
+        command.args(["-w", "0", "-a", "0"]);
+        let server = Process::start(command);
+        let line = server.err.wait_for("export TEMPORAL_ADDRESS=");
+        let address = line.split_once('=').unwrap().1.to_owned();
+        (server, address)
+    });
+    address
+}
+
+/// Asks the server something.
+pub(crate) fn ask<F: Future>(question: impl FnOnce(Client) -> F) -> F::Output {
+    ask_at(address(), question)
+}
+
+/// Asks the server at `address` something.
+pub(crate) fn ask_at<F: Future>(address: &str, question: impl FnOnce(Client) -> F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url: Url = format!("http://{address}").parse().unwrap();
+        let connection = Connection::connect(ConnectionOptions::new(url).build()).await.unwrap();
+        question(Client::new(connection, ClientOptions::new("default").build()).unwrap()).await
+    })
+}
+
+/// A workflow's history.
+pub(crate) fn history(workflow_id: &str) -> Vec<HistoryEvent> {
+    ask(async |client| {
+        client
+            .get_workflow_handle::<UntypedWorkflow>(workflow_id)
+            .fetch_history(WorkflowFetchHistoryOptions::default())
+            .into_events()
+            .await
+            .unwrap()
+    })
+}
+
+/// The history as JSON, the form in which people keep recorded histories.
+pub(crate) fn history_json(workflow_id: &str) -> Vec<u8> {
+    ask(async |client| {
+        client
+            .get_workflow_handle::<UntypedWorkflow>(workflow_id)
+            .fetch_history(WorkflowFetchHistoryOptions::default())
+            .to_json()
+            .await
+            .unwrap()
+    })
+}
+
+/// The identities that completed workflow tasks of a history, in order.
+pub(crate) fn workflow_task_workers(history: &[HistoryEvent]) -> Vec<String> {
+    history
+        .iter()
+        .filter_map(|event| match event.attributes.as_ref()? {
+            Attributes::WorkflowTaskCompletedEventAttributes(completed) => {
+                Some(completed.identity.clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The identity and attempt of each activity that a history shows as started, in order.
+pub(crate) fn activity_attempts(history: &[HistoryEvent]) -> Vec<(String, i32)> {
+    history
+        .iter()
+        .filter_map(|event| match event.attributes.as_ref()? {
+            Attributes::ActivityTaskStartedEventAttributes(started) => {
+                Some((started.identity.clone(), started.attempt))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// How many events of a type a history has.
+pub(crate) fn count_events(history: &[HistoryEvent], of: EventType) -> usize {
+    history.iter().filter(|event| event.event_type() == of).count()
+}
+
+/// The queues on which a history schedules activities.
+pub(crate) fn activity_queues(history: &[HistoryEvent]) -> BTreeSet<String> {
+    history
+        .iter()
+        .filter_map(|event| match event.attributes.as_ref()? {
+            Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
+                Some(scheduled.task_queue.clone()?.name)
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The ids of the workflows on a queue.
+pub(crate) fn workflow_ids(queue: &str) -> Vec<String> {
+    let query = format!("TaskQueue = '{queue}'");
+    ask(async |client| {
+        let request = ListWorkflowExecutionsRequest {
+            namespace: client.namespace(),
+            query,
+            page_size: 1000,
+            ..Default::default()
+        };
+        let mut client = client;
+        let response = client.list_workflow_executions(Request::new(request)).await.unwrap();
+        let executions = response.into_inner().executions.into_iter();
+        executions.map(|info| info.execution.unwrap().workflow_id).collect()
+    })
+}
+
+/// How many workflows on a queue match a visibility query, as `ExecutionStatus = 'Completed'`.
+pub(crate) fn count(queue: &str, query: &str) -> i64 {
+    let query = format!("TaskQueue = '{queue}' AND {query}");
+    ask(async |client| {
+        let request = CountWorkflowExecutionsRequest { namespace: client.namespace(), query };
+        let mut client = client;
+        let response = client.count_workflow_executions(request.into_request()).await.unwrap();
+        response.into_inner().count
+    })
+}
+
+/// The activities of a workflow that are scheduled or running.
+pub(crate) fn pending_activities(workflow_id: &str) -> Vec<PendingActivityInfo> {
+    ask(async |client| {
+        let request = DescribeWorkflowExecutionRequest {
+            namespace: client.namespace(),
+            execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.to_owned(),
+                ..Default::default()
+            }),
+        };
+        let mut client = client;
+        let response = client.describe_workflow_execution(request.into_request()).await.unwrap();
+        response.into_inner().pending_activities
+    })
+}
+
+/// Sends a signal without arguments.
+pub(crate) fn signal(workflow_id: &str, name: &str) {
+    ask(async |client| {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: client.namespace(),
+            workflow_execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.to_owned(),
+                ..Default::default()
+            }),
+            signal_name: name.to_owned(),
+            ..Default::default()
+        };
+        let mut client = client;
+        client.signal_workflow_execution(request.into_request()).await.unwrap();
+    });
+}
+
+/// The process id at the end of an identity `<role>@<host>:<pid>`.
+pub(crate) fn pid_of(identity: &str) -> u32 {
+    identity.rsplit(':').next().unwrap().parse().unwrap()
+}

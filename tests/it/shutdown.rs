@@ -1,0 +1,205 @@
+//! Ctrl-C, SIGTERM, a second signal and `kill -9`: what is in hand finishes, and nothing stays
+//! behind.
+
+use std::{net::TcpStream, time::Instant};
+
+use rustix::process::Signal;
+use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
+
+use crate::{
+    server::{self, activity_attempts, history},
+    support::{FLEET, Process, World, eventually, program, run},
+};
+
+/// Waits until an activity of the world's only workflow runs, and returns the workflow's id.
+fn workflow_with_a_running_activity(world: &World) -> String {
+    let mut running = None;
+    eventually("an activity runs", || {
+        running = server::workflow_ids(&world.workflow_queue()).into_iter().find(|id| {
+            server::pending_activities(id)
+                .iter()
+                .any(|activity| activity.state() == PendingActivityState::Started)
+        });
+        running.is_some()
+    });
+    running.unwrap()
+}
+
+/// An order whose packing takes two seconds.
+const ORDER: &str =
+    r#"{"id": "1", "items": ["a"], "pack_ms": 2000, "hold_ms": 1, "card": "valid"}"#;
+
+#[test]
+fn ctrl_c_during_an_activity_finishes_it_at_its_first_attempt() {
+    let world = World::new();
+    let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
+    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
+    let mut workflow = String::new();
+    eventually("the order is being packed", || {
+        workflow = workflow_with_a_running_activity(&world);
+        server::pending_activities(&workflow)
+            .iter()
+            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
+    });
+    up.ctrl_c();
+    assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
+    let out = up.out.wait_end();
+    assert!(out.contains(&"activity-worker:0 shutting down".to_owned()), "{out:?}");
+
+    // Nobody works now: the next fleet takes up what the first one left.
+    let _up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
+    assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
+    assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
+    let attempts = activity_attempts(&history(&workflow));
+    assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
+}
+
+#[test]
+fn sigterm_drains_a_worker_of_each_role() {
+    let world = World::new();
+    for role in ["workflow-worker", "activity-worker", "worker"] {
+        let mut worker = Process::start(world.fleet(["worker", "--role", role]));
+        worker.err.wait_for("worker starts polling");
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.exit_code(), 0, "{role}");
+        worker.err.wait_for("drained");
+    }
+}
+
+#[test]
+fn a_second_signal_leaves_at_once() {
+    let world = World::new();
+    let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut worker = Process::start(world.orders(["worker", "--role", "activity-worker"]));
+        let order =
+            r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
+        let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
+        eventually("this worker packs", || {
+            server::workflow_ids(&world.workflow_queue()).iter().any(|id| {
+                server::pending_activities(id)
+                    .iter()
+                    .any(|it| it.last_worker_identity.ends_with(&format!(":{}", worker.pid())))
+            })
+        });
+        worker.signal(signal);
+        worker.err.wait_for("draining");
+        worker.signal(signal);
+        assert_eq!(worker.exit_code(), code);
+    }
+}
+
+#[test]
+fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
+    let world = World::new();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
+        command.env("TEMPORAL_ADDRESS", "127.0.0.1:1");
+        let mut worker = Process::start(command);
+        worker.err.wait_for("trying again");
+        let asked = Instant::now();
+        worker.signal(signal);
+        assert_eq!(worker.exit_code(), 0);
+        // Not a measurement: retries go on for a minute, so this tells obeyed from ignored.
+        assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+    }
+}
+
+#[test]
+fn killing_up_leaves_no_process_behind_the_server_included() {
+    let world = World::new();
+    let mut command = world.fleet(["up", "--dev-server", "--port", "0", "--ui-port", "0"]);
+    command.env_remove("TEMPORAL_ADDRESS");
+    let mut up = Process::start(command);
+    let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
+    let address = line.split_once('=').unwrap().1.to_owned();
+    let mut starter = world.fleet(["starter", "-n", "2"]);
+    starter.env("TEMPORAL_ADDRESS", &address);
+    run(starter).success();
+
+    up.signal(Signal::KILL);
+    assert_eq!(up.exit_code(), 128 + 9);
+    // Workers, guard and server all hold the stderr they were given: its end is the end of all.
+    up.err.wait_end();
+    assert!(TcpStream::connect(&address).is_err(), "the server still listens");
+}
+
+#[test]
+fn killing_a_demo_in_mid_batch_leaves_no_process_behind() {
+    let mut demo = Process::start(program_args(&["demo", "-n", "100000"]));
+    let address = demo.err.wait_for("Temporal dev server: ");
+    let address = address.rsplit(' ').next().unwrap().to_owned();
+    demo.out.wait_count(10);
+    demo.signal(Signal::KILL);
+    assert_eq!(demo.exit_code(), 128 + 9);
+    demo.err.wait_end();
+    assert!(TcpStream::connect(&address).is_err(), "the server still listens");
+}
+
+#[test]
+fn killing_the_servers_guard_stops_the_fleet_and_leaves_no_server_behind() {
+    let world = World::new();
+    let mut command =
+        world.fleet(["up", "--dev-server", "--port", "0", "--ui-port", "0", "-w", "1"]);
+    command.env_remove("TEMPORAL_ADDRESS").env("FLEET_DRAIN_TIMEOUT", "3s");
+    let mut up = Process::start(command);
+    let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
+    let address = line.split_once('=').unwrap().1.to_owned();
+    up.out.wait_for("activity-worker:0 starting");
+    crate::support::kill(guard_of(up.pid()), Signal::KILL);
+    assert_eq!(up.exit_code(), 70, "{:?}", up.err.so_far());
+    up.err.wait_for("error: the Temporal dev server ended unexpectedly (signal: 9)");
+    up.err.wait_end();
+    assert!(TcpStream::connect(&address).is_err(), "the server still listens");
+}
+
+#[test]
+fn ctrl_c_ends_a_demo_in_mid_batch_with_130_and_stops_everything() {
+    let mut demo = Process::start(program_args(&["demo", "-n", "100000"]));
+    demo.out.wait_count(10);
+    demo.ctrl_c();
+    assert_eq!(demo.exit_code(), 130, "{:?}", demo.err.so_far());
+    let err = demo.err.wait_end();
+    for worker in ["workflow-worker:0", "workflow-worker:1", "activity-worker:0"] {
+        assert!(err.contains(&format!("{worker} shutting down")), "{err:#?}");
+    }
+}
+
+fn program_args(arguments: &[&str]) -> std::process::Command {
+    let mut command = program(FLEET);
+    command.args(arguments);
+    command
+}
+
+/// The child of a fleet that guards its dev server.
+fn guard_of(up: u32) -> u32 {
+    let guard = children_of(up).into_iter().find(|(_, command)| command.contains("guard"));
+    guard.expect("the dev server has a guard").0
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(target_os = "linux")]
+fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+        let status = read("status")?;
+        let its_parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+        (its_parent == parent.to_string()).then_some((pid, read("cmdline")?))
+    })
+    .collect()
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(not(target_os = "linux"))]
+fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let mut ps = program("ps");
+    ps.args(["-A", "-o", "pid=,ppid=,args="]);
+    let of = |line: &String| {
+        let mut words = line.split_whitespace();
+        let (pid, its_parent) = (words.next()?.parse().ok()?, words.next()?);
+        (its_parent == parent.to_string()).then(|| (pid, line.clone()))
+    };
+    run(ps).out.iter().filter_map(of).collect()
+}

@@ -1,0 +1,108 @@
+//! Workers that are there before their server, their namespace or a right address.
+
+use std::{net::TcpListener, process::Command, time::Duration};
+
+use temporalio_client::{NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+use uuid::Uuid;
+
+use crate::{
+    server,
+    support::{FLEET, Process, World, labels, program, run},
+};
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn workers_started_before_the_server_wait_for_it() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let there = |mut command: Command| {
+        command.env("TEMPORAL_ADDRESS", &address);
+        command
+    };
+    let up = Process::start(there(world.fleet(["up"])));
+    let waiting = up.err.wait_for("trying again");
+    assert!(waiting.contains(&format!("cannot reach Temporal at http://{address}")), "{waiting}");
+
+    let mut server = program(FLEET);
+    server.args(["up", "--dev-server", "--port", &port, "--ui-port", "0", "-w", "0", "-a", "0"]);
+    let server = Process::start(server);
+    server.err.wait_for("export TEMPORAL_ADDRESS=");
+    let results = run(there(world.fleet(["starter", "-n", "4"]))).success();
+    assert_eq!(results.len(), 4);
+    results.iter().for_each(|line| drop(labels(line)));
+}
+
+#[test]
+fn a_wrong_address_is_given_up_with_69_and_one_line() {
+    for arguments in [&["worker", "--role", "activity-worker"][..], &["starter", "-n", "1"]] {
+        let mut command = program(FLEET);
+        command
+            .args(arguments)
+            .env("TEMPORAL_ADDRESS", "127.0.0.1:1")
+            .env("FLEET_CONNECT_TIMEOUT", "1s");
+        let finished = run(command);
+        assert_eq!(finished.code, 69, "{finished:#?}");
+        let errors: Vec<_> = finished.err.iter().filter(|it| it.starts_with("error")).collect();
+        let [error] = errors[..] else { panic!("{finished:#?}") };
+        let expected = "error: cannot reach Temporal at http://127.0.0.1:1 (tried for 1s): ";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.contains("refused"), "{error}");
+        assert!(finished.out.is_empty(), "{finished:#?}");
+    }
+}
+
+#[test]
+fn up_leaves_with_the_code_of_workers_that_never_find_their_server() {
+    let mut command = program(FLEET);
+    command.arg("up").env("TEMPORAL_ADDRESS", "127.0.0.1:1").env("FLEET_CONNECT_TIMEOUT", "1s");
+    let finished = run(command);
+    assert_eq!(finished.code, 69, "{finished:#?}");
+    assert!(finished.err.iter().any(|it| it.contains("cannot reach Temporal")), "{finished:#?}");
+}
+
+#[test]
+fn a_missing_namespace_is_waited_for_and_then_given_up_with_78() {
+    let world = World::new();
+    let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
+    command.env("TEMPORAL_NAMESPACE", "nowhere").env("FLEET_CONNECT_TIMEOUT", "1s");
+    let finished = run(command);
+    assert_eq!(finished.code, 78, "{finished:#?}");
+    assert!(finished.err.iter().any(|it| it.contains("trying again")), "{finished:#?}");
+    let error = finished.err.last().unwrap();
+    let expected = format!(
+        "error: namespace \"nowhere\" does not exist at http://{}: create it or set \
+         TEMPORAL_NAMESPACE",
+        server::address()
+    );
+    assert_eq!(error, &expected);
+}
+
+#[test]
+fn a_namespace_that_is_created_late_is_found() {
+    let world = World::new();
+    let namespace = format!("late-{}", Uuid::new_v4());
+    let there = |mut command: Command| {
+        command.env("TEMPORAL_NAMESPACE", &namespace);
+        command
+    };
+    let up = Process::start(there(world.fleet(["up"])));
+    let waiting = up.err.wait_for("trying again");
+    assert!(waiting.contains(&format!("namespace \"{namespace}\" does not exist")), "{waiting}");
+    server::ask(async |client| {
+        let request = RegisterNamespaceRequest {
+            namespace: namespace.clone(),
+            workflow_execution_retention_period: Duration::from_hours(24).try_into().ok(),
+            ..Default::default()
+        };
+        assert_eq!(client.namespace(), "default");
+        let mut client = client;
+        client.register_namespace(request.into_request()).await.unwrap();
+    });
+    let results = run(there(world.fleet(["starter", "-n", "2"]))).success();
+    assert_eq!(results.len(), 2);
+}

@@ -1,0 +1,297 @@
+//! What the tests share: a fleet's processes, and waiting for what they do.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use uuid::Uuid;
+
+use crate::server;
+
+/// Long enough for the busiest machine: only a failing test waits this long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The binary under test.
+pub(crate) const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
+
+/// An example, which `cargo test` builds beside the binary.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(FLEET).with_file_name("examples").join(name)
+}
+
+/// A program without the caller's own fleet and Temporal settings.
+pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(path);
+    #[expect(clippy::disallowed_methods, reason = "to leave out what must not be inherited")]
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["FLEET_", "TEMPORAL_", "RUST_LOG"].iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A test's own part of the server: queues that no other test uses.
+pub(crate) struct World {
+    name: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { name: format!("test-{}", Uuid::new_v4()) }
+    }
+
+    pub(crate) fn workflow_queue(&self) -> String {
+        format!("{}-w", self.name)
+    }
+
+    pub(crate) fn activity_queue(&self) -> String {
+        format!("{}-a", self.name)
+    }
+
+    /// The `fleet` binary in this world.
+    pub(crate) fn fleet<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        self.at_home(FLEET, arguments)
+    }
+
+    /// The `orders` example in this world.
+    pub(crate) fn orders<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        self.at_home(example("orders"), arguments)
+    }
+
+    /// Any fleet's program in this world.
+    pub(crate) fn at_home<'a>(
+        &self,
+        path: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Command {
+        let mut command = program(path);
+        command
+            .args(arguments)
+            .env("TEMPORAL_ADDRESS", server::address())
+            .env("FLEET_WORKFLOW_TASK_QUEUE", self.workflow_queue())
+            .env("FLEET_ACTIVITY_TASK_QUEUE", self.activity_queue());
+        command
+    }
+}
+
+/// The lines so far, and whether the stream has ended; and the word that something changed.
+type State = (Mutex<(Vec<String>, bool)>, Condvar);
+
+/// The lines of a stream, as they come.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    state: Arc<State>,
+    name: &'static str,
+}
+
+impl Lines {
+    fn read(stream: impl Read + Send + 'static, name: &'static str) -> Self {
+        let lines = Self { state: Arc::default(), name };
+        let writer = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                writer.update(|(lines, _)| lines.push(line));
+            }
+            writer.update(|(_, ended)| *ended = true);
+        });
+        lines
+    }
+
+    fn update(&self, change: impl FnOnce(&mut (Vec<String>, bool))) {
+        change(&mut self.state.0.lock().unwrap());
+        self.state.1.notify_all();
+    }
+
+    /// Waits until `found` makes something of the lines so far.
+    #[track_caller]
+    fn wait<T>(&self, what: &str, mut found: impl FnMut(&[String], bool) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        let mut state = self.state.0.lock().unwrap();
+        loop {
+            if let Some(it) = found(&state.0, state.1) {
+                return it;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero() && !state.1,
+                "no {what} on {} ({}):\n{}",
+                self.name,
+                if state.1 { "it ended" } else { "deadline" },
+                state.0.join("\n")
+            );
+            state = self.state.1.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    /// Waits for a line that contains `text` and returns it.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait(&format!("line with {text:?}"), |lines, _| {
+            lines.iter().find(|line| line.contains(text)).cloned()
+        })
+    }
+
+    /// Waits until there are `count` lines and returns them.
+    #[track_caller]
+    pub(crate) fn wait_count(&self, count: usize) -> Vec<String> {
+        self.wait(&format!("{count} lines"), |lines, _| {
+            (lines.len() >= count).then(|| lines.to_vec())
+        })
+    }
+
+    /// Waits until nobody holds the stream open any more and returns all lines. For a stream that
+    /// a process hands to its children this is the end of all of them.
+    #[track_caller]
+    pub(crate) fn wait_end(&self) -> Vec<String> {
+        self.wait("end", |lines, ended| ended.then(|| lines.to_vec()))
+    }
+
+    /// All lines so far.
+    pub(crate) fn so_far(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().0.clone()
+    }
+}
+
+/// A running process, in a process group of its own, as a shell makes one for each command.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) out: Lines,
+    pub(crate) err: Lines,
+    /// Held open: some of the programs under test take its end for the end of their parent.
+    _stdin: ChildStdin,
+}
+
+impl Process {
+    #[track_caller]
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+        Self {
+            out: Lines::read(child.stdout.take().unwrap(), "stdout"),
+            err: Lines::read(child.stderr.take().unwrap(), "stderr"),
+            _stdin: child.stdin.take().unwrap(),
+            child,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal);
+    }
+
+    /// What Ctrl-C in a terminal does: SIGINT to the whole foreground process group.
+    pub(crate) fn ctrl_c(&self) {
+        kill_process_group(pid(self.pid()), Signal::INT).unwrap();
+    }
+
+    /// Waits for the exit.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still running; stderr:\n{}",
+                self.err.so_far().join("\n")
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the exit and returns its code: as a shell does, 128 and the number of a signal.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self) -> i32 {
+        let status = self.wait();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its children watch a pipe from it and follow.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub(crate) fn run(command: Command) -> Finished {
+    let mut process = Process::start(command);
+    let code = process.exit_code();
+    Finished { code, out: process.out.wait_end(), err: process.err.wait_end() }
+}
+
+/// What a command left.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) out: Vec<String>,
+    pub(crate) err: Vec<String>,
+}
+
+impl Finished {
+    /// Asserts success and returns the lines of stdout.
+    #[track_caller]
+    pub(crate) fn success(self) -> Vec<String> {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self.out
+    }
+}
+
+pub(crate) fn kill(process: u32, signal: Signal) {
+    kill_process(pid(process), signal).unwrap();
+}
+
+fn pid(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "deadline: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The three labels of a result line of the sample: started by, activity by, ended by.
+#[track_caller]
+pub(crate) fn labels(line: &str) -> [String; 3] {
+    let parts: Vec<_> = line.split(" | ").collect();
+    let [start, activity, end] = parts[..] else { panic!("not a result of the sample: {line:?}") };
+    let label = |part: &str, what: &str| {
+        let label = part.strip_prefix(what).unwrap_or_else(|| panic!("no {what} in {line:?}"));
+        assert!(!label.is_empty(), "{line:?}");
+        label.to_owned()
+    };
+    [
+        label(start, "wf-starting-pid:"),
+        label(activity, "activity-pid:"),
+        label(end, "wf-ending-pid:"),
+    ]
+}
