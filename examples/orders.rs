@@ -11,7 +11,7 @@
 //! Workflows of a fleet of yours run beside any other: this one's queues are `orders-workflows` and
 //! `orders-activities`.
 
-use std::{process::ExitCode, time::Duration};
+use std::{pin::pin, process::ExitCode, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporal_fleet::{Fleet, activity_task_queue};
@@ -138,13 +138,18 @@ impl Warehouse {
     /// Packs item by item and tells how far it is, so that another attempt goes on from there.
     #[activity]
     async fn pack(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
-        let packed: usize = ctx.heartbeat_details().deserialize()?.unwrap_or(0);
-        for done in packed + 1..=order.items.len() {
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(order.pack_ms)) => {}
-                () = ctx.cancelled() => return Err(ActivityError::cancelled()),
+        let mut packed: usize = ctx.heartbeat_details().deserialize()?.unwrap_or(0);
+        let mut heartbeat = tokio::time::interval(PACK_HEARTBEAT / 4);
+        while packed < order.items.len() {
+            let mut item = pin!(tokio::time::sleep(Duration::from_millis(order.pack_ms)));
+            loop {
+                tokio::select! {
+                    () = &mut item => break,
+                    _ = heartbeat.tick() => ctx.record_heartbeat(packed).await?,
+                    () = ctx.cancelled() => return Err(ActivityError::cancelled()),
+                }
             }
-            ctx.record_heartbeat(done).await?;
+            packed += 1;
         }
         Ok(format!("packed {} item(s) at attempt {}", order.items.len(), ctx.info().attempt))
     }

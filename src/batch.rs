@@ -5,12 +5,18 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt, stream};
 use temporalio_client::{
     Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions,
-    errors::WorkflowStartError,
+    errors::WorkflowStartError, tonic::Code,
 };
 use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{client::describe, error::chain};
+
+/// A namespace that was created a moment ago can be described at once, but the server's caches
+/// know it some seconds later (10 s by default); until then a start is answered with "not found".
+const NAMESPACE_PATIENCE: Duration = Duration::from_secs(20);
+const NAMESPACE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to start, and how many of it.
 #[derive(Clone, Debug)]
@@ -55,17 +61,21 @@ async fn one(client: Client, batch: Batch) -> Outcome {
 
 async fn execute(client: &Client, batch: Batch, workflow_id: &str) -> Result<String, String> {
     let input = RawValue::new(batch.input.as_ref().map(json_payload).into_iter().collect());
-    let handle = client
-        .start_workflow(
-            UntypedWorkflow::new(batch.workflow_type),
-            input,
-            WorkflowStartOptions::new(batch.task_queue, workflow_id).build(),
-        )
-        .await
-        .map_err(|error| match error {
-            WorkflowStartError::Rpc(status) => describe(&status),
-            other => chain(&other),
-        })?;
+    let until = Instant::now() + NAMESPACE_PATIENCE;
+    let handle = loop {
+        let workflow = UntypedWorkflow::new(&batch.workflow_type);
+        let options = WorkflowStartOptions::new(&batch.task_queue, workflow_id).build();
+        match client.start_workflow(workflow, input.clone(), options).await {
+            Ok(handle) => break handle,
+            Err(WorkflowStartError::Rpc(status))
+                if status.code() == Code::NotFound && Instant::now() < until =>
+            {
+                sleep(NAMESPACE_PAUSE).await;
+            }
+            Err(WorkflowStartError::Rpc(status)) => return Err(describe(&status)),
+            Err(other) => return Err(chain(&other)),
+        }
+    };
     match handle.get_result(WorkflowGetResultOptions::default()).await {
         Ok(value) => Ok(text(&value)),
         Err(error) => Err(chain(&error)),

@@ -98,8 +98,16 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
         Some(&config.environment.temporal()),
     )
     .map_err(|error| Error::ConnectionConfig(chain(&error)))?;
+    let given = profile.address.clone().unwrap_or_default();
     let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
     let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
+    // The SDK takes what is no URL for a host name, and would then look for that in the DNS.
+    let target = &connection.target;
+    if !matches!(target.scheme(), "http" | "https") || !matches!(target.path(), "" | "/") {
+        return Err(Error::ConnectionConfig(format!(
+            "address {given:?}: expected host:port, or a URL http://host:port or https://host:port"
+        )));
+    }
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
     Ok((connection, ClientOptions::new(namespace).build()))

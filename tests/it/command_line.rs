@@ -160,7 +160,8 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &["starter"],
             &[("TEMPORAL_ADDRESS", "http://[::")],
             78,
-            "error: the connection to Temporal is not configured right: ",
+            "error: the connection to Temporal is not configured right: address \"http://[::\": \
+             expected host:port, or a URL http://host:port or https://host:port",
         ),
         (
             &["starter"],

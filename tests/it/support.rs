@@ -22,9 +22,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 /// The binary under test.
 pub(crate) const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
 
-/// An example, which `cargo test` builds beside the binary.
+/// An example, which `cargo test` builds beside the binary (`cargo test --test it` does not).
 pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(FLEET).with_file_name("examples").join(name)
+    let path = Path::new(FLEET).with_file_name("examples").join(name);
+    assert!(path.exists(), "no {}: run cargo build --examples", path.display());
+    path
 }
 
 /// A program without the caller's own fleet and Temporal settings.
