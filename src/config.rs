@@ -513,4 +513,18 @@ mod tests {
         assert_eq!(local.get("TEMPORAL_ADDRESS"), Some("127.0.0.1:1"));
         assert_eq!(local.get("HOME"), Some("/h"));
     }
+
+    #[test]
+    fn the_readmes_table_is_that_of_the_code() {
+        let readme = include_str!("../README.md");
+        for var in VARS {
+            let default = match var.default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            let row = format!("| `{}` | {default} | {} |", var.env, var.meaning);
+            assert!(readme.contains(&row), "no row {row}");
+        }
+        assert_eq!(readme.matches("\n| `FLEET_").count(), VARS.len());
+    }
 }

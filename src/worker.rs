@@ -31,12 +31,13 @@ const LOCAL_ACTIVITY_SLOTS: usize = 100;
 /// `fleet worker` is this plus signals. To embed a worker in a program of your own:
 ///
 /// ```no_run
-/// # async fn embed(fleet: temporal_fleet::Fleet) -> Result<(), temporal_fleet::Error> {
-/// use temporal_fleet::{Environment, FleetWorker, Role};
+/// # async fn embed(fleet: temporal_fleet::Fleet) -> Result<(), Box<dyn std::error::Error>> {
+/// use temporal_fleet::{Environment, FleetWorker, Role, Shutdown};
 ///
+/// let shutdown = Shutdown::install()?;
 /// let config = fleet.config(Environment::capture())?;
 /// let worker = FleetWorker::build(&fleet, &config, Role::ActivityWorker).await?;
-/// worker.run(async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await?;
+/// worker.run(shutdown.requested()).await?;
 /// # Ok(())
 /// # }
 /// ```

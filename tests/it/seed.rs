@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     server::{self, activity_queues, history},
-    support::{Process, World, labels, run},
+    support::{Process, World, children_of, labels, run},
 };
 
 #[test]
@@ -23,6 +23,10 @@ fn up_speaks_the_samples_words_and_each_worker_is_a_process_of_its_own() {
         assert_eq!(start, end, "nothing died: each workflow ends where it started");
         assert!(start.parse::<u32>().is_ok_and(|pid| pid != up.pid()), "{start}");
     }
+
+    let children: BTreeSet<_> =
+        children_of(up.pid()).into_iter().map(|(pid, _)| pid.to_string()).collect();
+    assert_eq!(children, &started | &acted, "each worker is a direct child");
 
     up.ctrl_c();
     assert_eq!(up.exit_code(), 0);

@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
 
 use crate::{
     server::{self, activity_attempts, history},
-    support::{FLEET, Process, World, eventually, program, run},
+    support::{FLEET, Process, World, children_of, eventually, program, run},
 };
 
 /// Waits until an activity of the world's only workflow runs, and returns the workflow's id.
@@ -175,31 +175,4 @@ fn program_args(arguments: &[&str]) -> std::process::Command {
 fn guard_of(up: u32) -> u32 {
     let guard = children_of(up).into_iter().find(|(_, command)| command.contains("guard"));
     guard.expect("the dev server has a guard").0
-}
-
-/// The pid and the command line of each child of a process.
-#[cfg(target_os = "linux")]
-fn children_of(parent: u32) -> Vec<(u32, String)> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
-        let status = read("status")?;
-        let its_parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
-        (its_parent == parent.to_string()).then_some((pid, read("cmdline")?))
-    })
-    .collect()
-}
-
-/// The pid and the command line of each child of a process.
-#[cfg(not(target_os = "linux"))]
-fn children_of(parent: u32) -> Vec<(u32, String)> {
-    let mut ps = program("ps");
-    ps.args(["-A", "-o", "pid=,ppid=,args="]);
-    let of = |line: &String| {
-        let mut words = line.split_whitespace();
-        let (pid, its_parent) = (words.next()?.parse().ok()?, words.next()?);
-        (its_parent == parent.to_string()).then(|| (pid, line.clone()))
-    };
-    run(ps).out.iter().filter_map(of).collect()
 }

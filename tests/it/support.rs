@@ -29,13 +29,19 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
-/// A program without the caller's own fleet and Temporal settings.
+/// What a program under test must not inherit: the caller's own fleet and Temporal settings, and
+/// what cargo tells a test of its package, which a nested cargo takes for a change (the build script
+/// of ring asks for it) and builds half the tree again, under the feet of the outer one.
+const NOT_INHERITED: [&str; 6] =
+    ["FLEET_", "TEMPORAL_", "RUST_LOG", "CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PRIMARY_PACKAGE"];
+
+/// A program without [`NOT_INHERITED`].
 pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(path);
     #[expect(clippy::disallowed_methods, reason = "to leave out what must not be inherited")]
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["FLEET_", "TEMPORAL_", "RUST_LOG"].iter().any(|prefix| text.starts_with(prefix)) {
+        if NOT_INHERITED.iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -296,4 +302,31 @@ pub(crate) fn labels(line: &str) -> [String; 3] {
         label(activity, "activity-pid:"),
         label(end, "wf-ending-pid:"),
     ]
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(target_os = "linux")]
+pub(crate) fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+        let status = read("status")?;
+        let its_parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+        (its_parent == parent.to_string()).then_some((pid, read("cmdline")?))
+    })
+    .collect()
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let mut ps = program("ps");
+    ps.args(["-A", "-o", "pid=,ppid=,args="]);
+    let of = |line: &String| {
+        let mut words = line.split_whitespace();
+        let (pid, its_parent) = (words.next()?.parse().ok()?, words.next()?);
+        (its_parent == parent.to_string()).then(|| (pid, line.clone()))
+    };
+    run(ps).out.iter().filter_map(of).collect()
 }
