@@ -45,9 +45,13 @@ pub(crate) fn this_program() -> Result<process::Command, Error> {
     Ok(command(own_path()?.as_os_str()))
 }
 
+/// This program's file. A build may have replaced it while the fleet runs; Linux still has the one
+/// that runs.
 fn own_path() -> Result<PathBuf, Error> {
-    std::env::current_exe()
-        .map_err(|source| Error::Os { what: "cannot find this program".into(), source })
+    let path = std::env::current_exe()
+        .map_err(|source| Error::Os { what: "cannot find this program".into(), source })?;
+    let running = PathBuf::from("/proc/self/exe");
+    Ok(if !path.exists() && running.exists() { running } else { path })
 }
 
 /// A foreign program, under guard.

@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     config::{Overrides, parse_duration, show},
+    fleet::Fleet,
     role::Role,
 };
 
@@ -168,31 +169,29 @@ pub(crate) struct Workload {
 /// How many workers of each kind.
 #[derive(Debug, Args)]
 pub(crate) struct Counts {
-    /// Workflow workers
-    #[arg(short = 'w', long, value_name = "N", default_value_t = 2, allow_negative_numbers = true,
-        value_parser = workers)]
-    pub(crate) num_workflow_workers: usize,
-    /// Activity workers
-    #[arg(short = 'a', long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
-        value_parser = workers)]
-    pub(crate) num_activity_workers: usize,
+    /// Workflow workers [default: 2, or 0 for a fleet without workflows]
+    #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
+    num_workflow_workers: Option<usize>,
+    /// Activity workers [default: 1, or 0 for a fleet without activities]
+    #[arg(short = 'a', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
+    num_activity_workers: Option<usize>,
     /// Workers that serve workflows and activities on one queue
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
         value_parser = workers)]
-    pub(crate) num_workers: usize,
+    num_workers: usize,
 }
 
 impl Counts {
-    /// The roles that have workers, and how many.
-    pub(crate) fn by_role(&self) -> Vec<(Role, usize)> {
+    /// How many workers of each role, those of none included.
+    pub(crate) fn of(&self, fleet: &Fleet) -> [(Role, usize); 3] {
+        let by_default = |serves: bool, count| if serves { count } else { 0 };
+        let workflows = by_default(fleet.default_workflow_type().is_some(), 2);
+        let activities = by_default(fleet.has_activities(), 1);
         [
-            (Role::WorkflowWorker, self.num_workflow_workers),
-            (Role::ActivityWorker, self.num_activity_workers),
+            (Role::WorkflowWorker, self.num_workflow_workers.unwrap_or(workflows)),
+            (Role::ActivityWorker, self.num_activity_workers.unwrap_or(activities)),
             (Role::Worker, self.num_workers),
         ]
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .collect()
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::{OsStr, OsString},
     fmt,
     num::NonZeroUsize,
     path::PathBuf,
@@ -75,42 +76,50 @@ vars! {
 ///
 /// It has no `Debug` on purpose: it may hold an API key.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// What is not Unicode: no setting of ours, but children are to have it too.
+    others: Vec<(OsString, OsString)>,
+}
 
 impl Environment {
-    /// Captures the variables of this process. Names and values that are not Unicode are left out.
+    /// Captures the variables of this process.
     #[must_use]
     pub fn capture() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
-        let vars = std::env::vars_os();
-        vars.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let all = std::env::vars_os();
+        let mut captured = Self::default();
+        for (name, value) in all {
+            match (name.to_str(), value.to_str()) {
+                (Some(name), Some(value)) => {
+                    captured.variables.insert(name.to_owned(), value.to_owned());
+                }
+                _ => captured.others.push((name, value)),
+            }
+        }
+        captured
     }
 
     /// A variable's value; `None` where it is unset or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The same environment, pointed at another Temporal server: without any `TEMPORAL_*`
     /// variable (a cloud profile's TLS or key must not reach a local dev server) nor the user's
     /// configuration file.
     pub(crate) fn pointed_at(&self, address: &str) -> Self {
-        self.0
-            .iter()
-            .filter(|(name, _)| !name.starts_with(TEMPORAL_PREFIX))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .chain([
-                ("TEMPORAL_ADDRESS".into(), address.into()),
-                ("TEMPORAL_CONFIG_FILE".into(), "/dev/null".into()),
-            ])
-            .collect()
+        let mut there = self.clone();
+        there.variables.retain(|name, _| !name.starts_with(TEMPORAL_PREFIX));
+        there.variables.insert("TEMPORAL_ADDRESS".into(), address.into());
+        there.variables.insert("TEMPORAL_CONFIG_FILE".into(), "/dev/null".into());
+        there
     }
 
     /// The variables that describe the connection, as Temporal's envconfig wants them.
     pub(crate) fn temporal(&self) -> HashMap<String, String> {
-        self.0
+        self.variables
             .iter()
             .filter(|(name, value)| name.starts_with(TEMPORAL_PREFIX) && !value.is_empty())
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -118,14 +127,15 @@ impl Environment {
     }
 
     /// All variables, for a child process.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let variables = self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+        variables.chain(self.others.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
     }
 }
 
 impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(vars: I) -> Self {
-        Self(vars.into_iter().collect())
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self { variables: variables.into_iter().collect(), others: Vec::new() }
     }
 }
 

@@ -84,6 +84,10 @@ pub enum Error {
     #[error("this fleet registers no workflow: name one with --workflow-type")]
     NothingToStart,
 
+    /// The command line asks for what makes no sense together.
+    #[error("{0}")]
+    Usage(String),
+
     /// Two workflows have one type name, or similar: correct the fleet's code.
     #[error("a workflow cannot be registered")]
     Registration(#[from] WorkflowRegistrationError),
@@ -182,6 +186,7 @@ impl Error {
             Self::Unreachable { .. } | Self::TemporalCli(_) => exit::UNAVAILABLE,
             Self::DrainDeadline { .. } => exit::DRAIN_DEADLINE,
             Self::WorkerConfig { code, .. } => *code,
+            Self::Usage(_) => exit::USAGE,
             Self::Config(_)
             | Self::ConnectionConfig(_)
             | Self::Refused { .. }

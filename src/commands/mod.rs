@@ -36,10 +36,10 @@ struct Context<'a> {
 
 /// The `main` of every fleet: signals first, then arguments, then the command.
 pub(crate) fn main(fleet: &Fleet) -> ExitCode {
-    let environment = Environment::capture();
     let ended = Shutdown::install()
         .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })
         .and_then(|shutdown| {
+            let environment = Environment::capture();
             let context = Context { fleet, environment, shutdown, bin: program_name() };
             match cli::parse(&context.bin) {
                 Ok(cli) => context.run(cli),

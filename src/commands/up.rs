@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     dev_server::{DevServer, Port, USUAL_PORTS},
     error::Error,
+    role::Role,
     supervisor::{Announce, Supervisor},
     telemetry, temporal_cli,
 };
@@ -17,12 +18,13 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let mut flags = args.settings.overrides();
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
     let config = context.fleet.config_with(context.environment.clone(), &flags)?;
-    for (role, _) in args.counts.by_role() {
-        context.fleet.registered(role)?;
+    let counts = workers(context, &args.counts)?;
+    if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
+        return Err(Error::Usage("no worker to run, and no --dev-server either".into()));
     }
 
     if !args.dev_server {
-        return supervise(context, args, &config, None).await;
+        return supervise(context, counts, &config, None).await;
     }
     let server = async {
         let cli = temporal_cli::obtain(&config, |line| Announce::Stderr.say(line)).await?;
@@ -38,18 +40,26 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
         Announce::Stderr.say(&format!("Temporal UI:         {ui}"));
     }
     Announce::Stderr.say(&format!("\n  export TEMPORAL_ADDRESS={}\n", server.address()));
-    supervise(context, args, &config.pointed_at(server.address()), Some(server)).await
+    supervise(context, counts, &config.pointed_at(server.address()), Some(server)).await
+}
+
+/// How many workers of each role, all of which the fleet can serve.
+pub(super) fn workers(context: &Context<'_>, counts: &Counts) -> Result<[(Role, usize); 3], Error> {
+    let counts = counts.of(context.fleet);
+    for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        context.fleet.registered(role)?;
+    }
+    Ok(counts)
 }
 
 async fn supervise(
     context: &Context<'_>,
-    args: &UpArgs,
+    counts: [(Role, usize); 3],
     config: &Config,
     mut server: Option<DevServer>,
 ) -> Result<u8, Error> {
-    Announce::Stdout.say(&what_starts(&args.counts));
-    let mut supervisor =
-        Supervisor::start(config, &args.counts.by_role(), Announce::Stdout, &context.shutdown);
+    Announce::Stdout.say(&what_starts(counts));
+    let mut supervisor = Supervisor::start(config, &counts, Announce::Stdout, &context.shutdown);
     Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
 
     let failed = tokio::select! {
@@ -68,13 +78,11 @@ async fn supervise(
 }
 
 /// The sample's words; it has no workers that serve both.
-fn what_starts(counts: &Counts) -> String {
-    let mut text = format!(
-        "starting {} workflow worker(s) and {} activity worker(s)",
-        counts.num_workflow_workers, counts.num_activity_workers
-    );
-    if counts.num_workers > 0 {
-        let _ = write!(text, " and {} worker(s)", counts.num_workers);
+fn what_starts([(_, workflow), (_, activity), (_, both)]: [(Role, usize); 3]) -> String {
+    let mut text =
+        format!("starting {workflow} workflow worker(s) and {activity} activity worker(s)");
+    if both > 0 {
+        let _ = write!(text, " and {both} worker(s)");
     }
     text
 }

@@ -102,6 +102,18 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &format!("error: invalid value '20' for '--drain-timeout <DURATION>': {DURATION}"),
         ),
         (
+            &["up", "-w", "0", "-a", "0"],
+            &[],
+            2,
+            "error: no worker to run, and no --dev-server either",
+        ),
+        (
+            &["demo", "-w", "0"],
+            &[],
+            2,
+            "error: no worker would run the workflows: see -w and --num-workers",
+        ),
+        (
             &["worker", "--role", "actvity"],
             &[],
             2,
