@@ -4,12 +4,13 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::{Overrides, parse_duration, show},
+    config::{LogFormat, parse_duration, show},
     fleet::Fleet,
     role::Role,
+    settings::Overrides,
 };
 
 #[derive(Debug, Parser)]
@@ -26,12 +27,29 @@ Examples:
   FLEET_ROLE=activity-worker {bin}
 
 Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other TEMPORAL_* variables describe
-the connection as for every Temporal tool; FLEET_* variables are listed in README.md;
-RUST_LOG filters the log."
+the connection as for every Temporal tool; `{bin} config` prints the FLEET_* variables' settings,
+which can also stand in fleet.toml; RUST_LOG filters the log."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Globals {
+    /// The settings' file [env: FLEET_CONFIG] [default: fleet.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How to log, on stderr: text or json [env: FLEET_LOG_FORMAT]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What to log, as info or warn,temporal_fleet=debug [env: RUST_LOG]
+    #[arg(long, global = true, value_name = "FILTER", value_parser = log_filter)]
+    pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,12 +92,48 @@ Examples:
   {bin} demo --keep                   leave it up until Ctrl-C, with the UI")]
     Demo(DemoArgs),
 
+    /// Print the effective settings, and where each value came from
+    #[command(after_help = "\
+As text it is a fleet.toml. Secrets are masked.
+
+Examples:
+  {bin} config
+  FLEET_DRAIN_TIMEOUT=1m {bin} config --output json")]
+    Config(ConfigArgs),
+
+    /// Print a script that completes this program's commands and flags in a shell
+    #[command(after_help = "\
+Examples:
+  {bin} completions bash > ~/.local/share/bash-completion/completions/{bin}
+  {bin} completions zsh > ~/.zfunc/_{bin}
+  {bin} completions fish > ~/.config/fish/completions/{bin}.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
     /// Run a foreign program that must not outlive its parent
     #[command(hide = true)]
     Guard {
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
+}
+
+/// The form of a command's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
 }
 
 #[derive(Debug, Default, Args)]
@@ -223,6 +277,13 @@ impl SettingArgs {
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
         .collect()
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("not a log filter: {error}")),
     }
 }
 

@@ -113,6 +113,29 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
     Ok((connection, ClientOptions::new(namespace).build()))
 }
 
+/// The connection's address and namespace as they are resolved, and the variables that are set for
+/// it, with what is secret masked.
+///
+/// # Errors
+/// [`Error::ConnectionConfig`].
+pub(crate) fn describe_connection(config: &Config) -> Result<Vec<(String, String)>, Error> {
+    let (connection, client) = options(config, "config")?;
+    let mut lines = vec![
+        ("address".to_owned(), shown_address(&connection)),
+        ("namespace".to_owned(), client.namespace),
+        ("tls".to_owned(), (connection.target.scheme() == "https").to_string()),
+    ];
+    let mut variables: Vec<_> = config.environment.temporal().into_iter().collect();
+    variables.sort();
+    for (name, value) in variables {
+        // Keys, and headers, which may carry one. A path to a key is no secret.
+        let is_secret = !name.ends_with("_PATH")
+            && ["KEY", "AUTH", "GRPC_META", "DATA"].iter().any(|part| name.contains(part));
+        lines.push((name, if is_secret { "***".into() } else { value }));
+    }
+    Ok(lines)
+}
+
 enum Failure {
     /// Trying again cannot help.
     Config(String),

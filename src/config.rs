@@ -1,24 +1,27 @@
-//! Settings: where they come from, what they may be, what they are.
+//! The settings of a fleet: what they are, and what they may be.
 //!
-//! Defaults, then the environment's `FLEET_*` variables, then flags, each overriding the one
-//! before. Everything is parsed at start-up and every problem is reported at once; past this module
-//! there are durations, numbers and roles, no strings to interpret.
+//! Defaults, then `fleet.toml`, then the environment's `FLEET_*` variables, then flags, each
+//! overriding the one before ([`crate::settings`] merges them). Everything is parsed at start-up and
+//! every problem is reported at once; past this module there are durations, numbers and roles, no
+//! strings to interpret.
 //!
-//! This is the only place that reads the process environment ([`Environment::capture`]). The
-//! connection itself is described by Temporal's own variables (`TEMPORAL_ADDRESS`, …), which
+//! The connection is described by Temporal's own variables (`TEMPORAL_ADDRESS`, …), which
 //! [`crate::client`] reads from the same captured [`Environment`].
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    ffi::{OsStr, OsString},
     fmt,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
-use crate::{label::LabelStyle, role::Role};
+use crate::{
+    environment::Environment,
+    label::LabelStyle,
+    role::Role,
+    settings::{ConfigError, Overrides, Settings, Source},
+};
 
 /// One setting: its key, its environment variable, its default and what it means.
 #[derive(Debug)]
@@ -34,9 +37,25 @@ pub struct Var {
     pub meaning: &'static str,
 }
 
+impl Var {
+    /// Whether the default is a value, and not a description of one.
+    pub(crate) fn has_literal_default(&self) -> bool {
+        !self.default.is_empty() && !self.default.contains([' ', '<'])
+    }
+
+    /// Whether `fleet.toml` can set it: what Temporal's worker controller sets belongs to a
+    /// process, not to a file that all share.
+    pub(crate) fn in_file(&self) -> bool {
+        self.env.starts_with("FLEET_")
+    }
+}
+
+/// The variable that names the settings' file: not a setting itself, so it is not in that file.
+pub(crate) const CONFIG_VAR: &str = "FLEET_CONFIG";
+
 macro_rules! vars {
     ($($key:literal $env:literal $default:literal $meaning:literal;)*) => {
-        /// Every `FLEET_*` variable.
+        /// Every setting, with its environment variable.
         pub const VARS: &[Var] = &[$(Var {
             key: $key, env: $env, default: $default, meaning: $meaning,
         }),*];
@@ -55,9 +74,9 @@ vars! {
     "max_concurrent_activities" "FLEET_MAX_CONCURRENT_ACTIVITIES" "100"
         "Activities running at a time, per worker";
     "workflow_task_pollers" "FLEET_WORKFLOW_TASK_POLLERS" "2"
-        "Open polls for workflow tasks, per worker; at least 2 (normal and sticky queue)";
+        "Open polls for workflow tasks, per worker: 2 or more (normal and sticky queue), or auto";
     "activity_task_pollers" "FLEET_ACTIVITY_TASK_POLLERS" "5"
-        "Open polls for activity tasks, per worker";
+        "Open polls for activity tasks, per worker: a number, or auto";
     "max_cached_workflows" "FLEET_MAX_CACHED_WORKFLOWS" "1000"
         "Workflows kept in memory between tasks (sticky cache), per worker; 0 replays every task";
     "drain_timeout" "FLEET_DRAIN_TIMEOUT" "20s"
@@ -70,76 +89,100 @@ vars! {
         "How results name a worker: pid, pid@host, or auto (pid, but 1@host for pid 1)";
     "temporal_cli" "FLEET_TEMPORAL_CLI" ""
         "The Temporal CLI to run the dev server with; default: on PATH, in the cache, or fetched";
+    "log_format" "FLEET_LOG_FORMAT" "text"
+        "How to log, on stderr: text or json";
+    "versioning_behavior" "FLEET_VERSIONING_BEHAVIOR" "auto-upgrade"
+        "For versioned workers: auto-upgrade (workflows move to the current version) or pinned";
+    "deployment_name" "TEMPORAL_DEPLOYMENT_NAME" ""
+        "The worker deployment, as Temporal's worker controller sets it: makes workers versioned";
+    "worker_build_id" "TEMPORAL_WORKER_BUILD_ID" ""
+        "The build within that deployment; both or neither";
 }
 
-/// The process environment, captured once and passed in.
-///
-/// It has no `Debug` on purpose: it may hold an API key.
-#[derive(Clone, Default)]
-pub struct Environment {
-    variables: BTreeMap<String, String>,
-    /// What is not Unicode: no setting of ours, but children are to have it too.
-    others: Vec<(OsString, OsString)>,
+/// How many polls a worker keeps open for one kind of task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pollers {
+    /// So many.
+    Fixed(NonZeroUsize),
+    /// As many as the server's answers suggest: the SDK's autoscaling.
+    Auto,
 }
 
-impl Environment {
-    /// Captures the variables of this process.
-    #[must_use]
-    pub fn capture() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
-        let all = std::env::vars_os();
-        let mut captured = Self::default();
-        for (name, value) in all {
-            match (name.to_str(), value.to_str()) {
-                (Some(name), Some(value)) => {
-                    captured.variables.insert(name.to_owned(), value.to_owned());
-                }
-                _ => captured.others.push((name, value)),
+impl fmt::Display for Pollers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(number) => number.fmt(f),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+impl Pollers {
+    /// Parses `auto` or a number of at least `least`.
+    fn parse(text: &str, least: usize) -> Result<Self, String> {
+        match text.parse::<NonZeroUsize>() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(number) if number.get() >= least => Ok(Self::Fixed(number)),
+            _ => Err(format!("expected auto or a whole number, {least} or more")),
+        }
+    }
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Which version of a worker deployment a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// The deployment's name.
+    pub name: String,
+    /// The build within it.
+    pub build_id: String,
+    /// What becomes of running workflows when another version is made current.
+    pub behavior: Versioning,
+}
+
+/// What becomes of a running workflow when another version of its workers is made current.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// It moves to that version with its next task.
+    #[default]
+    AutoUpgrade,
+    /// It stays with the version it started on.
+    Pinned,
+}
+
+macro_rules! words {
+    ($type:ident: $($word:literal => $value:ident),*) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$value => $word),* })
             }
         }
-        captured
-    }
 
-    /// A variable's value; `None` where it is unset or empty.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
+        impl FromStr for $type {
+            type Err = String;
 
-    /// The same environment, pointed at another Temporal server: without any `TEMPORAL_*`
-    /// variable (a cloud profile's TLS or key must not reach a local dev server) nor the user's
-    /// configuration file.
-    pub(crate) fn pointed_at(&self, address: &str) -> Self {
-        let mut there = self.clone();
-        there.variables.retain(|name, _| !name.starts_with(TEMPORAL_PREFIX));
-        there.variables.insert("TEMPORAL_ADDRESS".into(), address.into());
-        there.variables.insert("TEMPORAL_CONFIG_FILE".into(), "/dev/null".into());
-        there
-    }
-
-    /// The variables that describe the connection, as Temporal's envconfig wants them.
-    pub(crate) fn temporal(&self) -> HashMap<String, String> {
-        self.variables
-            .iter()
-            .filter(|(name, value)| name.starts_with(TEMPORAL_PREFIX) && !value.is_empty())
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
-    }
-
-    /// All variables, for a child process.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        let variables = self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-        variables.chain(self.others.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
-    }
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$value),)*
+                    _ => Err(format!("expected {}", [$($word),*].join(" or "))),
+                }
+            }
+        }
+    };
 }
 
-impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self { variables: variables.into_iter().collect(), others: Vec::new() }
-    }
-}
-
-const TEMPORAL_PREFIX: &str = "TEMPORAL_";
+words! { LogFormat: "text" => Text, "json" => Json }
+words! { Versioning: "auto-upgrade" => AutoUpgrade, "pinned" => Pinned }
 
 /// The settings of a fleet's process, resolved.
 #[derive(Clone)]
@@ -158,9 +201,9 @@ pub struct Config {
     /// Activities running at a time, per worker.
     pub max_concurrent_activities: NonZeroUsize,
     /// Open polls for workflow tasks, per worker.
-    pub workflow_task_pollers: NonZeroUsize,
+    pub workflow_task_pollers: Pollers,
     /// Open polls for activity tasks, per worker.
-    pub activity_task_pollers: NonZeroUsize,
+    pub activity_task_pollers: Pollers,
     /// Workflows kept in memory between tasks, per worker.
     pub max_cached_workflows: usize,
     /// How long a stopped worker may finish what it has in hand.
@@ -173,8 +216,15 @@ pub struct Config {
     pub worker_label: LabelStyle,
     /// The Temporal CLI to use, where one is named.
     pub temporal_cli: Option<PathBuf>,
+    /// How the log looks.
+    pub log_format: LogFormat,
+    /// The version of a worker deployment that this process is, if any.
+    pub deployment: Option<Deployment>,
     /// The environment the settings came from: describes the connection, and is handed to children.
     pub environment: Environment,
+    /// The settings' file that was read, if any.
+    pub(crate) file: Option<PathBuf>,
+    sources: Vec<(&'static Var, Source)>,
 }
 
 /// What a fleet's code, rather than its environment, says of its settings.
@@ -183,52 +233,75 @@ pub(crate) struct Defaults {
     pub(crate) fleet: String,
     pub(crate) workflow_task_queue: String,
     pub(crate) activity_task_queue: String,
+    /// Names of `FLEET_*` variables that are the program's own.
+    pub(crate) known_variables: Vec<String>,
 }
 
-/// Settings given as flags: a key of [`VARS`] and its value.
-pub(crate) type Overrides = Vec<(&'static str, String)>;
-
 impl Config {
-    /// Resolves the settings: `defaults`, overridden by `environment`, overridden by `flags`.
+    /// Resolves the settings: `defaults`, overridden by the file, by `environment`, by `flags`.
     ///
     /// # Errors
     /// Every problem in one [`ConfigError`].
     pub(crate) fn resolve(
         defaults: &Defaults,
+        file: Option<&Path>,
         environment: Environment,
         flags: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut settings = Settings::layer(defaults, &environment, flags)?;
-        let count = |text: &str| text.parse::<NonZeroUsize>().map_err(|_| WHOLE_NUMBER_FROM_1);
-        let two_or_more = |text: &str| match text.parse::<NonZeroUsize>() {
-            Ok(number) if number.get() >= 2 => Ok(number),
-            _ => Err("expected a whole number, 2 or more"),
+        let known = &defaults.known_variables;
+        let mut settings = Settings::layer(defaults, file, &environment, known, flags);
+        let text = |text: &str| Ok::<_, &str>(text.to_owned());
+        let count = |text: &str| {
+            text.parse::<NonZeroUsize>().map_err(|_| "expected a whole number, 1 or more")
         };
-        let any_count = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number");
-        let queue = |text: &str| Ok::<_, &str>(text.to_owned());
 
-        let role = settings.optional("role", str::parse::<Role>);
-        let workflow_task_queue = settings.required("workflow_task_queue", queue);
-        let activity_task_queue = settings.required("activity_task_queue", queue);
-        let workflow_tasks = settings.required("max_concurrent_workflow_tasks", count);
-        let activities = settings.required("max_concurrent_activities", count);
-        let workflow_task_pollers = settings.required("workflow_task_pollers", two_or_more);
-        let activity_task_pollers = settings.required("activity_task_pollers", count);
-        let max_cached_workflows = settings.required("max_cached_workflows", any_count);
-        let drain_timeout = settings.required("drain_timeout", parse_duration);
-        let activity_grace = settings.optional("activity_grace", parse_duration);
-        let connect_timeout = settings.required("connect_timeout", parse_duration);
-        let worker_label = settings.required("worker_label", str::parse::<LabelStyle>);
-        let temporal_cli =
-            settings.optional("temporal_cli", |text| Ok::<_, &str>(PathBuf::from(text)));
+        let role = settings.parse("role", str::parse::<Role>);
+        let workflow_task_queue = settings.parse("workflow_task_queue", text);
+        let activity_task_queue = settings.parse("activity_task_queue", text);
+        let workflow_tasks = settings.parse("max_concurrent_workflow_tasks", count);
+        let activities = settings.parse("max_concurrent_activities", count);
+        let workflow_task_pollers =
+            settings.parse("workflow_task_pollers", |text| Pollers::parse(text, 2));
+        let activity_task_pollers =
+            settings.parse("activity_task_pollers", |text| Pollers::parse(text, 1));
+        let max_cached_workflows = settings.parse("max_cached_workflows", |text| {
+            text.parse::<usize>().map_err(|_| "expected a whole number")
+        });
+        let drain_timeout = settings.parse("drain_timeout", parse_duration);
+        let activity_grace = settings.parse("activity_grace", parse_duration);
+        let connect_timeout = settings.parse("connect_timeout", parse_duration);
+        let worker_label = settings.parse("worker_label", str::parse::<LabelStyle>);
+        let temporal_cli = settings.parse("temporal_cli", |text| Ok::<_, &str>(text.into()));
+        let log_format = settings.parse("log_format", str::parse::<LogFormat>);
+        let behavior = settings.parse("versioning_behavior", str::parse::<Versioning>);
+        let deployment_name = settings.parse("deployment_name", text);
+        let build_id = settings.parse("worker_build_id", text);
 
         if let (Some(drain), Some(grace)) = (drain_timeout, activity_grace)
             && grace >= drain
         {
-            let too_long = format!("must be shorter than FLEET_DRAIN_TIMEOUT ({})", show(drain));
-            settings.problem("activity_grace", too_long);
+            let rule = format!("must be shorter than the drain timeout ({})", show(drain));
+            settings.problem("activity_grace", rule);
         }
-        let config = (|| {
+        for (one, other, key, missing) in [
+            (&deployment_name, &build_id, "deployment_name", "TEMPORAL_WORKER_BUILD_ID"),
+            (&build_id, &deployment_name, "worker_build_id", "TEMPORAL_DEPLOYMENT_NAME"),
+        ] {
+            if one.is_some() && other.is_none() {
+                settings.problem(key, format!("a versioned worker needs {missing} too"));
+            }
+        }
+        if let Some(directives) = environment.get("RUST_LOG")
+            && let Err(error) = tracing_subscriber::EnvFilter::try_new(directives)
+        {
+            let what = format!("RUST_LOG={directives:?}");
+            settings.complain(what, Source::Environment, format!("not a log filter: {error}"));
+        }
+
+        let sources = VARS.iter().map(|var| (var, settings.source(var.key))).collect();
+        let file = settings.file.clone();
+        settings.problems()?;
+        (|| {
             let drain_timeout = drain_timeout?;
             Some(Self {
                 fleet: defaults.fleet.clone(),
@@ -245,131 +318,67 @@ impl Config {
                 connect_timeout: connect_timeout?,
                 worker_label: worker_label?,
                 temporal_cli,
+                log_format: log_format?,
+                deployment: deployment_name
+                    .zip(build_id)
+                    .zip(behavior)
+                    .map(|((name, build_id), behavior)| Deployment { name, build_id, behavior }),
                 environment,
+                file,
+                sources,
             })
-        })();
-        match config {
-            Some(config) if settings.problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(settings.problems)),
-        }
+        })()
+        .map(Ok)
+        .expect("a setting without a problem and with a default has a value")
     }
 
-    /// These settings for another server.
+    /// These settings for another server: a dev server, whose workers are not versioned, since
+    /// nobody makes a version current there.
     pub(crate) fn pointed_at(&self, address: &str) -> Self {
-        Self { environment: self.environment.pointed_at(address), ..self.clone() }
+        Self { environment: self.environment.pointed_at(address), deployment: None, ..self.clone() }
     }
 
-    /// The `FLEET_*` variables that give a child process in `role` these very settings.
+    /// The variables that give a child process in `role` these very settings.
     pub(crate) fn for_child(&self, role: Role) -> Vec<(&'static str, String)> {
-        let values = [
-            ("role", role.to_string()),
-            ("workflow_task_queue", self.workflow_task_queue.clone()),
-            ("activity_task_queue", self.activity_task_queue.clone()),
-            ("max_concurrent_workflow_tasks", self.max_concurrent_workflow_tasks.to_string()),
-            ("max_concurrent_activities", self.max_concurrent_activities.to_string()),
-            ("workflow_task_pollers", self.workflow_task_pollers.to_string()),
-            ("activity_task_pollers", self.activity_task_pollers.to_string()),
-            ("max_cached_workflows", self.max_cached_workflows.to_string()),
-            ("drain_timeout", show(self.drain_timeout)),
-            ("activity_grace", show(self.activity_grace)),
-            ("connect_timeout", show(self.connect_timeout)),
-            ("worker_label", self.worker_label.to_string()),
-        ];
-        values.into_iter().map(|(key, value)| (var(key).env, value)).collect()
+        let role = [("FLEET_ROLE", role.to_string())];
+        // The role is the child's own; what Temporal's controller sets is in the environment.
+        let settings = self.values().filter_map(|(var, value, _)| {
+            (var.key != "role" && var.in_file()).then_some((var.env, value?))
+        });
+        let file = self.file.as_ref().map(|file| (CONFIG_VAR, file.display().to_string()));
+        role.into_iter().chain(settings).chain(file).collect()
     }
-}
 
-const WHOLE_NUMBER_FROM_1: &str = "expected a whole number, 1 or more";
+    /// Each setting with its value as text, if it has one, and where that came from.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Var, Option<String>, &Source)> {
+        self.sources.iter().map(|(var, source)| (*var, self.value(var.key), source))
+    }
 
-/// The layers, merged, and the problems found in them so far.
-struct Settings {
-    merged: config::Config,
-    flags: Vec<&'static str>,
-    problems: Vec<Problem>,
-}
-
-impl Settings {
-    fn layer(
-        defaults: &Defaults,
-        environment: &Environment,
-        flags: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        let fleet_vars: HashMap<String, String> = VARS
-            .iter()
-            .filter_map(|var| Some((var.env.to_owned(), environment.get(var.env)?.to_owned())))
-            .collect();
-        let merge = || {
-            let mut layers = config::Config::builder();
-            for var in VARS.iter().filter(|var| is_literal(var.default)) {
-                layers = layers.set_default(var.key, var.default)?;
+    fn value(&self, key: &str) -> Option<String> {
+        let deployment = self.deployment.as_ref();
+        Some(match key {
+            "role" => self.role?.to_string(),
+            "workflow_task_queue" => self.workflow_task_queue.clone(),
+            "activity_task_queue" => self.activity_task_queue.clone(),
+            "max_concurrent_workflow_tasks" => self.max_concurrent_workflow_tasks.to_string(),
+            "max_concurrent_activities" => self.max_concurrent_activities.to_string(),
+            "workflow_task_pollers" => self.workflow_task_pollers.to_string(),
+            "activity_task_pollers" => self.activity_task_pollers.to_string(),
+            "max_cached_workflows" => self.max_cached_workflows.to_string(),
+            "drain_timeout" => show(self.drain_timeout),
+            "activity_grace" => show(self.activity_grace),
+            "connect_timeout" => show(self.connect_timeout),
+            "worker_label" => self.worker_label.to_string(),
+            "temporal_cli" => self.temporal_cli.as_ref()?.display().to_string(),
+            "log_format" => self.log_format.to_string(),
+            "versioning_behavior" => {
+                deployment.map(|it| it.behavior).unwrap_or_default().to_string()
             }
-            layers = layers
-                .set_default("workflow_task_queue", defaults.workflow_task_queue.as_str())?
-                .set_default("activity_task_queue", defaults.activity_task_queue.as_str())?
-                .add_source(config::Environment::with_prefix("FLEET").source(Some(fleet_vars)));
-            for (key, value) in flags {
-                layers = layers.set_override(key, value.as_str())?;
-            }
-            layers.build()
-        };
-        let merged = merge().map_err(|error: config::ConfigError| {
-            ConfigError(vec![Problem {
-                setting: "settings".into(),
-                source: "merging",
-                rule: error.to_string(),
-            }])
-        })?;
-        Ok(Self {
-            merged,
-            flags: flags.iter().map(|(key, _)| *key).collect(),
-            problems: Vec::new(),
+            "deployment_name" => deployment?.name.clone(),
+            "worker_build_id" => deployment?.build_id.clone(),
+            _ => return None,
         })
     }
-
-    /// A setting that may be absent.
-    fn optional<T, E: fmt::Display>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.merged.get_string(key).ok()?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(rule) => {
-                self.problem(key, rule.to_string());
-                None
-            }
-        }
-    }
-
-    /// A setting with a default: absent only where it could not be parsed.
-    fn required<T, E: fmt::Display>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        self.optional(key, parse)
-    }
-
-    fn problem(&mut self, key: &'static str, rule: String) {
-        let value = self.merged.get_string(key).unwrap_or_default();
-        let var = var(key);
-        let (name, source) = if self.flags.contains(&key) {
-            (format!("--{}", key.replace('_', "-")), "flag")
-        } else {
-            (var.env.to_owned(), "environment")
-        };
-        self.problems.push(Problem { setting: format!("{name}={value:?}"), source, rule });
-    }
-}
-
-/// Whether a default in [`VARS`] is a value, and not a description of one.
-fn is_literal(default: &str) -> bool {
-    !default.is_empty() && !default.contains([' ', '<'])
-}
-
-fn var(key: &str) -> &'static Var {
-    VARS.iter().find(|var| var.key == key).expect("every key in this module is in VARS")
 }
 
 /// Parses `500ms`, `3s`, `2m`, `1h 30m`.
@@ -396,145 +405,182 @@ fn default_grace(drain_timeout: Duration) -> Duration {
     drain_timeout.saturating_sub(margin).max(drain_timeout / 2)
 }
 
-#[derive(Debug)]
-struct Problem {
-    setting: String,
-    source: &'static str,
-    rule: String,
-}
-
-/// What is wrong with the settings: one line a problem, each naming setting, source and rule.
-#[derive(Debug)]
-pub struct ConfigError(Vec<Problem>);
-
-impl std::error::Error for ConfigError {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { setting, source, rule }) in self.0.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{setting} ({source}): {rule}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Environment {
-    type Err = std::convert::Infallible;
-
-    /// Lines of `NAME=value`, as `env` prints them.
-    fn from_str(lines: &str) -> Result<Self, Self::Err> {
-        let pairs = lines.lines().filter_map(|line| line.trim().split_once('='));
-        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resolve(environment: &str, flags: &Overrides) -> Result<Config, ConfigError> {
-        let defaults = Defaults {
+    fn defaults() -> Defaults {
+        Defaults {
             fleet: "orders".into(),
             workflow_task_queue: "orders-workflows".into(),
             activity_task_queue: "orders-activities".into(),
-        };
-        Config::resolve(&defaults, environment.parse().unwrap(), flags)
+            known_variables: vec!["FLEET_API_URL".into()],
+        }
+    }
+
+    fn try_resolve(
+        file: Option<&str>,
+        environment: &str,
+        flags: &[(&'static str, &str)],
+    ) -> Result<Config, String> {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("fleet.toml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        let file = file.map(|_| path.as_path());
+        Config::resolve(&defaults(), file, environment.parse().unwrap(), &flags)
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "fleet.toml"))
+    }
+
+    #[track_caller]
+    fn resolve(file: Option<&str>, environment: &str, flags: &[(&'static str, &str)]) -> Config {
+        try_resolve(file, environment, flags).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[track_caller]
+    fn problems(file: Option<&str>, environment: &str, flags: &[(&'static str, &str)]) -> String {
+        try_resolve(file, environment, flags).err().expect("a problem")
     }
 
     #[test]
     fn an_empty_environment_gives_the_defaults() {
-        let config = resolve("", &vec![]).map_err(|e| e.to_string()).unwrap();
+        let config = resolve(None, "", &[]);
         assert_eq!(config.role, None);
         assert_eq!(config.workflow_task_queue, "orders-workflows");
         assert_eq!(config.activity_task_queue, "orders-activities");
         assert_eq!(config.max_concurrent_workflow_tasks.get(), 2);
         assert_eq!(config.drain_timeout, Duration::from_secs(20));
         assert_eq!(config.activity_grace, Duration::from_secs(15));
+        assert_eq!(config.deployment, None);
+        assert!(config.values().all(|(_, _, source)| *source == Source::Default));
     }
 
     #[test]
-    fn flags_override_the_environment_and_the_empty_string_is_unset() {
-        let environment = "FLEET_ROLE=worker\nFLEET_WORKFLOW_TASK_QUEUE=\nFLEET_DRAIN_TIMEOUT=4s";
-        let flags = vec![("role", "activity-worker".to_owned())];
-        let config = resolve(environment, &flags).map_err(|e| e.to_string()).unwrap();
+    fn each_layer_overrides_the_one_before() {
+        let file = "drain_timeout = \"1m\"\nconnect_timeout = \"1m\"\nrole = \"worker\"\n\
+                    max_cached_workflows = 7";
+        let environment = "FLEET_CONNECT_TIMEOUT=2m\nFLEET_ROLE=workflow-worker";
+        let config = resolve(Some(file), environment, &[("role", "activity-worker")]);
+        assert_eq!(config.max_cached_workflows, 7);
+        assert_eq!(config.drain_timeout, Duration::from_mins(1));
+        assert_eq!(config.connect_timeout, Duration::from_mins(2));
         assert_eq!(config.role, Some(Role::ActivityWorker));
-        assert_eq!(config.workflow_task_queue, "orders-workflows");
-        assert_eq!(config.activity_grace, Duration::from_secs(2));
+        let source = |key| {
+            let found = config.values().find(|(var, ..)| var.key == key).unwrap();
+            found.2.clone()
+        };
+        assert!(matches!(source("drain_timeout"), Source::File(_)));
+        assert_eq!(source("connect_timeout"), Source::Environment);
+        assert_eq!(source("role"), Source::Flag);
+        assert_eq!(source("worker_label"), Source::Default);
     }
 
     #[test]
-    fn every_problem_is_reported_at_once_with_its_source_and_rule() {
-        let environment =
-            "FLEET_ROLE=actvity\nFLEET_DRAIN_TIMEOUT=20\nFLEET_WORKFLOW_TASK_POLLERS=1";
-        let flags = vec![("activity_grace", "soon".to_owned())];
-        let message = resolve(environment, &flags).err().unwrap().to_string();
-        let lines: Vec<_> = message.lines().collect();
-        assert_eq!(
-            lines,
-            [
-                "FLEET_ROLE=\"actvity\" (environment): unknown role; expected workflow-worker, \
-                 activity-worker or worker",
-                "FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected a whole number, 2 or more",
-                "FLEET_DRAIN_TIMEOUT=\"20\" (environment): expected a duration with its unit, as \
-                 500ms, 3s or 2m",
-                "--activity-grace=\"soon\" (flag): expected a duration with its unit, as 500ms, 3s \
-                 or 2m",
-            ]
+    fn the_empty_string_counts_as_unset() {
+        let config =
+            resolve(None, "FLEET_WORKFLOW_TASK_QUEUE=\nFLEET_CONFIG=\nFLEET_NONSENSE=", &[]);
+        assert_eq!(config.workflow_task_queue, "orders-workflows");
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_name_value_source_and_rule() {
+        let found = problems(
+            Some("drain_timeout = 20\nmax_cached_workflow = 1\nworker_label = [1]"),
+            "FLEET_ROLE=actvity\nFLEET_WORKFLOW_TASK_POLLERS=1\nFLEET_ROLES=worker\n\
+             TEMPORAL_DEPLOYMENT_NAME=d\nRUST_LOG=a=loud",
+            &[("activity_grace", "soon")],
         );
+        let duration = "expected a duration with its unit, as 500ms, 3s or 2m";
+        let expected = [
+            "max_cached_workflow (fleet.toml): no such setting; the nearest is max_cached_workflows",
+            "FLEET_ROLES (environment): no such setting; the nearest is FLEET_ROLE",
+            "FLEET_ROLE=\"actvity\" (environment): unknown role; expected workflow-worker, \
+             activity-worker or worker",
+            "FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected auto or a whole number, 2 or more",
+            &format!("drain_timeout=\"20\" (fleet.toml): {duration}"),
+            &format!("--activity-grace=\"soon\" (flag): {duration}"),
+            "worker_label (fleet.toml): expected a single value",
+            "TEMPORAL_DEPLOYMENT_NAME=\"d\" (environment): a versioned worker needs \
+             TEMPORAL_WORKER_BUILD_ID too",
+            "RUST_LOG=\"a=loud\" (environment): not a log filter: error parsing level filter: \
+             expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
+        ];
+        assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_one_line() {
+        let found = problems(Some("role = "), "", &[]);
+        assert!(found.starts_with("fleet.toml (file): "), "{found}");
+        assert_eq!(found.lines().count(), 1, "{found}");
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let found = problems(None, "FLEET_CONFIG=/nowhere/fleet.toml", &[]);
+        assert_eq!(found, "/nowhere/fleet.toml (file): No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn a_programs_own_variables_and_service_links_are_no_settings_and_no_problem() {
+        resolve(None, "FLEET_API_URL=http://a\nFLEET_API_SERVICE_HOST=10.0.0.1", &[]);
     }
 
     #[test]
     fn a_grace_that_outlasts_the_drain_is_refused() {
-        let environment = "FLEET_ACTIVITY_GRACE=20s";
-        let message = resolve(environment, &vec![]).err().unwrap().to_string();
         assert_eq!(
-            message,
-            "FLEET_ACTIVITY_GRACE=\"20s\" (environment): must be shorter than FLEET_DRAIN_TIMEOUT (20s)"
+            problems(None, "FLEET_ACTIVITY_GRACE=20s", &[]),
+            "FLEET_ACTIVITY_GRACE=\"20s\" (environment): must be shorter than the drain timeout (20s)"
         );
     }
 
     #[test]
     fn a_child_resolves_to_the_settings_of_its_parent() {
-        let environment = "FLEET_DRAIN_TIMEOUT=1m 30s\nFLEET_MAX_CACHED_WORKFLOWS=0";
-        let parent = resolve(environment, &vec![]).map_err(|e| e.to_string()).unwrap();
-        let vars = parent.for_child(Role::ActivityWorker);
-        let environment: Environment =
-            vars.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-        let defaults = Defaults {
-            fleet: "other".into(),
-            workflow_task_queue: "a".into(),
-            activity_task_queue: "b".into(),
-        };
-        let child =
-            Config::resolve(&defaults, environment, &vec![]).map_err(|e| e.to_string()).unwrap();
+        let environment = "FLEET_DRAIN_TIMEOUT=1m 30s\nFLEET_MAX_CACHED_WORKFLOWS=0\n\
+                           FLEET_ACTIVITY_TASK_POLLERS=auto\nFLEET_TEMPORAL_CLI=/t";
+        let parent = resolve(None, environment, &[("log_format", "json")]);
+        let variables = parent.for_child(Role::ActivityWorker);
+        let lines: Vec<_> =
+            variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let child = resolve(None, &lines.join("\n"), &[]);
         assert_eq!(child.role, Some(Role::ActivityWorker));
-        assert_eq!(child.for_child(Role::ActivityWorker), vars);
+        assert_eq!(child.for_child(Role::ActivityWorker), variables);
+        assert_eq!(child.activity_task_pollers, Pollers::Auto);
+        assert_eq!(child.log_format, LogFormat::Json);
     }
 
     #[test]
-    fn a_dev_server_sees_nothing_of_the_users_own_connection() {
-        let environment: Environment =
-            "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h".parse().unwrap();
-        let local = environment.pointed_at("127.0.0.1:1");
-        assert_eq!(local.get("TEMPORAL_API_KEY"), None);
-        assert_eq!(local.get("TEMPORAL_ADDRESS"), Some("127.0.0.1:1"));
-        assert_eq!(local.get("HOME"), Some("/h"));
+    fn a_versioned_worker_has_name_and_build_but_not_at_a_dev_server() {
+        let environment = "TEMPORAL_DEPLOYMENT_NAME=d\nTEMPORAL_WORKER_BUILD_ID=b\n\
+                           FLEET_VERSIONING_BEHAVIOR=pinned";
+        let config = resolve(None, environment, &[]);
+        let deployment = config.deployment.clone().unwrap();
+        assert_eq!((deployment.name.as_str(), deployment.build_id.as_str()), ("d", "b"));
+        assert_eq!(deployment.behavior, Versioning::Pinned);
+        assert_eq!(config.pointed_at("127.0.0.1:1").deployment, None);
     }
 
     #[test]
-    fn the_readmes_table_is_that_of_the_code() {
+    fn the_readmes_table_and_the_example_file_are_those_of_the_code() {
         let readme = include_str!("../README.md");
+        let example = include_str!("../.env.example");
         for var in VARS {
             let default = match var.default {
                 "" => String::new(),
                 default => format!("`{default}`"),
             };
             let row = format!("| `{}` | {default} | {} |", var.env, var.meaning);
-            assert!(readme.contains(&row), "no row {row}");
+            assert!(readme.contains(&row), "README.md has no row {row}");
+            let lines = format!("# {}\n# {}={}\n", var.meaning, var.env, var.default);
+            assert!(example.contains(&lines), ".env.example has no lines\n{lines}");
         }
-        assert_eq!(readme.matches("\n| `FLEET_").count(), VARS.len());
+        let rows = readme
+            .lines()
+            .filter(|line| line.starts_with("| `FLEET_") || line.starts_with("| `TEMPORAL_"));
+        assert_eq!(rows.count(), VARS.len() + 1, "and FLEET_CONFIG");
+        let settings = example.lines().filter(|line| line.contains('='));
+        assert_eq!(settings.count(), VARS.len() + 1, "and FLEET_CONFIG");
     }
 }

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
 
 use temporalio_sdk::{RuntimeError, WorkerCreateError, WorkerRunError, WorkflowRegistrationError};
 
-use crate::{config::ConfigError, role::Role};
+use crate::{role::Role, settings::ConfigError};
 
 /// Exit codes, after BSD's `sysexits.h` where it has one.
 pub(crate) mod exit {

@@ -1,6 +1,6 @@
 //! [`Fleet`]: what a fleet is made of, and its `main`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use temporalio_common::WorkflowDefinition;
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
@@ -8,9 +8,11 @@ use temporalio_workflow::workflows::WorkflowImplementation;
 
 use crate::{
     commands,
-    config::{Config, ConfigError, Defaults, Environment, Overrides},
+    config::{Config, Defaults},
+    environment::Environment,
     error::Error,
     role::Role,
+    settings::{ConfigError, Overrides},
 };
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
@@ -39,6 +41,7 @@ impl Fleet {
                 fleet: name.to_owned(),
                 workflow_task_queue: format!("{name}-workflows"),
                 activity_task_queue: format!("{name}-activities"),
+                known_variables: Vec::new(),
             },
             workflow_id_prefix: name.to_owned(),
             workflows: Vec::new(),
@@ -90,6 +93,15 @@ impl Fleet {
         self
     }
 
+    /// Declares an environment variable of the program's own, as `FLEET_API_URL`. Names that begin
+    /// with `FLEET_` are otherwise errors unless they are settings, because they are most often
+    /// settings with a typing error.
+    #[must_use]
+    pub fn known_env(mut self, name: &str) -> Self {
+        self.defaults.known_variables.push(name.to_owned());
+        self
+    }
+
     /// Runs the command that this process's arguments name and returns its exit code: the whole
     /// `main` of a fleet's program. `--help` lists the commands.
     ///
@@ -100,20 +112,21 @@ impl Fleet {
         commands::main(&self)
     }
 
-    /// The settings of this fleet in `environment`.
+    /// The settings of this fleet in `environment`, and in the file that it names or `fleet.toml`.
     ///
     /// # Errors
     /// Every problem in one [`ConfigError`].
     pub fn config(&self, environment: Environment) -> Result<Config, ConfigError> {
-        self.config_with(environment, &Overrides::new())
+        self.config_with(None, environment, &Overrides::new())
     }
 
     pub(crate) fn config_with(
         &self,
+        file: Option<&Path>,
         environment: Environment,
         flags: &Overrides,
     ) -> Result<Config, ConfigError> {
-        Config::resolve(&self.defaults, environment, flags)
+        Config::resolve(&self.defaults, file, environment, flags)
     }
 
     /// The type of the workflow that `fleet starter` starts when none is named.

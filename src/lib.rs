@@ -7,7 +7,7 @@
 //! role for each from `FLEET_ROLE`.
 //!
 //! ```text
-//!   environment, flags
+//!   fleet.toml, environment, flags
 //!           │
 //!           ▼
 //!   worker  ── role ──►  workflow-worker process ──► workflow task queue ──┐
@@ -88,6 +88,7 @@ mod client;
 mod commands;
 mod config;
 mod dev_server;
+mod environment;
 mod error;
 mod fleet;
 pub mod label;
@@ -96,17 +97,20 @@ mod pollers;
 mod report;
 mod role;
 pub mod routing;
+mod settings;
 mod shutdown;
 mod supervisor;
 mod telemetry;
 mod temporal_cli;
 mod worker;
 
-pub use config::{Config, ConfigError, Environment, VARS, Var};
+pub use config::{Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};
+pub use environment::Environment;
 pub use error::Error;
 pub use fleet::Fleet;
 pub use label::{LabelStyle, worker_label};
 pub use role::{Role, UnknownRole};
 pub use routing::activity_task_queue;
+pub use settings::ConfigError;
 pub use shutdown::Shutdown;
 pub use worker::FleetWorker;

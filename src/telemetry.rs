@@ -1,48 +1,66 @@
-//! Logs: on stderr, filtered by `RUST_LOG`.
+//! Logs: on stderr, filtered by `RUST_LOG`, as text or as JSON.
 
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::config::Environment;
+use crate::config::{Config, LogFormat};
 
-/// Installs the global subscriber. `default_filter` holds where `RUST_LOG` is unset or wrong;
-/// `name` starts each line, to tell the workers of one terminal apart.
-pub(crate) fn install(environment: &Environment, default_filter: &str, name: Option<&str>) {
-    let filter = environment
-        .get("RUST_LOG")
-        .and_then(|directives| EnvFilter::try_new(directives).ok())
-        .unwrap_or_else(|| EnvFilter::new(default_filter));
+/// Installs the global subscriber. `default_filter` holds where `RUST_LOG` is unset; `name` marks
+/// each line, to tell the workers of one terminal apart.
+pub(crate) fn install(config: &Config, default_filter: &str, name: Option<&str>) {
+    let environment = &config.environment;
+    let filter = EnvFilter::new(environment.get("RUST_LOG").unwrap_or(default_filter));
     let colour = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colour)
-        .with_writer(Prefixed(name.map(|name| format!("{name} | ")).unwrap_or_default()))
+        .with_writer(Marked::new(name, config.log_format))
         // Its own complaint would go to a stderr that may be gone, with a panic.
-        .log_internal_errors(false)
-        .finish();
+        .log_internal_errors(false);
     // A program that embeds the library may have installed its own; then that one serves.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = match config.log_format {
+        LogFormat::Text => tracing::subscriber::set_global_default(log.finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(log.json().flatten_event(true).finish())
+        }
+    };
 }
 
-/// Standard error, with a prefix before each event (an event is one write).
-struct Prefixed(String);
+/// Standard error, with a mark before each event (an event is one write).
+struct Marked {
+    mark: String,
+    /// How much of an event the mark replaces: of a JSON object its brace.
+    replaces: usize,
+}
 
-impl<'a> MakeWriter<'a> for Prefixed {
-    type Writer = PrefixedWriter<'a>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        PrefixedWriter(&self.0)
+impl Marked {
+    fn new(name: Option<&str>, format: LogFormat) -> Self {
+        match (name, format) {
+            (None, _) => Self { mark: String::new(), replaces: 0 },
+            (Some(name), LogFormat::Text) => Self { mark: format!("{name} | "), replaces: 0 },
+            (Some(name), LogFormat::Json) => {
+                let name = serde_json::Value::from(name);
+                Self { mark: format!("{{\"worker\":{name},"), replaces: 1 }
+            }
+        }
     }
 }
 
-struct PrefixedWriter<'a>(&'a str);
+impl<'a> MakeWriter<'a> for Marked {
+    type Writer = MarkedWriter<'a>;
 
-impl Write for PrefixedWriter<'_> {
+    fn make_writer(&'a self) -> Self::Writer {
+        MarkedWriter(self)
+    }
+}
+
+struct MarkedWriter<'a>(&'a Marked);
+
+impl Write for MarkedWriter<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let mut line = Vec::with_capacity(self.0.len() + event.len());
-        line.extend_from_slice(self.0.as_bytes());
-        line.extend_from_slice(event);
+        let Marked { mark, replaces } = self.0;
+        let line = [mark.as_bytes(), event.get(*replaces..).unwrap_or_default()].concat();
         io::stderr().lock().write_all(&line)?;
         Ok(event.len())
     }

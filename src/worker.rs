@@ -4,10 +4,13 @@
 use std::{future::Future, pin::pin, process};
 
 use temporalio_client::Client;
+use temporalio_common::worker::{
+    VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
+};
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
-        PollerBehavior,
+        AutoscalingOptions, PollerBehavior,
         worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
     },
 };
@@ -16,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     client::{self, identity},
-    config::{Config, show},
+    config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::Fleet,
     role::Role,
@@ -158,9 +161,35 @@ fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, 
         .into();
     // Set explicitly: left unset, a namespace may switch the pollers to autoscaling by itself
     // (https://github.com/temporalio/sdk-rust/issues/1432).
-    options.workflow_task_poller_behavior =
-        Some(PollerBehavior::SimpleMaximum(config.workflow_task_pollers.get()));
-    options.activity_task_poller_behavior =
-        Some(PollerBehavior::SimpleMaximum(config.activity_task_pollers.get()));
+    options.workflow_task_poller_behavior = Some(poller_behavior(config.workflow_task_pollers));
+    options.activity_task_poller_behavior = Some(poller_behavior(config.activity_task_pollers));
+    if let Some(deployment) = &config.deployment {
+        options.deployment_options = deployment_options(deployment);
+    }
     Ok(options)
+}
+
+fn poller_behavior(pollers: Pollers) -> PollerBehavior {
+    match pollers {
+        Pollers::Fixed(number) => PollerBehavior::SimpleMaximum(number.get()),
+        // The figures with which the SDK itself scales (sdk-core 0.10.1, worker/mod.rs).
+        Pollers::Auto => PollerBehavior::Autoscaling(
+            AutoscalingOptions::builder().minimum(1).maximum(100).initial(5).build(),
+        ),
+    }
+}
+
+/// The SDK has no behaviour per workflow type: it is the worker's, for all of them.
+fn deployment_options(deployment: &Deployment) -> WorkerDeploymentOptions {
+    let version = WorkerDeploymentVersion::builder()
+        .deployment_name(&deployment.name)
+        .build_id(&deployment.build_id)
+        .build();
+    WorkerDeploymentOptions::new(version)
+        .use_worker_versioning(true)
+        .default_versioning_behavior(match deployment.behavior {
+            Versioning::AutoUpgrade => VersioningBehavior::AutoUpgrade,
+            Versioning::Pinned => VersioningBehavior::Pinned,
+        })
+        .build()
 }

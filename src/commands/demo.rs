@@ -23,10 +23,10 @@ use crate::{
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
-    telemetry::install(&context.environment, "warn", None);
     let flags =
         args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
-    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    let config = context.config(flags)?;
+    telemetry::install(&config, "warn", None);
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
     let counts = workers(context, &args.counts)?;

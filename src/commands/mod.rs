@@ -1,5 +1,6 @@
 //! The commands, one file each, and the `main` that they share.
 
+mod config;
 mod demo;
 mod guard;
 mod starter;
@@ -16,12 +17,14 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    cli::{self, Cli, Command, WorkerArgs},
-    config::Environment,
+    cli::{self, Cli, Command, Globals, WorkerArgs},
+    config::Config,
+    environment::Environment,
     error::{Error, chain, exit},
     fleet::Fleet,
     label,
     role::Role,
+    settings::Overrides,
     shutdown::Shutdown,
 };
 
@@ -32,6 +35,7 @@ struct Context<'a> {
     shutdown: Shutdown,
     /// The program's name, for messages that tell what to type.
     bin: String,
+    globals: Globals,
 }
 
 /// The `main` of every fleet: signals first, then arguments, then the command.
@@ -39,10 +43,12 @@ pub(crate) fn main(fleet: &Fleet) -> ExitCode {
     let ended = Shutdown::install()
         .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })
         .and_then(|shutdown| {
-            let environment = Environment::capture();
-            let context = Context { fleet, environment, shutdown, bin: program_name() };
-            match cli::parse(&context.bin) {
-                Ok(cli) => context.run(cli),
+            let bin = program_name();
+            match cli::parse(&bin) {
+                Ok(Cli { command, globals }) => {
+                    let environment = Environment::capture();
+                    Context { fleet, environment, shutdown, bin, globals }.run(command)
+                }
                 Err(usage) => {
                     let _ = usage.print();
                     Ok(u8::try_from(usage.exit_code()).unwrap_or(exit::USAGE))
@@ -59,12 +65,18 @@ pub(crate) fn main(fleet: &Fleet) -> ExitCode {
 }
 
 impl Context<'_> {
-    fn run(self, cli: Cli) -> Result<u8, Error> {
-        match cli.command {
+    fn run(self, command: Option<Command>) -> Result<u8, Error> {
+        match command {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
             Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
+            Some(Command::Config(args)) => config::run(&self, &args),
+            Some(Command::Completions { shell }) => {
+                let mut command = cli::command(&self.bin);
+                clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
+                Ok(0)
+            }
             Some(Command::Guard { program }) => {
                 block_on(one_thread()?, guard::run(program, &self.shutdown))
             }
@@ -76,6 +88,16 @@ impl Context<'_> {
                 Ok(exit::USAGE)
             }
         }
+    }
+
+    /// The settings, with those that the flags of every command and `flags` give.
+    fn config(&self, mut flags: Overrides) -> Result<Config, Error> {
+        let mut environment = self.environment.clone();
+        if let Some(filter) = &self.globals.log {
+            environment.set("RUST_LOG", filter);
+        }
+        flags.extend(self.globals.log_format.map(|format| ("log_format", format.to_string())));
+        Ok(self.fleet.config_with(self.globals.config.as_deref(), environment, &flags)?)
     }
 
     /// Runs `work` unless a stop is requested first: then the work is dropped.
@@ -122,6 +144,6 @@ fn block_on<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
 }
 
 /// Fixes what is set once in a process, from its settings.
-fn settle(config: &crate::Config) {
+fn settle(config: &Config) {
     label::set_style(config.worker_label);
 }

@@ -9,18 +9,19 @@ use crate::{
     batch::{Batch, Outcome},
     cli::{StarterArgs, Workload},
     client,
-    config::{Overrides, show},
+    config::show,
     error::Error,
     report::Report,
+    settings::Overrides,
     supervisor::Announce,
     telemetry,
 };
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
-    telemetry::install(&context.environment, "warn", None);
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    let config = context.config(flags)?;
+    telemetry::install(&config, "warn", None);
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
 

@@ -14,10 +14,10 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {
-    telemetry::install(&context.environment, "warn", None);
     let mut flags = args.settings.overrides();
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
-    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    let config = context.config(flags)?;
+    telemetry::install(&config, "warn", None);
     let counts = workers(context, &args.counts)?;
     if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
         return Err(Error::Usage("no worker to run, and no --dev-server either".into()));

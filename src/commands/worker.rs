@@ -24,7 +24,6 @@ const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
 pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error> {
     let name = args.supervised.as_deref();
     let filter = if name.is_some() { SUPERVISED_LOG_FILTER } else { LOG_FILTER };
-    telemetry::install(&context.environment, filter, name);
     if name.is_some() {
         context
             .shutdown
@@ -34,7 +33,8 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
 
     let mut flags = args.settings.overrides();
     flags.extend(args.role.map(|role| ("role", role.to_string())));
-    let config = context.fleet.config_with(context.environment.clone(), &flags)?;
+    let config = context.config(flags)?;
+    telemetry::install(&config, filter, name);
     let role = config.role.ok_or(Error::RoleMissing)?;
     settle(&config);
     leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);

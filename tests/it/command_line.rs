@@ -15,7 +15,7 @@ fn without_a_command_and_a_role_it_prints_its_help_and_exits_2() {
     let finished = run(fleet(&[]));
     assert_eq!(finished.code, 2);
     assert!(finished.out.is_empty(), "{finished:#?}");
-    assert!(finished.err.iter().any(|line| line == "Usage: fleet [COMMAND]"), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line == "Usage: fleet [OPTIONS] [COMMAND]"), "{finished:#?}");
 }
 
 #[test]
@@ -32,7 +32,9 @@ fn without_a_command_the_role_decides_what_runs() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in [&[][..], &["worker"], &["up"], &["starter"], &["demo"]] {
+    for command in
+        [&[][..], &["worker"], &["up"], &["starter"], &["demo"], &["config"], &["completions"]]
+    {
         for flag in ["-h", "--help"] {
             let arguments = [command, &[flag]].concat();
             let help = run(fleet(&arguments)).success().join("\n");
@@ -148,13 +150,13 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &["up"],
             &[("FLEET_ACTIVITY_GRACE", "30s")],
             78,
-            "error: FLEET_ACTIVITY_GRACE=\"30s\" (environment): must be shorter than FLEET_DRAIN_TIMEOUT (20s)",
+            "error: FLEET_ACTIVITY_GRACE=\"30s\" (environment): must be shorter than the drain timeout (20s)",
         ),
         (
             &["up"],
             &[("FLEET_WORKFLOW_TASK_POLLERS", "1")],
             78,
-            "error: FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected a whole number, 2 or more",
+            "error: FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected auto or a whole number, 2 or more",
         ),
         (
             &["up"],
@@ -187,6 +189,45 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             78,
             "error: the connection to Temporal is not configured right: ",
         ),
+        (
+            &["starter"],
+            &[("FLEET_DRIAN_TIMEOUT", "20s")],
+            78,
+            "error: FLEET_DRIAN_TIMEOUT (environment): no such setting; the nearest is \
+             FLEET_DRAIN_TIMEOUT",
+        ),
+        (
+            &["config", "--config", "/nowhere/f.toml"],
+            &[],
+            78,
+            "error: /nowhere/f.toml (file): No such file or directory",
+        ),
+        (
+            &["--config", "/nowhere/f.toml", "up"],
+            &[],
+            78,
+            "error: /nowhere/f.toml (file): No such file or directory",
+        ),
+        (
+            &["up", "--log", "a=loud"],
+            &[],
+            2,
+            "error: invalid value 'a=loud' for '--log <FILTER>': not a log filter: ",
+        ),
+        (
+            &["--log-format", "xml", "up"],
+            &[],
+            2,
+            "error: invalid value 'xml' for '--log-format <FORMAT>': expected text or json",
+        ),
+        (
+            &["worker"],
+            &[("FLEET_ROLE", "worker"), ("TEMPORAL_WORKER_BUILD_ID", "1")],
+            78,
+            "error: TEMPORAL_WORKER_BUILD_ID=\"1\" (environment): a versioned worker needs \
+             TEMPORAL_DEPLOYMENT_NAME too",
+        ),
+        (&["completions", "cmd"], &[], 2, "error: invalid value 'cmd' for '<SHELL>'"),
         (
             &["demo", "--temporal-cli", "/nowhere"],
             &[],
@@ -222,6 +263,76 @@ fn two_wrong_settings_give_two_lines() {
     assert_eq!(finished.err.len(), 2, "{finished:#?}");
     assert!(finished.err[0].starts_with("error: FLEET_ROLE=\"actvity\""), "{finished:#?}");
     assert!(finished.err[1].starts_with("error: FLEET_DRAIN_TIMEOUT=\"20\""), "{finished:#?}");
+}
+
+#[test]
+fn config_prints_what_it_can_read_again_and_masks_secrets() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("fleet.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "drain_timeout = \"1m\"\nmax_cached_workflows = 7\n").unwrap();
+    let mut command = fleet(&["config", "--config", path]);
+    command.env("FLEET_CONNECT_TIMEOUT", "2m").env("TEMPORAL_API_KEY", "s3cr3t");
+    let printed = run(command).success();
+    for line in [
+        &format!("drain_timeout = \"1m\" # {path}"),
+        &format!("max_cached_workflows = 7 # {path}"),
+        "connect_timeout = \"2m\" # environment",
+        "activity_grace = \"55s\" # default",
+        "workflow_task_queue = \"workflow-task-queue\" # default",
+        "# role is not set",
+        "#   address = \"http://localhost:7233\"",
+        "#   TEMPORAL_API_KEY = \"***\"",
+    ] {
+        assert!(printed.iter().any(|printed| printed == line), "no {line} in {printed:#?}");
+    }
+    assert!(!printed.join("\n").contains("s3cr3t"));
+
+    std::fs::write(&file, printed.join("\n")).unwrap();
+    let again = run(fleet(&["--config", path, "config", "--output", "json"])).success();
+    let json: serde_json::Value = serde_json::from_str(&again.join("\n")).unwrap();
+    assert_eq!(json["settings"]["connect_timeout"]["value"], "2m");
+    assert_eq!(json["settings"]["connect_timeout"]["source"], path);
+    assert_eq!(json["settings"]["max_cached_workflows"]["value"], "7");
+    assert_eq!(json["connection"]["namespace"], "default");
+}
+
+#[test]
+fn a_fleet_toml_in_the_current_folder_holds_for_up_and_its_workers() {
+    let world = World::new();
+    let folder = tempfile::TempDir::new().unwrap();
+    let queue = world.activity_queue();
+    std::fs::write(
+        folder.path().join("fleet.toml"),
+        format!("activity_task_queue = \"{queue}\"\nworker_label = \"pid@host\"\n"),
+    )
+    .unwrap();
+    let mut up = world.fleet(["up", "-w", "1"]);
+    up.env_remove("FLEET_ACTIVITY_TASK_QUEUE").current_dir(folder.path());
+    let _up = Process::start(up);
+    let results = run(world.fleet(["starter", "-n", "1"])).success();
+    assert!(results[0].contains('@'), "{results:?}");
+}
+
+#[test]
+fn completions_name_the_program_and_its_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(fleet(&["completions", shell])).success().join("\n");
+        assert!(script.contains("fleet") && script.contains("starter"), "{shell}");
+    }
+}
+
+#[test]
+fn json_logs_are_json_under_a_supervisor_too() {
+    let world = World::new();
+    let mut up = world.fleet(["--log-format", "json", "up", "-w", "1", "-a", "0", "--log", "info"]);
+    up.env("RUST_LOG", "off");
+    let up = Process::start(up);
+    let line = up.err.wait_for("worker starts polling");
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["worker"], "workflow-worker:0");
+    assert_eq!(event["message"], "worker starts polling");
+    assert_eq!(event["role"], "workflow-worker");
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! `fleet config`: the effective settings, and where each came from.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use crate::{
+    cli::{ConfigArgs, Output},
+    client,
+    config::Config,
+    error::Error,
+};
+
+pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
+    let config = context.config(Vec::new())?;
+    let connection = client::describe_connection(&config)?;
+    let text = match args.output {
+        Output::Text => as_toml(&config, &connection),
+        Output::Json => as_json(&config, &connection),
+    };
+    let printed = writeln!(io::stdout().lock(), "{text}");
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Os { what: "cannot print the settings".into(), source: error })
+        }
+        _ => Ok(0),
+    }
+}
+
+fn as_toml(config: &Config, connection: &[(String, String)]) -> String {
+    let file = config.file.as_ref().map_or("none".into(), |file| file.display().to_string());
+    let mut lines = vec![format!("# Fleet {}. Settings' file: {file}", config.fleet)];
+    lines.push("# The connection (Temporal's own variables or its configuration file):".into());
+    lines.extend(connection.iter().map(|(name, value)| format!("#   {name} = {value:?}")));
+    for (var, value, source) in config.values() {
+        // What only a process has is shown, but cannot stand in a file.
+        let comment = if var.in_file() { "" } else { "# " };
+        match value {
+            Some(value) if value.parse::<u64>().is_ok() => {
+                lines.push(format!("{comment}{} = {value} # {source}", var.key));
+            }
+            Some(value) => lines.push(format!("{comment}{} = {value:?} # {source}", var.key)),
+            None => lines.push(format!("# {} is not set", var.key)),
+        }
+    }
+    lines.join("\n")
+}
+
+fn as_json(config: &Config, connection: &[(String, String)]) -> String {
+    let settings: Map<String, Value> = config
+        .values()
+        .map(|(var, value, source)| {
+            (var.key.to_owned(), json!({ "value": value, "source": source.to_string() }))
+        })
+        .collect();
+    let connection: Map<String, Value> =
+        connection.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let file = config.file.as_ref().map(|file| file.display().to_string());
+    let all = json!({
+        "fleet": config.fleet, "file": file, "settings": settings, "connection": connection,
+    });
+    format!("{all:#}")
+}

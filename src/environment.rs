@@ -1,0 +1,122 @@
+//! The process environment, as an argument.
+//!
+//! The only place that reads it is [`Environment::capture`]: code that reads it deep inside cannot be
+//! tested, and its settings do not show up in `--help`. Clippy refuses it elsewhere.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    ffi::{OsStr, OsString},
+    str::FromStr,
+};
+
+const TEMPORAL_PREFIX: &str = "TEMPORAL_";
+
+/// The process environment, captured once and passed in.
+///
+/// It has no `Debug` on purpose: it may hold an API key.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// What is not Unicode: no setting of ours, but children are to have it too.
+    others: Vec<(OsString, OsString)>,
+}
+
+impl Environment {
+    /// Captures the variables of this process.
+    #[must_use]
+    pub fn capture() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+        let all = std::env::vars_os();
+        let mut captured = Self::default();
+        for (name, value) in all {
+            match (name.to_str(), value.to_str()) {
+                (Some(name), Some(value)) => {
+                    captured.variables.insert(name.to_owned(), value.to_owned());
+                }
+                _ => captured.others.push((name, value)),
+            }
+        }
+        captured
+    }
+
+    /// A variable's value; `None` where it is unset or empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Sets a variable.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The same environment, pointed at another Temporal server: without any `TEMPORAL_*`
+    /// variable (a cloud profile's TLS or key must not reach a local dev server) nor the user's
+    /// configuration file.
+    pub(crate) fn pointed_at(&self, address: &str) -> Self {
+        let mut there = self.clone();
+        there.variables.retain(|name, _| !name.starts_with(TEMPORAL_PREFIX));
+        there.set("TEMPORAL_ADDRESS", address);
+        there.set("TEMPORAL_CONFIG_FILE", "/dev/null");
+        there
+    }
+
+    /// The variables that describe the connection, as Temporal's envconfig wants them.
+    pub(crate) fn temporal(&self) -> HashMap<String, String> {
+        self.variables
+            .iter()
+            .filter(|(name, value)| name.starts_with(TEMPORAL_PREFIX) && !value.is_empty())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// The names of the variables that are set, those of empty ones left out.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str).filter(|name| self.get(name).is_some())
+    }
+
+    /// All variables, for a child process.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let variables = self.variables.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+        variables.chain(self.others.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self { variables: variables.into_iter().collect(), others: Vec::new() }
+    }
+}
+
+impl FromStr for Environment {
+    type Err = Infallible;
+
+    /// Lines of `NAME=value`, as `env` prints them.
+    fn from_str(lines: &str) -> Result<Self, Self::Err> {
+        let pairs = lines.lines().filter_map(|line| line.trim().split_once('='));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dev_server_sees_nothing_of_the_users_own_connection() {
+        let environment: Environment =
+            "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h".parse().unwrap();
+        let local = environment.pointed_at("127.0.0.1:1");
+        assert_eq!(local.get("TEMPORAL_API_KEY"), None);
+        assert_eq!(local.get("TEMPORAL_ADDRESS"), Some("127.0.0.1:1"));
+        assert_eq!(local.get("HOME"), Some("/h"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let environment: Environment = "FLEET_ROLE=\nHOME=/h".parse().unwrap();
+        assert_eq!(environment.get("FLEET_ROLE"), None);
+        assert_eq!(environment.names().collect::<Vec<_>>(), ["HOME"]);
+    }
+}
