@@ -10,7 +10,7 @@ use std::{
     ffi::OsStr,
     io,
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::PathBuf,
@@ -22,9 +22,14 @@ use rustix::{
     io::{FdFlags, fcntl_setfd},
     process::{Pid, Signal, kill_process, kill_process_group},
 };
-use tokio::{process, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::UnixStream,
+    process,
+    time::timeout,
+};
 
-use crate::error::Error;
+use crate::{error::Error, parent::Notice};
 
 /// The hidden command that runs a foreign program.
 pub(crate) const GUARD: &str = "guard";
@@ -65,8 +70,22 @@ pub(crate) fn guarded(program: &OsStr) -> Result<process::Command, Error> {
 pub(crate) struct Child {
     inner: process::Child,
     pid: u32,
-    /// Kept apart from `inner`, whose `wait` would close it and so tell the child that we are gone.
-    pipe: Option<process::ChildStdin>,
+    /// Our end of the child's standard input. Kept apart from `inner`, whose `wait` would close it and
+    /// so tell the child that we are gone.
+    pipe: Pipe,
+}
+
+/// What can happen to a child.
+pub(crate) enum Event {
+    Told(Notice),
+    Exited(io::Result<ExitStatus>),
+}
+
+enum Pipe {
+    /// Only to be held open.
+    Silent(Option<process::ChildStdin>),
+    /// A socket, through which the child tells things too.
+    Telling(Lines<BufReader<UnixStream>>),
 }
 
 impl Child {
@@ -75,7 +94,34 @@ impl Child {
             program: command.as_std().get_program().into(),
             source,
         })?;
-        Ok(Self { pid: inner.id().unwrap_or_default(), pipe: inner.stdin.take(), inner })
+        let pipe = Pipe::Silent(inner.stdin.take());
+        Ok(Self { pid: inner.id().unwrap_or_default(), pipe, inner })
+    }
+
+    /// Starts a child that tells us [`Notice`]s.
+    pub(crate) fn spawn_telling(mut command: process::Command) -> Result<Self, Error> {
+        let pair = || {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            Ok((UnixStream::from_std(ours)?, theirs))
+        };
+        let (ours, theirs) = pair()
+            .map_err(|source| Error::Os { what: "cannot make a socket pair".into(), source })?;
+        command.stdin(OwnedFd::from(theirs));
+        let mut child = Self::spawn(&mut command)?;
+        child.pipe = Pipe::Telling(BufReader::new(ours).lines());
+        Ok(child)
+    }
+
+    /// The next thing that happens to the child. Can be dropped and called again without losing
+    /// anything.
+    pub(crate) async fn next_event(&mut self) -> Event {
+        tokio::select! {
+            // A notice that came before the exit is told before it.
+            biased;
+            notice = next_notice(&mut self.pipe) => Event::Told(notice),
+            status = self.inner.wait() => Event::Exited(status),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -118,7 +164,7 @@ impl Child {
     /// Lets every child that is started after this one hold this child's pipe open too: it then
     /// ends only when they are gone as well. For a server that its clients must not lose first.
     pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
-        if let Some(pipe) = &self.pipe {
+        if let Pipe::Silent(Some(pipe)) = &self.pipe {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {
                 what: "cannot share the dev server's pipe".into(),
                 source: errno.into(),
@@ -126,6 +172,19 @@ impl Child {
         }
         Ok(())
     }
+}
+
+/// The next notice; pending for ever once the child tells no more.
+async fn next_notice(pipe: &mut Pipe) -> Notice {
+    if let Pipe::Telling(lines) = pipe {
+        while let Ok(Some(line)) = lines.next_line().await {
+            // What is no notice was written by code of the user's, to the wrong descriptor.
+            if let Ok(notice) = serde_json::from_str(&line) {
+                return notice;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// Sends SIGTERM to a child by number; for where a [`Child`] cannot be shared.

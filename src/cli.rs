@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "clap's help texts are not Markdown")]
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -92,6 +92,15 @@ Examples:
   {bin} demo --keep                   leave it up until Ctrl-C, with the UI")]
     Demo(DemoArgs),
 
+    /// Ask a worker's or a fleet's health listener: exit 0 if it is ready, else 1
+    #[command(after_help = "\
+For probes in images without a shell or curl. 0.0.0.0 is asked on loopback.
+
+Examples:
+  FLEET_HEALTH_ADDR=0.0.0.0:8080 {bin} health
+  {bin} health --live --health-addr 127.0.0.1:8080")]
+    Health(HealthArgs),
+
     /// Print the effective settings, and where each value came from
     #[command(after_help = "\
 As text it is a fleet.toml. Secrets are masked.
@@ -118,6 +127,16 @@ Examples:
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Ask whether it is alive (/livez) and not whether it is ready (/readyz)
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Where it listens [env: FLEET_HEALTH_ADDR]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) health_addr: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +283,9 @@ pub(crate) struct SettingArgs {
     /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
+    /// Where to answer /livez, /readyz and /status [env: FLEET_HEALTH_ADDR]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) health_addr: Option<SocketAddr>,
 }
 
 impl SettingArgs {
@@ -273,6 +295,7 @@ impl SettingArgs {
             ("activity_task_queue", self.activity_task_queue.clone()),
             ("drain_timeout", self.drain_timeout.map(show)),
             ("connect_timeout", self.connect_timeout.map(show)),
+            ("health_addr", self.health_addr.map(|address| address.to_string())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))

@@ -10,6 +10,7 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
@@ -89,6 +90,8 @@ vars! {
         "How results name a worker: pid, pid@host, or auto (pid, but 1@host for pid 1)";
     "temporal_cli" "FLEET_TEMPORAL_CLI" ""
         "The Temporal CLI to run the dev server with; default: on PATH, in the cache, or fetched";
+    "health_addr" "FLEET_HEALTH_ADDR" ""
+        "Where to answer /livez, /readyz and /status, as 0.0.0.0:8080; default: nowhere";
     "log_format" "FLEET_LOG_FORMAT" "text"
         "How to log, on stderr: text or json";
     "versioning_behavior" "FLEET_VERSIONING_BEHAVIOR" "auto-upgrade"
@@ -216,6 +219,8 @@ pub struct Config {
     pub worker_label: LabelStyle,
     /// The Temporal CLI to use, where one is named.
     pub temporal_cli: Option<PathBuf>,
+    /// Where to answer health probes, if anywhere.
+    pub health_addr: Option<SocketAddr>,
     /// How the log looks.
     pub log_format: LogFormat,
     /// The version of a worker deployment that this process is, if any.
@@ -272,6 +277,10 @@ impl Config {
         let connect_timeout = settings.parse("connect_timeout", parse_duration);
         let worker_label = settings.parse("worker_label", str::parse::<LabelStyle>);
         let temporal_cli = settings.parse("temporal_cli", |text| Ok::<_, &str>(text.into()));
+        let health_addr = settings.parse("health_addr", |text| {
+            text.parse::<SocketAddr>()
+                .map_err(|_| "expected an IP address and a port, as 0.0.0.0:8080")
+        });
         let log_format = settings.parse("log_format", str::parse::<LogFormat>);
         let behavior = settings.parse("versioning_behavior", str::parse::<Versioning>);
         let deployment_name = settings.parse("deployment_name", text);
@@ -318,6 +327,7 @@ impl Config {
                 connect_timeout: connect_timeout?,
                 worker_label: worker_label?,
                 temporal_cli,
+                health_addr,
                 log_format: log_format?,
                 deployment: deployment_name
                     .zip(build_id)
@@ -370,6 +380,7 @@ impl Config {
             "connect_timeout" => show(self.connect_timeout),
             "worker_label" => self.worker_label.to_string(),
             "temporal_cli" => self.temporal_cli.as_ref()?.display().to_string(),
+            "health_addr" => self.health_addr?.to_string(),
             "log_format" => self.log_format.to_string(),
             "versioning_behavior" => {
                 deployment.map(|it| it.behavior).unwrap_or_default().to_string()

@@ -1,6 +1,6 @@
 //! What can go wrong, and with which exit code a command leaves then.
 
-use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+use std::{error::Error as StdError, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use temporalio_sdk::{RuntimeError, WorkerCreateError, WorkerRunError, WorkflowRegistrationError};
 
@@ -150,6 +150,19 @@ pub enum Error {
         missing: String,
     },
 
+    /// The health address is in use or not this machine's: choose another.
+    #[error("cannot listen for health probes on {address} (FLEET_HEALTH_ADDR)")]
+    HealthAddress {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// There is no health listener to ask: name its address.
+    #[error("no health address: set FLEET_HEALTH_ADDR or --health-addr")]
+    NoHealthAddress,
+
     /// A program could not be started.
     #[error("cannot start {}", .program.display())]
     Spawn {
@@ -193,6 +206,8 @@ impl Error {
             | Self::NamespaceMissing { .. }
             | Self::NothingRegistered { .. }
             | Self::RoleMissing
+            | Self::HealthAddress { .. }
+            | Self::NoHealthAddress
             | Self::NothingToStart
             | Self::Registration(_) => exit::CONFIG,
             Self::Runtime(_)

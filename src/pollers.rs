@@ -19,15 +19,6 @@ pub(crate) struct Poller {
     pub(crate) last_access: Option<SystemTime>,
 }
 
-impl Poller {
-    /// Whether this is a poll by `identity` that came in after `start`. A process may have the
-    /// identity of one that is gone (in a restarted container everything is the same): only a poll
-    /// after its own start is its own.
-    pub(crate) fn is(&self, identity: &str, start: SystemTime) -> bool {
-        self.identity == identity && self.last_access.is_some_and(|last| last >= start)
-    }
-}
-
 /// The kind of task that a poller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskKind {

@@ -1,38 +1,39 @@
 //! The workers of one machine as child processes: started, watched, restarted, stopped.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     io::{self, Write},
+    net::SocketAddr,
     process::ExitStatus,
-    sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use temporalio_client::Client;
+use serde_json::{Value, json};
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    child::{self, Child},
-    client::identity,
+    child::{self, Child, Event},
     config::Config,
     error::{Error, exit},
-    pollers::{self, Poller, TaskKind},
+    health::Health,
+    parent::Notice,
     role::Role,
     shutdown::Shutdown,
-    worker::task_queue,
+    state::State,
 };
 
 /// What a worker may take beyond its own drain deadline before it is killed.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-/// A worker that lived this long was not part of a crash loop.
+/// A worker that was ready for this long was not part of a crash loop.
 const STEADY: Duration = Duration::from_secs(10);
-/// So many short lives in a row are a crash loop.
+/// So many early exits in a row are a crash loop: before the worker was ready, or soon after it.
 const CRASH_LOOP: u32 = 5;
 
 /// Where a supervisor says what it does: `fleet up` on stdout, in the sample's words, and `fleet
@@ -53,21 +54,32 @@ impl Announce {
     }
 }
 
-/// A worker that runs: its process and when that started.
-#[derive(Clone, Copy)]
-struct Running {
+/// A worker's place in the fleet, as it is now.
+#[derive(Clone, Debug)]
+struct Place {
     role: Role,
-    pid: u32,
-    since: SystemTime,
+    /// The process that fills it, if one does.
+    running: Option<Running>,
+    /// How often a process of it was replaced.
+    restarts: u32,
 }
 
-type Workers = Arc<Mutex<BTreeMap<String, Running>>>;
+#[derive(Clone, Debug)]
+struct Running {
+    pid: u32,
+    since: Instant,
+    state: State,
+    /// Since when it is ready, if it ever was.
+    ready: Option<Instant>,
+    health: Option<SocketAddr>,
+}
+
+/// Every worker's place, by name.
+type Places = BTreeMap<String, Place>;
 
 /// The workers of a fleet on this machine.
 pub(crate) struct Supervisor {
-    config: Config,
-    names: Vec<String>,
-    running: Workers,
+    fleet: watch::Sender<Places>,
     stop: CancellationToken,
     tending: JoinSet<Result<(), Error>>,
 }
@@ -80,35 +92,30 @@ impl Supervisor {
         announce: Announce,
         shutdown: &Shutdown,
     ) -> Self {
+        let places: Places = counts
+            .iter()
+            .flat_map(|&(role, count)| {
+                (0..count).map(move |index| {
+                    (format!("{role}:{index}"), Place { role, running: None, restarts: 0 })
+                })
+            })
+            .collect();
         let mut supervisor = Self {
-            config: config.clone(),
-            names: Vec::new(),
-            running: Workers::default(),
+            fleet: watch::Sender::new(places.clone()),
             stop: CancellationToken::new(),
             tending: JoinSet::new(),
         };
-        for &(role, count) in counts {
-            for index in 0..count {
-                let name = format!("{role}:{index}");
-                supervisor.names.push(name.clone());
-                supervisor.tending.spawn(
-                    Tended {
-                        name,
-                        role,
-                        config: config.clone(),
-                        announce,
-                        running: supervisor.running.clone(),
-                        stop: supervisor.stop.clone(),
-                    }
-                    .tend(),
-                );
-            }
+        for (name, Place { role, .. }) in places {
+            let fleet = supervisor.fleet.clone();
+            let stop = supervisor.stop.clone();
+            let config = config.clone();
+            supervisor.tending.spawn(Tended { name, role, config, announce, fleet, stop }.tend());
         }
         // A second Ctrl-C: the workers leave at once too, since this is their second signal.
-        let running = supervisor.running.clone();
+        let fleet = supervisor.fleet.clone();
         shutdown.before_leaving_at_once(move || {
-            if let Ok(workers) = running.lock() {
-                workers.values().for_each(|worker| child::terminate(worker.pid));
+            for running in fleet.borrow().values().filter_map(|place| place.running.as_ref()) {
+                child::terminate(running.pid);
             }
         });
         supervisor
@@ -141,66 +148,76 @@ impl Supervisor {
         outcome
     }
 
-    /// What it takes to tell whether all workers work, apart from the supervisor itself.
-    pub(crate) fn readiness(&self) -> Readiness {
-        Readiness {
-            config: self.config.clone(),
-            names: self.names.clone(),
-            running: self.running.clone(),
-        }
+    /// What it takes to tell how the fleet is, apart from the supervisor itself.
+    pub(crate) fn watch(&self) -> FleetWatch {
+        FleetWatch { fleet: self.fleet.subscribe(), stop: self.stop.clone(), begun: Instant::now() }
     }
 }
 
-/// Tells whether every worker polls, by the server's own account.
-pub(crate) struct Readiness {
-    config: Config,
-    names: Vec<String>,
-    running: Workers,
+/// Tells how a fleet is.
+#[derive(Clone)]
+pub(crate) struct FleetWatch {
+    fleet: watch::Receiver<Places>,
+    stop: CancellationToken,
+    begun: Instant,
 }
 
-impl Readiness {
-    /// Waits until the server lists every worker as a poller of its queue.
+impl FleetWatch {
+    /// Waits until every worker is ready.
     ///
     /// # Errors
     /// [`Error::NotReady`] when that takes longer than `patience`.
-    pub(crate) async fn wait(&self, client: &Client, patience: Duration) -> Result<(), Error> {
-        const PAUSE: Duration = Duration::from_millis(50);
-        let mut missing = self.names.clone();
-        let all_poll = async {
-            loop {
-                // A server that is too busy to answer is asked again.
-                if let Ok(names) = self.not_polling(client).await {
-                    missing = names;
-                    if missing.is_empty() {
-                        return;
-                    }
-                }
-                sleep(PAUSE).await;
-            }
-        };
-        match timeout(patience, all_poll).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Error::NotReady { after: patience, missing: missing.join(", ") }),
+    pub(crate) async fn ready(&mut self, patience: Duration) -> Result<(), Error> {
+        let all_ready = self.fleet.wait_for(|fleet| missing(fleet).is_empty());
+        if let Ok(Ok(_)) = timeout(patience, all_ready).await {
+            return Ok(());
+        }
+        let missing = missing(&self.fleet.borrow()).join(", ");
+        Err(Error::NotReady { after: patience, missing })
+    }
+}
+
+/// The workers that are not ready.
+fn missing(fleet: &Places) -> Vec<String> {
+    let is_ready =
+        |place: &Place| place.running.as_ref().is_some_and(|running| running.state == State::Ready);
+    fleet.iter().filter(|(_, place)| !is_ready(place)).map(|(name, _)| name.clone()).collect()
+}
+
+impl Health for FleetWatch {
+    fn ready(&self) -> (bool, String) {
+        if self.stop.is_cancelled() {
+            return (false, State::Draining.to_string());
+        }
+        let missing = missing(&self.fleet.borrow());
+        if missing.is_empty() {
+            (true, State::Ready.to_string())
+        } else {
+            (false, format!("not ready: {}", missing.join(", ")))
         }
     }
 
-    async fn not_polling(&self, client: &Client) -> Result<Vec<String>, Error> {
-        let workers = self.running.lock().map(|workers| workers.clone()).unwrap_or_default();
-        let mut polls: BTreeMap<Role, Vec<Poller>> = BTreeMap::new();
-        for role in workers.values().map(|worker| worker.role) {
-            if let Entry::Vacant(unknown) = polls.entry(role) {
-                let kind = TaskKind::of(role);
-                let queue = task_queue(&self.config, role);
-                unknown.insert(pollers::of_queue(client, queue, kind).await?);
-            }
-        }
-        let is_polling = |name: &str| {
-            workers.get(name).is_some_and(|worker| {
-                let identity = identity(worker.role.as_str(), worker.pid);
-                polls[&worker.role].iter().any(|poller| poller.is(&identity, worker.since))
+    fn status(&self) -> Value {
+        let worker = |(name, place): (&String, &Place)| {
+            let running = place.running.as_ref();
+            json!({
+                "name": name,
+                "role": place.role.as_str(),
+                "state": running.map_or("stopped".to_owned(), |it| it.state.to_string()),
+                "pid": running.map(|it| it.pid),
+                "uptime_s": running.map(|it| it.since.elapsed().as_secs()),
+                "health_addr": running.and_then(|it| it.health).map(|it| it.to_string()),
+                "restarts": place.restarts,
             })
         };
-        Ok(self.names.iter().filter(|name| !is_polling(name)).cloned().collect())
+        let (ready, state) = Health::ready(self);
+        json!({
+            "state": if ready || self.stop.is_cancelled() { state } else { "starting".to_owned() },
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "uptime_s": self.begun.elapsed().as_secs(),
+            "workers": self.fleet.borrow().iter().map(worker).collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -210,24 +227,28 @@ struct Tended {
     role: Role,
     config: Config,
     announce: Announce,
-    running: Workers,
+    fleet: watch::Sender<Places>,
     stop: CancellationToken,
 }
 
 impl Tended {
     /// Keeps the worker running until it is told to stop, or until there is no point.
     async fn tend(self) -> Result<(), Error> {
-        let mut short_lives = 0;
+        let mut early_exits = 0;
         let mut backoff = FIRST_BACKOFF;
         loop {
             self.announce.say(&format!("{} starting", self.name));
-            let started = Instant::now();
             let mut child = self.spawn()?;
-            let status = tokio::select! {
-                status = child.wait() => status,
-                () = self.stop.cancelled() => return self.stop_child(child).await,
+            let status = loop {
+                tokio::select! {
+                    event = child.next_event() => match event {
+                        Event::Told(notice) => self.note(notice),
+                        Event::Exited(status) => break status,
+                    },
+                    () = self.stop.cancelled() => return self.stop_child(child).await,
+                }
             };
-            self.note(None);
+            let ready = self.update(|place| place.running.take()?.ready).flatten();
             let status =
                 status.map_err(|source| Error::Os { what: "lost a worker".into(), source })?;
             Announce::Stderr.say(&format!(
@@ -238,19 +259,23 @@ impl Tended {
             if let Some(code) = hopeless(status) {
                 return Err(Error::WorkerConfig { worker: self.name, code });
             }
-            if started.elapsed() < STEADY && status.code().is_some() {
-                short_lives += 1;
+            // One that was killed from outside was no part of a crash loop, once it worked.
+            let early =
+                ready.is_none_or(|ready| ready.elapsed() < STEADY && status.code().is_some());
+            if early {
+                early_exits += 1;
             } else {
-                short_lives = 0;
+                early_exits = 0;
                 backoff = FIRST_BACKOFF;
             }
-            if short_lives >= CRASH_LOOP {
-                return Err(Error::CrashLoop { worker: self.name, exits: short_lives });
+            if early_exits >= CRASH_LOOP {
+                return Err(Error::CrashLoop { worker: self.name, exits: early_exits });
             }
             tokio::select! {
                 () = sleep(backoff) => backoff = (backoff * 2).min(LONGEST_BACKOFF),
                 () = self.stop.cancelled() => return Ok(()),
             }
+            self.update(|place| place.restarts += 1);
         }
     }
 
@@ -261,17 +286,43 @@ impl Tended {
             .env_clear()
             .envs(self.config.environment.iter())
             .envs(self.config.for_child(self.role));
-        let since = SystemTime::now();
-        let child = Child::spawn(&mut command)?;
-        self.note(Some(Running { role: self.role, pid: child.pid(), since }));
+        if self.config.health_addr.is_some() {
+            // The address proper is the supervisor's; each worker takes a free port.
+            command.env("FLEET_HEALTH_ADDR", "127.0.0.1:0");
+        }
+        let child = Child::spawn_telling(command)?;
+        let running = Running {
+            pid: child.pid(),
+            since: Instant::now(),
+            state: State::Starting,
+            ready: None,
+            health: None,
+        };
+        self.update(|place| place.running = Some(running));
         Ok(child)
+    }
+
+    fn note(&self, notice: Notice) {
+        self.update(|place| {
+            let Some(running) = &mut place.running else { return };
+            match notice {
+                Notice::State(state) => {
+                    running.state = state;
+                    if state == State::Ready {
+                        running.ready = Some(Instant::now());
+                    }
+                }
+                Notice::HealthAddr(address) => running.health = Some(address),
+            }
+        });
     }
 
     async fn stop_child(&self, mut child: Child) -> Result<(), Error> {
         self.announce.say(&format!("{} shutting down", self.name));
         let deadline = self.config.drain_timeout;
+        self.note(Notice::State(State::Draining));
         let status = child.stop(deadline + KILL_MARGIN).await;
-        self.note(None);
+        self.update(|place| place.running = None);
         match status.map(|status| (status.success(), status.code())) {
             Some((true, _)) => Ok(()),
             // It had only just started, or was on its way out for a reason of its own, which it
@@ -281,13 +332,10 @@ impl Tended {
         }
     }
 
-    fn note(&self, running: Option<Running>) {
-        if let Ok(mut workers) = self.running.lock() {
-            match running {
-                Some(running) => workers.insert(self.name.clone(), running),
-                None => workers.remove(&self.name),
-            };
-        }
+    fn update<T>(&self, change: impl FnOnce(&mut Place) -> T) -> Option<T> {
+        let mut changed = None;
+        self.fleet.send_modify(|fleet| changed = fleet.get_mut(&self.name).map(change));
+        changed
     }
 }
 

@@ -1,8 +1,14 @@
 //! One process's worker: built from a fleet and its settings, run until it is told to stop,
 //! drained before a deadline.
 
-use std::{future::Future, pin::pin, process};
+use std::{
+    future::Future,
+    pin::pin,
+    process,
+    time::{Duration, Instant, SystemTime},
+};
 
+use futures::FutureExt;
 use temporalio_client::Client;
 use temporalio_common::worker::{
     VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
@@ -10,11 +16,14 @@ use temporalio_common::worker::{
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
-        AutoscalingOptions, PollerBehavior,
+        AutoscalingOptions, PollerBehavior, RuntimeOptions,
         worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
     },
 };
-use tokio::time::timeout;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -22,8 +31,10 @@ use crate::{
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::Fleet,
+    pollers::{self, TaskKind},
     role::Role,
     routing::with_activity_task_queue,
+    state::{State, Vitals},
 };
 
 /// The SDK's default for local activities, which have no setting of ours.
@@ -49,8 +60,13 @@ const LOCAL_ACTIVITY_SLOTS: usize = 100;
 /// `block_on` or in a `LocalSet`, and spawn everything else.
 pub struct FleetWorker {
     worker: Worker,
+    client: Client,
+    identity: String,
+    /// When the server last saw this identity before this worker polled: another process's polls.
+    polled_before: Option<SystemTime>,
     role: Role,
     config: Config,
+    vitals: Vitals,
     // Holds the SDK's telemetry: it has to live as long as the worker.
     _runtime: Runtime,
 }
@@ -63,21 +79,40 @@ impl FleetWorker {
     /// [`Error::NothingRegistered`] and [`Error::Registration`] for a fleet that cannot serve the
     /// role; those of connecting (after [`Config::connect_timeout`]); [`Error::WorkerCreate`].
     pub async fn build(fleet: &Fleet, config: &Config, role: Role) -> Result<Self, Error> {
-        let options = options(fleet, config, role)?;
-        let client = client::connect(config, role.as_str()).await?;
-        Self::with_client(client, options, config, role)
+        Self::build_with(fleet, config, role, Vitals::default()).await
     }
 
-    fn with_client(
-        client: Client,
-        options: WorkerOptions,
+    /// [`build`](Self::build), for someone who watches the worker from before it connects.
+    pub(crate) async fn build_with(
+        fleet: &Fleet,
         config: &Config,
         role: Role,
+        vitals: Vitals,
     ) -> Result<Self, Error> {
-        let runtime =
-            Runtime::from_current_tokio(temporalio_sdk::runtime::RuntimeOptions::default())?;
-        let worker = Worker::new(&runtime, client, options)?;
-        Ok(Self { worker, role, config: config.clone(), _runtime: runtime })
+        let mut options = options(fleet, config, role)?;
+        options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
+        let client = client::connect(config, role.as_str()).await?;
+        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
+        let worker = Worker::new(&runtime, client.clone(), options)?;
+        let identity = identity(role.as_str(), process::id());
+        let polled_before = last_poll(&client, worker.task_queue(), role, &identity).await;
+        let config = config.clone();
+        Ok(Self {
+            worker,
+            client,
+            identity,
+            polled_before,
+            role,
+            config,
+            vitals,
+            _runtime: runtime,
+        })
+    }
+
+    /// Where the worker is in its life, now and as it changes.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.vitals.state()
     }
 
     /// Works until `shutdown` completes, then drains: polls stop, workflow tasks and activities in
@@ -88,41 +123,73 @@ impl FleetWorker {
     /// [`Error::DrainDeadline`] when work was still in hand at [`Config::drain_timeout`];
     /// [`Error::WorkerRun`] when the worker ended without being asked to.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let stop_polling = self.worker.shutdown_handle();
+        let (role, vitals, deadline) = (self.role, self.vitals, self.config.drain_timeout);
+        let identity = self.identity;
         let task_queue = self.worker.task_queue().to_owned();
+        let stop_polling = self.worker.shutdown_handle();
         let mut run = pin!(with_activity_task_queue(
-            activity_task_queue(&self.config, self.role).to_owned(),
+            activity_task_queue(&self.config, role).to_owned(),
             self.worker.run(),
         ));
-        info!(
-            role = %self.role,
-            task_queue,
-            identity = identity(self.role.as_str(), process::id()),
-            "worker starts polling"
-        );
-        tokio::select! {
-            ended = &mut run => return match ended {
-                Ok(()) => Ok(()),
-                Err(error) => Err(Error::WorkerRun(error)),
-            },
-            () = shutdown => {}
+        info!(%role, task_queue, identity, "worker starts polling");
+        let mut confirmed =
+            pin!(polls(&self.client, &task_queue, role, &identity, self.polled_before).fuse());
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                ended = &mut run => return ended.map_err(Error::WorkerRun),
+                () = &mut confirmed => {
+                    vitals.advance(State::Ready);
+                    info!(%role, "ready: the server lists this worker as a poller");
+                }
+                () = &mut shutdown => break,
+            }
         }
-        let deadline = self.config.drain_timeout;
-        info!(role = %self.role, deadline = show(deadline), "draining");
+        vitals.advance(State::Draining);
+        let activities = vitals.activities_in_hand();
+        info!(%role, activities, deadline = show(deadline), "draining");
+        let begun = Instant::now();
         stop_polling();
         // The SDK's own drain has no end: it waits for an activity that ignores its cancellation,
         // and it can hang when the server is away (https://github.com/temporalio/sdk-rust/issues/1297).
         match timeout(deadline, run).await {
             Ok(Ok(())) => {
-                info!(role = %self.role, "drained");
+                info!(%role, took = ?begun.elapsed(), "drained");
                 Ok(())
             }
             Ok(Err(error)) => Err(Error::WorkerRun(error)),
             Err(_) => {
-                warn!(role = %self.role, "the drain deadline passed with work in hand");
+                let activities = vitals.activities_in_hand();
+                warn!(%role, activities, "the drain deadline passed with work in hand");
                 Err(Error::DrainDeadline { after: deadline })
             }
         }
+    }
+}
+
+/// When the server last saw a poll of `identity` on the queue, if it remembers one.
+async fn last_poll(client: &Client, queue: &str, role: Role, identity: &str) -> Option<SystemTime> {
+    let pollers = pollers::of_queue(client, queue, TaskKind::of(role)).await.ok()?;
+    pollers.into_iter().find(|poller| poller.identity == identity)?.last_access
+}
+
+/// Completes when the server has seen a poll of `identity` later than `before`. The SDK's own count
+/// of pollers does not tell: it goes up before a poll has left. And in a restarted container a worker
+/// has the identity of its predecessor: hence `before`, which like the answer is the server's clock.
+async fn polls(
+    client: &Client,
+    queue: &str,
+    role: Role,
+    identity: &str,
+    before: Option<SystemTime>,
+) {
+    const FIRST_PAUSE: Duration = Duration::from_millis(20);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
+    // A server that does not answer confirms nothing; it is asked again.
+    while last_poll(client, queue, role, identity).await <= before {
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     dev_server::{DevServer, Port},
     error::Error,
     report::Report,
-    supervisor::{Announce, Readiness, Supervisor},
+    supervisor::{Announce, FleetWatch, Supervisor},
     telemetry, temporal_cli,
 };
 
@@ -44,12 +44,13 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
-    let config = config.pointed_at(server.address());
+    let mut config = config.pointed_at(server.address());
+    config.health_addr = None; // nobody probes a demo
     let mut supervisor = Supervisor::start(&config, &counts, Announce::Stderr, &context.shutdown);
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
-        shown = show(context, &config, supervisor.readiness(), batch, what_to_try) => shown,
+        shown = show(context, &config, supervisor.watch(), batch, what_to_try) => shown,
         error = supervisor.failed() => Err(error),
         error = server.failed() => Err(error),
     };
@@ -64,13 +65,13 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
 async fn show(
     context: &Context<'_>,
     config: &Config,
-    readiness: Readiness,
+    mut fleet: FleetWatch,
     batch: Batch,
     what_to_try: Option<String>,
 ) -> Result<u8, Error> {
     let ready = async {
         let client = client::connect(config, "starter").await?;
-        readiness.wait(&client, READY_TIMEOUT).await?;
+        fleet.ready(READY_TIMEOUT).await?;
         Ok(client)
     };
     let Some(client) = context.unless_stopped(ready).await? else {

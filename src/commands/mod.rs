@@ -3,6 +3,7 @@
 mod config;
 mod demo;
 mod guard;
+mod health;
 mod starter;
 mod up;
 mod worker;
@@ -71,6 +72,7 @@ impl Context<'_> {
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
             Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
+            Some(Command::Health(args)) => health::run(&self, &args),
             Some(Command::Config(args)) => config::run(&self, &args),
             Some(Command::Completions { shell }) => {
                 let mut command = cli::command(&self.bin);

@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     dev_server::{DevServer, Port, USUAL_PORTS},
     error::Error,
+    health::Listener,
     role::Role,
     supervisor::{Announce, Supervisor},
     telemetry, temporal_cli,
@@ -23,8 +24,12 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
         return Err(Error::Usage("no worker to run, and no --dev-server either".into()));
     }
 
+    let health = match config.health_addr {
+        Some(address) => Some(Listener::bind(address).await?),
+        None => None,
+    };
     if !args.dev_server {
-        return supervise(context, counts, &config, None).await;
+        return supervise(context, counts, &config, None, health).await;
     }
     let server = async {
         let cli = temporal_cli::obtain(&config, |line| Announce::Stderr.say(line)).await?;
@@ -40,7 +45,8 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
         Announce::Stderr.say(&format!("Temporal UI:         {ui}"));
     }
     Announce::Stderr.say(&format!("\n  export TEMPORAL_ADDRESS={}\n", server.address()));
-    supervise(context, counts, &config.pointed_at(server.address()), Some(server)).await
+    let config = config.pointed_at(server.address());
+    supervise(context, counts, &config, Some(server), health).await
 }
 
 /// How many workers of each role, all of which the fleet can serve.
@@ -57,9 +63,11 @@ async fn supervise(
     counts: [(Role, usize); 3],
     config: &Config,
     mut server: Option<DevServer>,
+    health: Option<Listener>,
 ) -> Result<u8, Error> {
     Announce::Stdout.say(&what_starts(counts));
     let mut supervisor = Supervisor::start(config, &counts, Announce::Stdout, &context.shutdown);
+    let health = health.map(|listener| tokio::spawn(listener.serve(supervisor.watch())));
     Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
 
     let failed = tokio::select! {
@@ -70,6 +78,9 @@ async fn supervise(
     let drained = supervisor.stop().await;
     if let Some(server) = server {
         server.stop().await;
+    }
+    if let Some(health) = health {
+        health.abort();
     }
     match failed {
         Some(error) => Err(error),

@@ -1,16 +1,26 @@
 //! `fleet worker`: one worker in this process.
 
-use std::{process, thread, time::Duration};
+use std::{
+    process, thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{Context, block_on, runtime_for, settle};
 use crate::{
     cli::WorkerArgs,
+    client::identity,
     config::Config,
     error::{Error, exit},
+    health::{Health, Listener},
+    parent::{Notice, Parent},
     role::Role,
     shutdown::Shutdown,
+    state::{State, Vitals},
     telemetry,
-    worker::FleetWorker,
+    worker::{FleetWorker, task_queue},
 };
 
 /// What the worker says of itself. The SDK's own warnings are few and worth reading.
@@ -38,15 +48,85 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     let role = config.role.ok_or(Error::RoleMissing)?;
     settle(&config);
     leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
-    block_on(runtime_for(role)?, work(context, &config, role))
+    block_on(runtime_for(role)?, work(context, &config, role, name.is_some()))
 }
 
-async fn work(context: &Context<'_>, config: &Config, role: Role) -> Result<u8, Error> {
-    let build = FleetWorker::build(context.fleet, config, role);
+async fn work(
+    context: &Context<'_>,
+    config: &Config,
+    role: Role,
+    supervised: bool,
+) -> Result<u8, Error> {
+    let vitals = Vitals::default();
+    let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
+    if let Some(address) = config.health_addr {
+        let listener = Listener::bind(address).await?;
+        if let Some(parent) = &mut parent {
+            parent.tell(Notice::HealthAddr(listener.address));
+        }
+        let health = WorkerHealth::new(vitals.clone(), config, role, context.shutdown.clone());
+        tokio::spawn(listener.serve(health));
+    }
+    if let Some(parent) = parent {
+        tokio::spawn(tell_states(vitals.state(), parent));
+    }
+    let build = FleetWorker::build_with(context.fleet, config, role, vitals);
     if let Some(worker) = context.unless_stopped(build).await? {
         worker.run(context.shutdown.requested()).await?;
     }
     Ok(0)
+}
+
+async fn tell_states(mut state: watch::Receiver<State>, mut parent: Parent) {
+    while state.changed().await.is_ok() {
+        let now = *state.borrow_and_update();
+        parent.tell(Notice::State(now));
+    }
+}
+
+/// What the health listener tells of this process's worker.
+struct WorkerHealth {
+    vitals: Vitals,
+    shutdown: Shutdown,
+    begun: Instant,
+    /// The part of the status that does not change.
+    about: Value,
+}
+
+impl WorkerHealth {
+    fn new(vitals: Vitals, config: &Config, role: Role, shutdown: Shutdown) -> Self {
+        let about = json!({
+            "role": role.as_str(),
+            "fleet": config.fleet,
+            "task_queue": task_queue(config, role),
+            "identity": identity(role.as_str(), process::id()),
+            "pid": process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "deployment": config.deployment.as_ref().map(|it| &it.name),
+            "build_id": config.deployment.as_ref().map(|it| &it.build_id),
+        });
+        Self { vitals, shutdown, begun: Instant::now(), about }
+    }
+
+    fn state(&self) -> State {
+        // Before the worker itself gets round to it: not ready from the moment it is asked to stop.
+        if self.shutdown.is_requested() { State::Draining } else { *self.vitals.state().borrow() }
+    }
+}
+
+impl Health for WorkerHealth {
+    fn ready(&self) -> (bool, String) {
+        let state = self.state();
+        (state == State::Ready, state.to_string())
+    }
+
+    fn status(&self) -> Value {
+        let mut status = self.about.clone();
+        status["state"] = json!(self.state());
+        status["activities_in_hand"] = json!(self.vitals.activities_in_hand());
+        status["uptime_s"] = json!(self.begun.elapsed().as_secs());
+        status
+    }
 }
 
 /// The last resort: workflow code that never yields keeps a worker's only thread, and with it the

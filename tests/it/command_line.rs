@@ -15,7 +15,10 @@ fn without_a_command_and_a_role_it_prints_its_help_and_exits_2() {
     let finished = run(fleet(&[]));
     assert_eq!(finished.code, 2);
     assert!(finished.out.is_empty(), "{finished:#?}");
-    assert!(finished.err.iter().any(|line| line == "Usage: fleet [OPTIONS] [COMMAND]"), "{finished:#?}");
+    assert!(
+        finished.err.iter().any(|line| line == "Usage: fleet [OPTIONS] [COMMAND]"),
+        "{finished:#?}"
+    );
 }
 
 #[test]
@@ -32,9 +35,16 @@ fn without_a_command_the_role_decides_what_runs() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in
-        [&[][..], &["worker"], &["up"], &["starter"], &["demo"], &["config"], &["completions"]]
-    {
+    for command in [
+        &[][..],
+        &["worker"],
+        &["up"],
+        &["starter"],
+        &["demo"],
+        &["health"],
+        &["config"],
+        &["completions"],
+    ] {
         for flag in ["-h", "--help"] {
             let arguments = [command, &[flag]].concat();
             let help = run(fleet(&arguments)).success().join("\n");
@@ -195,6 +205,14 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             78,
             "error: FLEET_DRIAN_TIMEOUT (environment): no such setting; the nearest is \
              FLEET_DRAIN_TIMEOUT",
+        ),
+        (&["health"], &[], 78, "error: no health address: set FLEET_HEALTH_ADDR or --health-addr"),
+        (
+            &["worker"],
+            &[("FLEET_ROLE", "worker"), ("FLEET_HEALTH_ADDR", "localhost:80")],
+            78,
+            "error: FLEET_HEALTH_ADDR=\"localhost:80\" (environment): expected an IP address and a \
+             port, as 0.0.0.0:8080",
         ),
         (
             &["config", "--config", "/nowhere/f.toml"],

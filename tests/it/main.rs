@@ -8,6 +8,7 @@
 mod command_line;
 mod crash;
 mod demo;
+mod health;
 mod interop;
 mod library;
 mod replay;

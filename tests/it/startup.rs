@@ -1,6 +1,6 @@
 //! Workers that are there before their server, their namespace or a right address.
 
-use std::{net::TcpListener, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use temporalio_client::{NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
 use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
@@ -8,12 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     server,
-    support::{FLEET, Process, World, labels, program, run},
+    support::{FLEET, Process, World, free_port, labels, program, run},
 };
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 #[test]
 fn workers_started_before_the_server_wait_for_it() {

@@ -1,0 +1,182 @@
+//! `/livez`, `/readyz`, `/status` and `fleet health`: what they say is so.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    server,
+    support::{
+        FLEET, Process, World, children_of, eventually, free_port, get, kill, labels, program, run,
+    },
+};
+
+fn health(address: &str, arguments: &[&str]) -> i32 {
+    let mut command = program(FLEET);
+    command.arg("health").args(arguments).env("FLEET_HEALTH_ADDR", address);
+    run(command).code
+}
+
+fn status(address: &str) -> Value {
+    serde_json::from_str(&get(address, "/status").unwrap().1).unwrap()
+}
+
+#[track_caller]
+fn eventually_answers(address: &str, path: &str, expected: (u16, &str)) {
+    let mut answer = None;
+    eventually(&format!("{path} answers {expected:?}"), || {
+        answer = get(address, path);
+        answer.as_ref().is_some_and(|(code, body)| (*code, body.as_str()) == expected)
+    });
+}
+
+#[test]
+fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    let mut command = world.orders(["worker", "--role", "activity-worker"]);
+    command.env("FLEET_HEALTH_ADDR", &address);
+    let mut worker = Process::start(command);
+    eventually_answers(&address, "/readyz", (200, "ready"));
+    assert_eq!((health(&address, &[]), health(&address, &["--live"])), (0, 0));
+    let now = status(&address);
+    assert_eq!(now["state"], "ready");
+    assert_eq!(now["role"], "activity-worker");
+    assert_eq!(now["task_queue"], world.activity_queue());
+    assert_eq!(now["pid"], worker.pid());
+    assert!(now["identity"].as_str().unwrap().ends_with(&format!(":{}", worker.pid())));
+    assert_eq!(now["activities_in_hand"], 0);
+    assert_eq!(get(&address, "/nonsense").unwrap().0, 404);
+
+    let order = r#"{"id": "1", "items": ["a"], "pack_ms": 3000, "hold_ms": 1, "card": "valid"}"#;
+    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
+    // The third activity of an order is short, the first is over by then: this one is the packing.
+    eventually("the order is being packed", || {
+        server::workflow_ids(&world.workflow_queue()).iter().any(|id| {
+            let pending = server::pending_activities(id);
+            let packs = |name: &str| name.contains("pack");
+            pending.iter().any(|it| it.activity_type.as_ref().is_some_and(|it| packs(&it.name)))
+        }) && status(&address)["activities_in_hand"] == 1
+    });
+    worker.signal(Signal::TERM);
+    eventually_answers(&address, "/readyz", (503, "draining"));
+    assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
+    assert_eq!((health(&address, &[]), health(&address, &["--live"])), (1, 0));
+    assert_eq!(status(&address)["state"], "draining");
+    assert_eq!(worker.exit_code(), 0);
+    assert_eq!(health(&address, &["--live"]), 1);
+    let _activities = Process::start(world.orders(["worker", "--role", "activity-worker"]));
+    assert_eq!(starter.exit_code(), 0);
+}
+
+#[test]
+fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
+    command
+        .env("FLEET_HEALTH_ADDR", &address)
+        .env("TEMPORAL_ADDRESS", silent.local_addr().unwrap().to_string());
+    let worker = Process::start(command);
+    worker.err.wait_for("no answer within 5s; trying again");
+    assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
+    assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
+    assert_eq!(status(&address)["state"], "starting");
+}
+
+#[test]
+fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
+    let world = World::new();
+    let mut command = world.fleet(["up", "--dev-server", "--port", "0", "--ui-port", "0"]);
+    command.args(["-w", "0", "-a", "0"]);
+    let server = Process::start(command);
+    let line = server.err.wait_for("export TEMPORAL_ADDRESS=");
+    let guard = children_of(server.pid())[0].0;
+    let temporal = children_of(guard)[0].0;
+    kill(temporal, Signal::STOP);
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = world.fleet(["worker", "--role", "activity-worker"]);
+    command
+        .env("FLEET_HEALTH_ADDR", &address)
+        .env("TEMPORAL_ADDRESS", line.split_once('=').unwrap().1);
+    let worker = Process::start(command);
+    worker.err.wait_for("no answer within 5s; trying again");
+    assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
+    kill(temporal, Signal::CONT);
+    eventually_answers(&address, "/readyz", (200, "ready"));
+}
+
+#[test]
+fn under_up_the_address_tells_of_the_fleet_and_names_each_workers_own() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
+    up.env("FLEET_HEALTH_ADDR", &address);
+    let mut up = Process::start(up);
+    eventually_answers(&address, "/readyz", (200, "ready"));
+    assert_eq!(health(&address, &[]), 0);
+    let workers = status(&address)["workers"].as_array().unwrap().clone();
+    let names: Vec<_> = workers.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["activity-worker:0", "workflow-worker:0", "workflow-worker:1"]);
+    for worker in &workers {
+        let own = status(worker["health_addr"].as_str().unwrap());
+        assert_eq!(own["pid"], worker["pid"]);
+        assert_eq!(own["role"], worker["role"]);
+        assert_eq!((&own["state"], &worker["state"]), (&"ready".into(), &"ready".into()));
+    }
+
+    let [label, ..] = labels(&run(world.fleet(["starter", "-n", "1"])).success()[0]);
+    kill(label.parse().unwrap(), Signal::KILL);
+    eventually("the killed worker was replaced", || {
+        let now = status(&address);
+        now["workers"].as_array().unwrap().iter().any(|it| it["restarts"] == 1)
+    });
+    eventually_answers(&address, "/readyz", (200, "ready"));
+    up.ctrl_c();
+    assert_eq!(up.exit_code(), 0);
+}
+
+#[test]
+fn a_health_address_in_use_is_a_configuration_error() {
+    let world = World::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for arguments in [&["worker", "--role", "worker"][..], &["up"]] {
+        let mut command = world.fleet(arguments.iter().copied());
+        command.env("FLEET_HEALTH_ADDR", &address);
+        let finished = run(command);
+        assert_eq!(finished.code, 78, "{finished:#?}");
+        let expected =
+            format!("error: cannot listen for health probes on {address} (FLEET_HEALTH_ADDR): ");
+        assert!(finished.err.last().unwrap().starts_with(&expected), "{finished:#?}");
+    }
+}
+
+#[test]
+fn oversized_and_slow_requests_do_not_keep_others_from_an_answer() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = world.fleet(["worker", "--role", "activity-worker"]);
+    command.env("FLEET_HEALTH_ADDR", &address);
+    let _worker = Process::start(command);
+    eventually_answers(&address, "/readyz", (200, "ready"));
+
+    let mut slow: Vec<_> = (0..64).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    for stream in &mut slow {
+        stream.write_all(b"GET /liv").unwrap();
+    }
+    let mut large = TcpStream::connect(&address).unwrap();
+    // The listener may hang up before all of it is written.
+    let _ = large.write_all(format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(1 << 20)).as_bytes());
+    let mut answer = String::new();
+    let _ = large.read_to_string(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
+}
