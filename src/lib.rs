@@ -74,6 +74,7 @@
 //! - [`Config`], [`Environment`], [`VARS`]: settings and where they come from.
 //! - [`FleetWorker`]: one worker, for programs that embed it.
 //! - [`activity_task_queue`] and [`worker_label`]: what workflow code may ask of its fleet.
+//! - [`DrainSignal`]: how an activity learns that its worker drains.
 //! - [`Shutdown`]: SIGINT and SIGTERM as one future.
 //! - [`Error`]: what can go wrong, and with which exit code a command leaves then.
 //! - [`parallelized`]: the sample that the `fleet` binary runs.
@@ -88,6 +89,7 @@ mod client;
 mod commands;
 mod config;
 mod dev_server;
+mod drain;
 mod environment;
 mod error;
 mod fleet;
@@ -108,6 +110,7 @@ mod temporal_cli;
 mod worker;
 
 pub use config::{Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};
+pub use drain::DrainSignal;
 pub use environment::Environment;
 pub use error::Error;
 pub use fleet::Fleet;

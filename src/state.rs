@@ -17,7 +17,7 @@ use temporalio_sdk::interceptors::{
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::config::show;
+use crate::{config::show, drain::DrainSource};
 
 /// Where a worker is in its life. It only ever goes forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +47,7 @@ impl fmt::Display for State {
 pub(crate) struct Vitals {
     state: watch::Sender<State>,
     activities: Arc<AtomicUsize>,
+    drain: Arc<DrainSource>,
 }
 
 impl Vitals {
@@ -62,6 +63,9 @@ impl Vitals {
             *current = state.max(*current);
             forward
         });
+        if state == State::Draining {
+            self.drain.begin();
+        }
     }
 
     /// How many activities run.
@@ -69,23 +73,29 @@ impl Vitals {
         self.activities.load(Ordering::Relaxed)
     }
 
-    /// The interceptor that counts activities, and warns once for each type that may run for longer
-    /// than `grace`.
+    /// The interceptor that counts activities, leads them to their worker's drain signal, and warns
+    /// once for each type that may run for longer than `grace`.
     pub(crate) fn interceptor(&self, grace: Duration) -> impl ActivityInboundInterceptor + use<> {
-        Counting { activities: self.activities.clone(), grace, warned: Mutex::default() }
+        Watching {
+            activities: self.activities.clone(),
+            drain: self.drain.clone(),
+            grace,
+            warned: Mutex::default(),
+        }
     }
 }
 
-struct Counting {
+struct Watching {
     activities: Arc<AtomicUsize>,
+    drain: Arc<DrainSource>,
     grace: Duration,
     warned: Mutex<HashSet<String>>,
 }
 
-impl ActivityInboundInterceptor for Counting {
+impl ActivityInboundInterceptor for Watching {
     fn execute_activity<'a>(
         &'a self,
-        input: ExecuteActivityInput,
+        mut input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         let info = input.activity_info();
@@ -94,6 +104,7 @@ impl ActivityInboundInterceptor for Counting {
         if let Some(allowed) = allowed {
             self.warn_if_longer(&info.activity_type, allowed);
         }
+        input.headers_mut().extend([self.drain.header()]);
         Box::pin(async move {
             let _in_hand = InHand::begin(&self.activities);
             next.run(input).await
@@ -101,7 +112,7 @@ impl ActivityInboundInterceptor for Counting {
     }
 }
 
-impl Counting {
+impl Watching {
     fn warn_if_longer(&self, activity_type: &str, allowed: Duration) {
         // A second's tolerance: a timeout equal to the grace has lost some of itself on its way.
         if allowed <= self.grace + Duration::from_secs(1) {

@@ -101,3 +101,29 @@ fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
     assert!(!seen.contains(&workflow_worker) && !seen.contains(&activity_worker), "{seen:?}");
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
+
+#[test]
+fn a_crash_loop_is_given_up_with_70_and_the_rest_drains() {
+    let world = World::new();
+    let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
+    // Tokio panics at this, and only workers of activities have a runtime that reads it.
+    up.env("TOKIO_WORKER_THREADS", "0");
+    let finished = run(up);
+    assert_eq!(finished.code, 70, "{finished:#?}");
+    let count = |text: &str| finished.err.iter().filter(|line| line.contains(text)).count();
+    let exits = count("ERROR: worker exited unexpectedly: activity-worker:0 (exit code: 101)");
+    assert_eq!(exits, 5, "{finished:#?}");
+    assert_eq!(count("error: activity-worker:0 exited 5 times in a row: giving up"), 1);
+    assert!(finished.out.contains(&"workflow-worker:0 shutting down".to_owned()), "{finished:#?}");
+}
+
+#[test]
+fn workers_that_cannot_start_as_configured_are_not_restarted() {
+    let world = World::new();
+    let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
+    up.env("TEMPORAL_NAMESPACE", "nowhere").env("FLEET_CONNECT_TIMEOUT", "1s");
+    let finished = run(up);
+    assert_eq!(finished.code, 78, "{finished:#?}");
+    let starts = finished.out.iter().filter(|line| line.ends_with("starting")).count();
+    assert_eq!(starts, 2, "{finished:#?}");
+}

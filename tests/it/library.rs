@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use temporal_fleet::{Environment, Error, Fleet, FleetWorker, Role, activity_task_queue};
+use temporal_fleet::{
+    DrainSignal, Environment, Error, Fleet, FleetWorker, Role, State, activity_task_queue,
+};
 use temporalio_client::{UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
@@ -16,7 +18,7 @@ use temporalio_sdk::{
     activities::{ActivityContext, ActivityError, activities},
     workflows::{workflow, workflow_methods},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     server::{self, count_events, history},
@@ -203,6 +205,91 @@ fn an_embedded_worker_whose_activity_ignores_its_end_says_so_at_the_deadline() {
         assert_eq!(*after, Duration::from_millis(300));
         assert_eq!(ended.unwrap_err().exit_code(), 75);
         release.notify_one();
+    });
+}
+
+#[workflow]
+#[derive(Default)]
+struct WaitBothWays;
+
+#[workflow_methods]
+impl WaitBothWays {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let options = || {
+            ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
+                .maybe_task_queue(activity_task_queue())
+                .build()
+        };
+        let asynchronous = ctx.execute_activity(Patient::wait, (), options());
+        let synchronous = ctx.execute_activity(Patient::block, (), options());
+        let (one, other) = temporalio_sdk::workflows::join!(asynchronous, synchronous);
+        one?;
+        Ok(other?)
+    }
+}
+
+/// Activities that go on until their worker drains.
+struct Patient {
+    started: Arc<Semaphore>,
+}
+
+#[activities]
+impl Patient {
+    #[activity]
+    async fn wait(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
+        self.started.add_permits(1);
+        DrainSignal::of(&ctx).draining().await;
+        Ok(())
+    }
+
+    #[activity]
+    #[expect(clippy::needless_pass_by_value, reason = "the SDK's signature")]
+    fn block(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
+        self.started.add_permits(1);
+        let drain = DrainSignal::of(&ctx);
+        while !drain.is_draining() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
+    let started = Arc::new(Semaphore::new(0));
+    let fleet = Fleet::new("patient")
+        .workflow::<WaitBothWays>()
+        .activities(Patient { started: started.clone() });
+    server::ask(async |client| {
+        let worlds = [World::new(), World::new()];
+        let stops = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let mut workers = Vec::new();
+        for world in &worlds {
+            let there = environment(&world.workflow_queue(), &world.activity_queue(), "");
+            let config = fleet.config(there).unwrap();
+            workers.push(FleetWorker::build(&fleet, &config, Role::Worker).await.unwrap());
+            let id = world.workflow_queue();
+            let options = WorkflowStartOptions::new(world.workflow_queue(), id).build();
+            let workflow = UntypedWorkflow::new("WaitBothWays");
+            client.start_workflow(workflow, RawValue::new(vec![]), options).await.unwrap();
+        }
+        let [first, second] = <[_; 2]>::try_from(workers).map_err(|_| "two").unwrap();
+        let second_state = second.state();
+        let (second_stop, both) = (stops[1].clone(), async {
+            started.acquire_many(4).await.unwrap().forget();
+            stops[0].notify_one();
+        });
+        let first = async {
+            let ended = first.run(stops[0].notified()).await;
+            // Long before its grace, and the other one went on.
+            assert_eq!(*second_state.borrow(), State::Ready);
+            second_stop.notify_one();
+            ended
+        };
+        let (first, second, ()) = tokio::join!(first, second.run(stops[1].notified()), both);
+        first.unwrap();
+        second.unwrap();
     });
 }
 

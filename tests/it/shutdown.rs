@@ -90,6 +90,27 @@ fn a_second_signal_leaves_at_once() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_up_and_its_workers_at_once() {
+    let world = World::new();
+    let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
+    let order = r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
+    let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
+    eventually("the order is being packed", || {
+        server::pending_activities(&workflow_with_a_running_activity(&world))
+            .iter()
+            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
+    });
+    up.ctrl_c();
+    up.out.wait_for("activity-worker:0 shutting down");
+    up.ctrl_c();
+    assert_eq!(up.exit_code(), 130);
+    // The packing would go on for the grace of 15 s and longer.
+    let left = Instant::now();
+    up.err.wait_end();
+    assert!(left.elapsed().as_secs() < 10, "{:?}", left.elapsed());
+}
+
+#[test]
 fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
     let world = World::new();
     for signal in [Signal::INT, Signal::TERM] {
