@@ -13,7 +13,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -23,13 +23,16 @@ use rustix::{
     process::{Pid, Signal, kill_process, kill_process_group},
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    net::UnixStream,
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     process,
     time::timeout,
 };
 
-use crate::{error::Error, parent::Notice};
+use crate::{environment::Environment, error::Error, parent::Notice};
 
 /// The hidden command that runs a foreign program.
 pub(crate) const GUARD: &str = "guard";
@@ -59,10 +62,19 @@ fn own_path() -> Result<PathBuf, Error> {
     Ok(if !path.exists() && running.exists() { running } else { path })
 }
 
-/// A foreign program, under guard.
-pub(crate) fn guarded(program: &OsStr) -> Result<process::Command, Error> {
+/// A foreign program, under guard, without the user's Temporal settings: they are for our processes.
+/// What the program writes to stderr goes to the file `stderr`, if one is given.
+pub(crate) fn guarded(
+    program: &OsStr,
+    environment: &Environment,
+    stderr: Option<&Path>,
+) -> Result<process::Command, Error> {
     let mut command = this_program()?;
-    command.arg(GUARD).arg("--").arg(program);
+    command.arg(GUARD).env_clear().envs(environment.without_temporal().iter());
+    if let Some(stderr) = stderr {
+        command.arg("--stderr").arg(stderr);
+    }
+    command.arg("--").arg(program);
     Ok(command)
 }
 
@@ -85,7 +97,7 @@ enum Pipe {
     /// Only to be held open.
     Silent(Option<process::ChildStdin>),
     /// A socket, through which the child tells things too.
-    Telling(Lines<BufReader<UnixStream>>),
+    Telling(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf),
 }
 
 impl Child {
@@ -109,7 +121,8 @@ impl Child {
             .map_err(|source| Error::Os { what: "cannot make a socket pair".into(), source })?;
         command.stdin(OwnedFd::from(theirs));
         let mut child = Self::spawn(&mut command)?;
-        child.pipe = Pipe::Telling(BufReader::new(ours).lines());
+        let (told, ours) = ours.into_split();
+        child.pipe = Pipe::Telling(BufReader::new(told).lines(), ours);
         Ok(child)
     }
 
@@ -133,10 +146,13 @@ impl Child {
         self.inner.wait().await
     }
 
-    /// Asks the child to stop.
-    pub(crate) fn terminate(&self) {
-        // No pid: it has exited already. An error: it is just doing so.
-        if let Some(pid) = self.inner.id().and_then(as_pid) {
+    /// Asks the child to stop: one that tells things by ending what it reads, which it takes note of
+    /// even if it has not got as far as handling signals; any other by SIGTERM.
+    async fn ask_to_stop(&mut self) {
+        if let Pipe::Telling(_, ours) = &mut self.pipe {
+            let _ = ours.shutdown().await;
+        } else if let Some(pid) = self.inner.id().and_then(as_pid) {
+            // No pid: it has exited already. An error: it is just doing so.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
@@ -144,7 +160,7 @@ impl Child {
     /// Asks the child to stop and waits; ends it and all of its group when it takes longer than
     /// `patience`. `None`: it had to be ended.
     pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
-        self.terminate();
+        self.ask_to_stop().await;
         if let Ok(status) = timeout(patience, self.wait()).await {
             return status.ok();
         }
@@ -156,9 +172,7 @@ impl Child {
     /// Ends whatever is left of the child's process group: the child, or the program of a guard
     /// that was itself killed.
     pub(crate) fn kill_group(&self) {
-        if let Some(group) = as_pid(self.pid) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        kill_group(self.pid);
     }
 
     /// Lets every child that is started after this one hold this child's pipe open too: it then
@@ -176,7 +190,7 @@ impl Child {
 
 /// The next notice; pending for ever once the child tells no more.
 async fn next_notice(pipe: &mut Pipe) -> Notice {
-    if let Pipe::Telling(lines) = pipe {
+    if let Pipe::Telling(lines, _) = pipe {
         while let Ok(Some(line)) = lines.next_line().await {
             // What is no notice was written by code of the user's, to the wrong descriptor.
             if let Ok(notice) = serde_json::from_str(&line) {
@@ -187,10 +201,10 @@ async fn next_notice(pipe: &mut Pipe) -> Notice {
     std::future::pending().await
 }
 
-/// Sends SIGTERM to a child by number; for where a [`Child`] cannot be shared.
-pub(crate) fn terminate(pid: u32) {
-    if let Some(pid) = as_pid(pid) {
-        let _ = kill_process(pid, Signal::TERM);
+/// Ends a child's process group by the child's number; for where a [`Child`] cannot be shared.
+pub(crate) fn kill_group(pid: u32) {
+    if let Some(group) = as_pid(pid) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 

@@ -7,7 +7,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::{LogFormat, parse_duration, show},
+    config::{LogFormat, parse_duration, parse_name, parse_number, show},
     fleet::Fleet,
     role::Role,
     settings::Overrides,
@@ -78,7 +78,7 @@ Results go to stdout, one a line; failures and the summary go to stderr. Exit 1 
 Examples:
   {bin} starter                       25 workflows
   {bin} starter -n 1000 --concurrency 200
-  {bin} starter -n 1 --workflow-type Greet --input '\"you\"'")]
+  {bin} starter -n 1 --workflow-type TYPE --task-queue QUEUE --input '{{\"any\": \"JSON\"}}'")]
     Starter(StarterArgs),
 
     /// See it work: a dev server, a fleet and a batch of workflows, from one command
@@ -124,6 +124,9 @@ Examples:
     /// Run a foreign program that must not outlive its parent
     #[command(hide = true)]
     Guard {
+        /// Where its standard error goes
+        #[arg(long)]
+        stderr: Option<PathBuf>,
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
@@ -181,7 +184,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PORT", requires = "dev_server")]
     pub(crate) ui_port: Option<u16>,
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "dev_server")]
     pub(crate) temporal_cli: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
@@ -214,7 +217,7 @@ pub(crate) struct StarterArgs {
     #[command(flatten)]
     pub(crate) workload: Workload,
     /// The queue to start them on [default: the fleet's workflow task queue]
-    #[arg(long, value_name = "QUEUE")]
+    #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) task_queue: Option<String>,
     /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -225,27 +228,27 @@ pub(crate) struct StarterArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Workload {
     /// Their type [default: the first that the fleet registers]
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = parse_name)]
     pub(crate) workflow_type: Option<String>,
     /// The argument of each, as JSON [default: none]
     #[arg(long, value_name = "JSON", value_parser = json)]
-    pub(crate) input: Option<serde_json::Value>,
+    pub(crate) input: Option<String>,
     /// What their ids begin with [default: the fleet's]
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = parse_name)]
     pub(crate) workflow_id_prefix: Option<String>,
     /// Workflows under way at a time
     #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true,
-        value_parser = count)]
+        value_parser = concurrency)]
     pub(crate) concurrency: usize,
 }
 
 /// How many workers of each kind.
 #[derive(Debug, Args)]
 pub(crate) struct Counts {
-    /// Workflow workers [default: 2, or 0 for a fleet without workflows]
+    /// Workflow workers [default: 2; 0 for a fleet without workflows or with --num-workers]
     #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
     num_workflow_workers: Option<usize>,
-    /// Activity workers [default: 1, or 0 for a fleet without activities]
+    /// Activity workers [default: 1; 0 for a fleet without activities or with --num-workers]
     #[arg(short = 'a', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
     num_activity_workers: Option<usize>,
     /// Workers that serve workflows and activities on one queue
@@ -258,8 +261,10 @@ impl Counts {
     /// How many workers of each role, those of none included.
     pub(crate) fn of(&self, fleet: &Fleet) -> [(Role, usize); 3] {
         let by_default = |serves: bool, count| if serves { count } else { 0 };
-        let workflows = by_default(fleet.default_workflow_type().is_some(), 2);
-        let activities = by_default(fleet.has_activities(), 1);
+        // Workers that serve both take from the same queue as those of workflows alone.
+        let apart = self.num_workers == 0;
+        let workflows = by_default(apart && fleet.default_workflow_type().is_some(), 2);
+        let activities = by_default(apart && fleet.has_activities(), 1);
         [
             (Role::WorkflowWorker, self.num_workflow_workers.unwrap_or(workflows)),
             (Role::ActivityWorker, self.num_activity_workers.unwrap_or(activities)),
@@ -272,10 +277,10 @@ impl Counts {
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingArgs {
     /// The task queue of workflows [env: FLEET_WORKFLOW_TASK_QUEUE]
-    #[arg(long, value_name = "QUEUE")]
+    #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) workflow_task_queue: Option<String>,
     /// The task queue of activities [env: FLEET_ACTIVITY_TASK_QUEUE]
-    #[arg(long, value_name = "QUEUE")]
+    #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) activity_task_queue: Option<String>,
     /// How long a stopped worker may finish its tasks [env: FLEET_DRAIN_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -310,19 +315,23 @@ fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
-fn count(text: &str) -> Result<usize, &'static str> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("expected a whole number, 1 or more"),
-    }
+fn count(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, usize::MAX)
 }
 
-fn workers(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number, 0 or more")
+/// Each takes some kilobytes here, and a slot at the server.
+fn concurrency(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, 10_000)
 }
 
-fn json(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text)
+/// Each is a process.
+fn workers(text: &str) -> Result<usize, String> {
+    parse_number(text, 0, 1_000)
+}
+
+fn json(text: &str) -> Result<String, String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map(|_| text.to_owned())
         .map_err(|error| format!("not JSON ({error}); a string needs its quotes, as '\"you\"'"))
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::{
-    config::{Config, show},
+    config::Config,
     error::{Error, chain, root_cause},
     label::hostname,
 };
@@ -46,15 +46,16 @@ pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error
     let address = shown_address(&connection_options);
     let mut tries = Tries::new(config.connect_timeout);
     loop {
-        let failure =
-            match timeout(TRY_TIMEOUT, try_once(&connection_options, &client_options)).await {
-                Ok(Ok(client)) => {
-                    info!(%address, namespace = client.namespace(), "connected to Temporal");
-                    return Ok(client);
-                }
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::Absent(format!("no answer within {}", show(TRY_TIMEOUT))),
-            };
+        let patience = TRY_TIMEOUT.min(tries.left().max(Duration::from_secs(1)));
+        let one = try_once(&connection_options, &client_options);
+        let failure = match timeout(patience, one).await {
+            Ok(Ok(client)) => {
+                info!(%address, namespace = client.namespace(), "connected to Temporal");
+                return Ok(client);
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::Absent(format!("no answer within {:.1} s", patience.as_secs_f64())),
+        };
         let (problem, error) = match failure {
             Failure::Config(cause) => return Err(Error::ConnectionConfig(cause)),
             Failure::Refused(cause) => return Err(Error::Refused { address, cause }),
@@ -107,6 +108,13 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
         return Err(Error::ConnectionConfig(format!(
             "address {given:?}: expected host:port, or a URL http://host:port or https://host:port"
         )));
+    }
+    if !target.username().is_empty() || target.password().is_some() {
+        return Err(Error::ConnectionConfig(
+            "the address holds a user name or password: Temporal takes TEMPORAL_API_KEY or a client \
+             certificate"
+                .into(),
+        ));
     }
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);

@@ -123,11 +123,12 @@ impl fmt::Display for Pollers {
 impl Pollers {
     /// Parses `auto` or a number of at least `least`.
     fn parse(text: &str, least: usize) -> Result<Self, String> {
-        match text.parse::<NonZeroUsize>() {
-            _ if text == "auto" => Ok(Self::Auto),
-            Ok(number) if number.get() >= least => Ok(Self::Fixed(number)),
-            _ => Err(format!("expected auto or a whole number, {least} or more")),
+        if text == "auto" {
+            return Ok(Self::Auto);
         }
+        let number = parse_number(text, least, MOST_POLLERS)
+            .map_err(|rule| rule.replace("a whole", "auto or a whole"))?;
+        Ok(Self::Fixed(NonZeroUsize::new(number).expect("at least 1")))
     }
 }
 
@@ -255,23 +256,21 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let known = &defaults.known_variables;
         let mut settings = Settings::layer(defaults, file, &environment, known, flags);
-        let text = |text: &str| Ok::<_, &str>(text.to_owned());
-        let count = |text: &str| {
-            text.parse::<NonZeroUsize>().map_err(|_| "expected a whole number, 1 or more")
+        let slots = |text: &str| {
+            parse_number(text, 1, MOST_SLOTS).map(|it| NonZeroUsize::new(it).expect("1 or more"))
         };
 
         let role = settings.parse("role", str::parse::<Role>);
-        let workflow_task_queue = settings.parse("workflow_task_queue", text);
-        let activity_task_queue = settings.parse("activity_task_queue", text);
-        let workflow_tasks = settings.parse("max_concurrent_workflow_tasks", count);
-        let activities = settings.parse("max_concurrent_activities", count);
+        let workflow_task_queue = settings.parse("workflow_task_queue", parse_name);
+        let activity_task_queue = settings.parse("activity_task_queue", parse_name);
+        let workflow_tasks = settings.parse("max_concurrent_workflow_tasks", slots);
+        let activities = settings.parse("max_concurrent_activities", slots);
         let workflow_task_pollers =
             settings.parse("workflow_task_pollers", |text| Pollers::parse(text, 2));
         let activity_task_pollers =
             settings.parse("activity_task_pollers", |text| Pollers::parse(text, 1));
-        let max_cached_workflows = settings.parse("max_cached_workflows", |text| {
-            text.parse::<usize>().map_err(|_| "expected a whole number")
-        });
+        let max_cached_workflows =
+            settings.parse("max_cached_workflows", |text| parse_number(text, 0, MOST_SLOTS));
         let drain_timeout = settings.parse("drain_timeout", parse_duration);
         let activity_grace = settings.parse("activity_grace", parse_duration);
         let connect_timeout = settings.parse("connect_timeout", parse_duration);
@@ -283,10 +282,12 @@ impl Config {
         });
         let log_format = settings.parse("log_format", str::parse::<LogFormat>);
         let behavior = settings.parse("versioning_behavior", str::parse::<Versioning>);
-        let deployment_name = settings.parse("deployment_name", text);
-        let build_id = settings.parse("worker_build_id", text);
+        let deployment_name = settings.parse("deployment_name", parse_name);
+        let build_id = settings.parse("worker_build_id", parse_name);
 
-        if let (Some(drain), Some(grace)) = (drain_timeout, activity_grace)
+        if drain_timeout.is_some_and(|drain| drain.is_zero()) {
+            settings.problem("drain_timeout", "must be longer than nothing");
+        } else if let (Some(drain), Some(grace)) = (drain_timeout, activity_grace)
             && grace >= drain
         {
             let rule = format!("must be shorter than the drain timeout ({})", show(drain));
@@ -392,6 +393,36 @@ impl Config {
     }
 }
 
+/// More slots, or workflows in the cache, than any machine has memory for.
+const MOST_SLOTS: usize = 1_000_000;
+/// More polls than any server wants from one worker.
+const MOST_POLLERS: usize = 1_000;
+/// Far from where clocks overflow, and longer than anybody waits.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+/// Parses a whole number between `least` and `most`, which are allowed.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_number(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ if most == usize::MAX => Err(format!("expected a whole number, {least} or more")),
+        _ => Err(format!("expected a whole number from {least} to {most}")),
+    }
+}
+
+/// Parses the name of a queue or the like.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_name(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err("expected a name, not empty or blank");
+    }
+    Ok(text.to_owned())
+}
+
 /// Parses `500ms`, `3s`, `2m`, `1h 30m`.
 ///
 /// # Errors
@@ -401,7 +432,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(RULE);
     }
-    humantime::parse_duration(text).map_err(|_| RULE)
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err("expected a duration of at most a year"),
+        Err(_) => Err(RULE),
+    }
 }
 
 /// A duration as [`parse_duration`] reads it.
@@ -509,7 +544,7 @@ mod tests {
             "FLEET_ROLES (environment): no such setting; the nearest is FLEET_ROLE",
             "FLEET_ROLE=\"actvity\" (environment): unknown role; expected workflow-worker, \
              activity-worker or worker",
-            "FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected auto or a whole number, 2 or more",
+            "FLEET_WORKFLOW_TASK_POLLERS=\"1\" (environment): expected auto or a whole number from 2 to 1000",
             &format!("drain_timeout=\"20\" (fleet.toml): {duration}"),
             &format!("--activity-grace=\"soon\" (flag): {duration}"),
             "worker_label (fleet.toml): expected a single value",

@@ -3,11 +3,17 @@
 //! For trying things and for tests. Its data is in memory and gone with it.
 
 use std::{
+    fs::File,
+    future::Future,
+    io::{self, Read},
     net::{Ipv4Addr, TcpListener},
     path::Path,
-    process::Stdio,
+    pin::pin,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
+
+use tempfile::{NamedTempFile, TempPath};
 
 use tokio::time::{Instant, sleep};
 
@@ -48,6 +54,11 @@ impl Port {
         }
     }
 
+    /// The port to try when this one was free and then was not.
+    fn elsewhere(self) -> Self {
+        if let Self::Rather(_) = self { Self::Any } else { self }
+    }
+
     /// A port that is free now. Another program can take it before the server does; then the
     /// server ends at once, and says so.
     fn choose(self) -> Result<u16, Error> {
@@ -75,13 +86,17 @@ pub(crate) const USUAL_PORTS: (Port, Port) = (Port::Rather(7233), Port::Rather(8
 /// A running dev server.
 pub(crate) struct DevServer {
     child: Child,
+    /// What it writes to stderr, and the name of that file until the server has opened it.
+    said: File,
+    said_in: Option<TempPath>,
     address: String,
     ui: Option<String>,
 }
 
 impl DevServer {
     /// Starts the server with the CLI at `cli`, with its UI where a port for that is given, and
-    /// waits until its default namespace answers.
+    /// waits until its default namespace answers. `None`: `stop` completed before that, and nothing
+    /// of the server is left.
     ///
     /// # Errors
     /// [`Error::DevServer`] when it ends, or does not answer within a minute.
@@ -90,10 +105,47 @@ impl DevServer {
         port: Port,
         ui_port: Option<Port>,
         config: &Config,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Error> {
+        let mut stop = pin!(stop);
+        let mut ports = (port, ui_port);
+        loop {
+            let mut server = Self::spawn(cli, ports.0, ports.1, config)?;
+            let started = tokio::select! {
+                answers = server.answers(config) => answers.map(|()| true),
+                () = &mut stop => Ok(false),
+            };
+            if let Ok(true) = started {
+                server.said_in = None;
+                server.child.outlive_later_children()?;
+                return Ok(Some(server));
+            }
+            server.stop().await;
+            match started {
+                Ok(_) => return Ok(None),
+                // The usual port was free and is another's now: somebody else starts one too.
+                Err(_) if ports != (port.elsewhere(), ui_port.map(Port::elsewhere)) => {
+                    ports = (port.elsewhere(), ui_port.map(Port::elsewhere));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn spawn(
+        cli: &Path,
+        port: Port,
+        ui_port: Option<Port>,
+        config: &Config,
     ) -> Result<Self, Error> {
+        let no_file = |source| Error::Os {
+            what: "cannot make a temporary file for the dev server's messages".into(),
+            source,
+        };
+        let said = NamedTempFile::new().map_err(no_file)?;
         let port = port.choose()?;
         let ui_port = ui_port.map(Port::choose).transpose()?;
-        let mut command = child::guarded(cli.as_os_str())?;
+        let mut command = child::guarded(cli.as_os_str(), &config.environment, Some(said.path()))?;
         command
             .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "never"])
             .args(["--port", &port.to_string()]);
@@ -105,14 +157,24 @@ impl DevServer {
             command.args(["--dynamic-config-value", &format!("{limit}=50000")]);
         }
         command.stdout(Stdio::null());
-        let mut server = Self {
+        Ok(Self {
             child: Child::spawn(&mut command)?,
+            said: said.reopen().map_err(no_file)?,
+            said_in: Some(said.into_temp_path()),
             address: format!("127.0.0.1:{port}"),
             ui: ui_port.map(|port| format!("http://127.0.0.1:{port}")),
-        };
-        server.answers(config).await?;
-        server.child.outlive_later_children()?;
-        Ok(server)
+        })
+    }
+
+    /// How the server ended, with the first thing that it said about it.
+    fn ended(&mut self, when: &str, status: io::Result<ExitStatus>) -> Error {
+        let how = status.map_or_else(|error| error.to_string(), describe);
+        let mut said = String::new();
+        // Without it the message is shorter.
+        let _ = self.said.read_to_string(&mut said);
+        let why = said.lines().map(str::trim).find(|line| !line.is_empty());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        Error::DevServer { what: format!("ended {when} ({how}){why}") }
     }
 
     async fn answers(&mut self, config: &Config) -> Result<(), Error> {
@@ -120,9 +182,7 @@ impl DevServer {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             tokio::select! {
-                status = self.child.wait() => return Err(Error::DevServer {
-                    what: format!("ended while starting ({})", status.map_or_else(|e| e.to_string(), describe)),
-                }),
+                status = self.child.wait() => return Err(self.ended("while starting", status)),
                 answer = client::probe(&there) => if answer { return Ok(()) },
             }
             if Instant::now() > deadline {
@@ -148,8 +208,7 @@ impl DevServer {
         let status = self.child.wait().await;
         // A guard that was killed leaves the server behind.
         self.child.kill_group();
-        let how = status.map_or_else(|error| error.to_string(), describe);
-        Error::DevServer { what: format!("ended unexpectedly ({how})") }
+        self.ended("unexpectedly", status)
     }
 
     /// Stops the server.

@@ -55,11 +55,29 @@ impl Environment {
     /// variable (a cloud profile's TLS or key must not reach a local dev server) nor the user's
     /// configuration file.
     pub(crate) fn pointed_at(&self, address: &str) -> Self {
-        let mut there = self.clone();
-        there.variables.retain(|name, _| !name.starts_with(TEMPORAL_PREFIX));
+        let mut there = self.without_temporal();
         there.set("TEMPORAL_ADDRESS", address);
         there.set("TEMPORAL_CONFIG_FILE", "/dev/null");
         there
+    }
+
+    /// The same environment without any `TEMPORAL_*` variable.
+    pub(crate) fn without_temporal(&self) -> Self {
+        let mut without = self.clone();
+        without.variables.retain(|name, _| !name.starts_with(TEMPORAL_PREFIX));
+        without
+    }
+
+    /// The names that begin as ours or Temporal's do and whose values are not Unicode.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &str> {
+        let names = self.others.iter().filter_map(|(name, _)| name.to_str());
+        names.filter(|name| name.starts_with("FLEET_") || name.starts_with(TEMPORAL_PREFIX))
+    }
+
+    /// The folders in which programs are looked for.
+    pub(crate) fn path(&self) -> Option<&OsStr> {
+        let other = self.others.iter().find(|(name, _)| name == "PATH");
+        self.get("PATH").map(OsStr::new).or(other.map(|(_, value)| value.as_os_str()))
     }
 
     /// The variables that describe the connection, as Temporal's envconfig wants them.

@@ -121,14 +121,27 @@ pub enum Error {
         exits: u32,
     },
 
-    /// A worker cannot start as it is configured, so restarting it makes no sense.
-    #[error("{worker} cannot start as configured: stopping the fleet")]
+    /// A worker could not start, for a reason that it has said and that holds for every other too.
+    #[error("{worker} could not start: stopping the fleet")]
     WorkerConfig {
         /// The worker's name.
         worker: String,
         /// Its exit code, which becomes the fleet's.
         code: u8,
     },
+
+    /// A worker ended before it had finished what it had in hand; Temporal retries that elsewhere.
+    #[error("{worker} ended before it had drained ({how})")]
+    WorkerLost {
+        /// The worker's name.
+        worker: String,
+        /// Its exit code or signal.
+        how: String,
+    },
+
+    /// A bug of this crate.
+    #[error("a bug: {0}")]
+    Bug(String),
 
     /// No Temporal CLI was found, and none could be fetched. The message names the ways out.
     #[error("{0}")]
@@ -214,6 +227,8 @@ impl Error {
             | Self::WorkerCreate(_)
             | Self::WorkerRun(_)
             | Self::CrashLoop { .. }
+            | Self::WorkerLost { .. }
+            | Self::Bug(_)
             | Self::DevServer { .. }
             | Self::NotReady { .. }
             | Self::Spawn { .. }

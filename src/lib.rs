@@ -104,6 +104,7 @@ pub mod routing;
 mod settings;
 mod shutdown;
 mod state;
+mod stdout;
 mod supervisor;
 mod telemetry;
 mod temporal_cli;

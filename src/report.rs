@@ -4,14 +4,20 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use crate::{batch::Outcome, error::exit, parallelized};
+use crate::{batch::Outcome, error::exit, parallelized, stdout::Stdout};
 
 /// Collects outcomes, and prints each as it comes.
 pub(crate) struct Report {
     begun: Instant,
+    /// How many workflows were started so far.
+    started: Arc<AtomicUsize>,
     latencies: Vec<Duration>,
     failed: usize,
     /// By what the sample's result says a worker did: its label, and how often.
@@ -19,26 +25,37 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn begin() -> Self {
-        Self { begun: Instant::now(), latencies: Vec::new(), failed: 0, spread: BTreeMap::new() }
+    pub(crate) fn begin(started: Arc<AtomicUsize>) -> Self {
+        Self {
+            begun: Instant::now(),
+            started,
+            latencies: Vec::new(),
+            failed: 0,
+            spread: BTreeMap::new(),
+        }
     }
 
-    /// Prints the outcome and counts it. An error is that of writing to stdout.
-    pub(crate) fn add(&mut self, outcome: &Outcome) -> io::Result<()> {
+    /// Prints the outcome and counts it.
+    pub(crate) fn add(&mut self, outcome: &Outcome) {
         match &outcome.result {
             Ok(line) => {
                 self.latencies.push(outcome.latency);
                 for (what, label) in parallelized::workers_in(line).into_iter().flatten() {
                     *self.spread.entry(what).or_default().entry(label.to_owned()).or_default() += 1;
                 }
-                writeln!(io::stdout().lock(), "{line}")
+                Stdout::get().line(line);
             }
             Err(why) => {
                 self.failed += 1;
-                let _ = writeln!(io::stderr().lock(), "{}: {why}", outcome.workflow_id);
-                Ok(())
+                let line = format!("{}: {why}\n", outcome.workflow_id);
+                let _ = io::stderr().lock().write_all(line.as_bytes());
             }
         }
+    }
+
+    /// How many workflows are known to have ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.latencies.len() + self.failed
     }
 
     /// The exit code of a command whose batch this was.
@@ -47,7 +64,7 @@ impl Report {
     }
 
     /// The summary, some lines without a final line end.
-    pub(crate) fn summary(&mut self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let wall = self.begun.elapsed();
         let completed = self.latencies.len();
         #[expect(
@@ -60,14 +77,19 @@ impl Report {
             self.failed,
             wall.as_secs_f64()
         );
-        self.latencies.sort_unstable();
-        if let Some(longest) = self.latencies.last() {
+        let left = self.started.load(Ordering::Relaxed).saturating_sub(self.ended());
+        if left > 0 {
+            let _ = write!(text, "\n{left} more started, and left to the server");
+        }
+        let mut latencies = self.latencies.clone();
+        latencies.sort_unstable();
+        if let Some(longest) = latencies.last() {
             let _ = write!(
                 text,
                 "\nlatency p50 {}, p95 {}, p99 {}, max {}",
-                ms(quantile(&self.latencies, 50)),
-                ms(quantile(&self.latencies, 95)),
-                ms(quantile(&self.latencies, 99)),
+                ms(quantile(&latencies, 50)),
+                ms(quantile(&latencies, 95)),
+                ms(quantile(&latencies, 99)),
                 ms(*longest)
             );
         }
@@ -106,14 +128,16 @@ mod tests {
 
     #[test]
     fn a_failed_workflow_is_counted_and_decides_the_exit_code() {
-        let mut report = Report::begin();
+        let mut report = Report::begin(Arc::new(AtomicUsize::new(3)));
         let outcome = Outcome {
             workflow_id: "w".into(),
             result: Err("terminated".into()),
             latency: Duration::ZERO,
         };
-        report.add(&outcome).unwrap();
+        report.add(&outcome);
         assert_eq!(report.exit_code(), 1);
-        assert!(report.summary().starts_with("0 completed, 1 failed"));
+        let summary = report.summary();
+        assert!(summary.starts_with("0 completed, 1 failed"), "{summary}");
+        assert!(summary.contains("\n2 more started, and left to the server"), "{summary}");
     }
 }

@@ -149,6 +149,9 @@ impl Settings {
     }
 
     fn refuse_unknown_variables(&mut self, environment: &Environment, known: &[String]) {
+        for name in environment.unreadable() {
+            self.complain(name, Source::Environment, "its value is not Unicode");
+        }
         let ours = || VARS.iter().map(|var| var.env).chain([CONFIG_VAR]);
         for name in environment.names().filter(|name| name.starts_with("FLEET_")) {
             let is_known = ours().any(|ours| ours == name) || known.iter().any(|own| own == name);

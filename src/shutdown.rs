@@ -8,6 +8,7 @@
 //! thread, which workflow code can keep busy, and a second signal must end even that process.
 
 use std::{
+    future::Future,
     io::{self, Read},
     process,
     sync::{Arc, Mutex, OnceLock},
@@ -18,7 +19,7 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 type Farewell = Box<dyn FnOnce() + Send>;
 
@@ -52,8 +53,9 @@ impl Shutdown {
     }
 
     fn on_signal(&self, signal: i32) {
-        let first = self.signal.set(signal).is_ok();
-        if first && !self.requested.is_cancelled() {
+        // The end of the supervisor is no signal: after it, and before it, there is a first one. Where
+        // both come (systemd signals every process of a service) the worker still drains.
+        if self.signal.set(signal).is_ok() {
             self.requested.cancel();
             return;
         }
@@ -96,8 +98,8 @@ impl Shutdown {
         }
     }
 
-    /// Completes when a stop is requested. Owned: it can be handed to a task.
-    pub fn requested(&self) -> WaitForCancellationFutureOwned {
+    /// Completes when a stop is requested. It borrows nothing: it can be handed to a task.
+    pub fn requested(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.requested.clone().cancelled_owned()
     }
 

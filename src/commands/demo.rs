@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Context,
     starter::{Ended, batch, print_results},
-    up::workers,
+    up::{dev_server, workers},
 };
 use crate::{
     batch::Batch,
@@ -14,9 +14,8 @@ use crate::{
     config::Config,
     dev_server::{DevServer, Port},
     error::Error,
-    report::Report,
     supervisor::{Announce, FleetWatch, Supervisor},
-    telemetry, temporal_cli,
+    telemetry,
 };
 
 /// Workers connect and poll in a fraction of a second, on a machine that has time for them.
@@ -36,11 +35,8 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
         ));
     }
 
-    let server = async {
-        let cli = temporal_cli::obtain(&config, say).await?;
-        DevServer::start(&cli, Port::Any, args.keep.then_some(Port::Any), &config).await
-    };
-    let Some(mut server) = context.unless_stopped(server).await? else {
+    let ui_port = args.keep.then_some(Port::Any);
+    let Some(mut server) = dev_server(context, &config, Port::Any, ui_port).await? else {
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
@@ -79,8 +75,7 @@ async fn show(
     };
     say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
-    let mut report = Report::begin();
-    let ended = print_results(context, batch.run(client), &mut report).await?;
+    let (report, ended) = print_results(context, batch, client).await?;
     say(&format!("\n{}", report.summary()));
     match (ended, what_to_try) {
         (Ended::Interrupted, _) => return Ok(context.shutdown.exit_code()),

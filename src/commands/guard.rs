@@ -3,7 +3,10 @@
 //! It stops the program when it is itself asked to stop, or when its parent is gone. See
 //! [`crate::child`] for the two ends of that arrangement.
 
-use std::{ffi::OsString, os::unix::process::ExitStatusExt, time::Duration};
+use std::{
+    ffi::OsString, fs::File, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::timeout};
@@ -13,15 +16,21 @@ use crate::{error::Error, shutdown::Shutdown};
 /// How long the program may take to stop. The dev server takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(program: Vec<OsString>, shutdown: &Shutdown) -> Result<u8, Error> {
+pub(super) async fn run(
+    program: Vec<OsString>,
+    stderr: Option<PathBuf>,
+    shutdown: &Shutdown,
+) -> Result<u8, Error> {
     let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
     shutdown.follow_parent().map_err(lost)?;
     let Some((name, arguments)) = program.split_first() else {
         return Ok(0);
     };
+    let stderr = stderr.map(File::create).transpose().map_err(lost)?;
     let mut child = Command::new(name)
         .args(arguments)
-        .stdin(std::process::Stdio::null())
+        .stderr(stderr.map_or_else(Stdio::inherit, Stdio::from))
+        .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .map_err(|source| Error::Spawn { program: name.into(), source })?;

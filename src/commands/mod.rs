@@ -57,10 +57,10 @@ pub(crate) fn main(fleet: &Fleet) -> ExitCode {
             }
         });
     ExitCode::from(ended.unwrap_or_else(|error| {
-        // One line for each problem, so that each can be read alone.
-        for line in chain(&error).lines() {
-            let _ = writeln!(io::stderr().lock(), "error: {line}");
-        }
+        // One line for each problem, so that each can be read alone, and one write for all, so that
+        // several processes of one terminal do not mix theirs.
+        let lines = format!("error: {}\n", chain(&error).replace('\n', "\nerror: "));
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
         error.exit_code()
     }))
 }
@@ -79,8 +79,8 @@ impl Context<'_> {
                 clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
                 Ok(0)
             }
-            Some(Command::Guard { program }) => {
-                block_on(one_thread()?, guard::run(program, &self.shutdown))
+            Some(Command::Guard { stderr, program }) => {
+                block_on(one_thread()?, guard::run(program, stderr, &self.shutdown))
             }
             None if self.environment.get("FLEET_ROLE").is_some() => {
                 worker::run(&self, &WorkerArgs::default())

@@ -1,6 +1,8 @@
 //! `fleet up`: a fleet on this machine, as the sample's `worker.py` runs it.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
+
+use tokio::time::sleep;
 
 use super::Context;
 use crate::{
@@ -10,9 +12,13 @@ use crate::{
     error::Error,
     health::Listener,
     role::Role,
+    stdout::Stdout,
     supervisor::{Announce, Supervisor},
     telemetry, temporal_cli,
 };
+
+/// How long the last words may take to be read.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {
     let mut flags = args.settings.overrides();
@@ -20,6 +26,9 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let config = context.config(flags)?;
     telemetry::install(&config, "warn", None);
     let counts = workers(context, &args.counts)?;
+    if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
+        return Err(Error::Usage("--port and --ui-port are the same".into()));
+    }
     if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
         return Err(Error::Usage("no worker to run, and no --dev-server either".into()));
     }
@@ -31,13 +40,9 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     if !args.dev_server {
         return supervise(context, counts, &config, None, health).await;
     }
-    let server = async {
-        let cli = temporal_cli::obtain(&config, |line| Announce::Stderr.say(line)).await?;
-        let port = Port::from_flag(args.port, USUAL_PORTS.0);
-        let ui_port = Port::from_flag(args.ui_port, USUAL_PORTS.1);
-        DevServer::start(&cli, port, Some(ui_port), &config).await
-    };
-    let Some(server) = context.unless_stopped(server).await? else {
+    let port = Port::from_flag(args.port, USUAL_PORTS.0);
+    let ui_port = Port::from_flag(args.ui_port, USUAL_PORTS.1);
+    let Some(server) = dev_server(context, &config, port, Some(ui_port)).await? else {
         return Ok(0);
     };
     Announce::Stderr.say(&format!("Temporal dev server: {}", server.address()));
@@ -47,6 +52,22 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     Announce::Stderr.say(&format!("\n  export TEMPORAL_ADDRESS={}\n", server.address()));
     let config = config.pointed_at(server.address());
     supervise(context, counts, &config, Some(server), health).await
+}
+
+/// A dev server, with a CLI that is fetched if need be. `None`: a stop was requested first.
+pub(super) async fn dev_server(
+    context: &Context<'_>,
+    config: &Config,
+    port: Port,
+    ui_port: Option<Port>,
+) -> Result<Option<DevServer>, Error> {
+    let cli = temporal_cli::obtain(config, |line| Announce::Stderr.say(line));
+    match context.unless_stopped(cli).await? {
+        Some(cli) => {
+            DevServer::start(&cli, port, ui_port, config, context.shutdown.requested()).await
+        }
+        None => Ok(None),
+    }
 }
 
 /// How many workers of each role, all of which the fleet can serve.
@@ -81,6 +102,10 @@ async fn supervise(
     }
     if let Some(health) = health {
         health.abort();
+    }
+    tokio::select! {
+        () = Stdout::get().flush() => {}
+        () = sleep(FLUSH_TIMEOUT) => {}
     }
     match failed {
         Some(error) => Err(error),

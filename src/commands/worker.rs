@@ -1,6 +1,7 @@
 //! `fleet worker`: one worker in this process.
 
 use std::{
+    io::{self, Write},
     process, thread,
     time::{Duration, Instant},
 };
@@ -137,7 +138,9 @@ fn leave_at_the_latest(shutdown: &Shutdown, after: Duration) {
     let _ = thread::Builder::new().name("last-resort".into()).spawn(move || {
         shutdown.wait();
         thread::sleep(after);
-        eprintln!("error: the worker is stuck: leaving");
+        // Not eprintln!, which panics where stderr is gone: the process has to leave.
+        let line = "error: the worker is stuck past its drain deadline: leaving\n";
+        let _ = io::stderr().lock().write_all(line.as_bytes());
         process::exit(exit::DRAIN_DEADLINE.into());
     });
 }

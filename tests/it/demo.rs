@@ -183,7 +183,10 @@ fn the_users_own_connection_does_not_reach_the_dev_server() {
     )
     .unwrap();
     let mut command = machine.demo(&["-n", "1"]);
-    command.env("TEMPORAL_TLS", "true").env("TEMPORAL_NAMESPACE", "elsewhere");
+    command
+        .env("TEMPORAL_TLS", "true")
+        .env("TEMPORAL_NAMESPACE", "elsewhere")
+        .env("TEMPORAL_ENV", "none-such"); // for the CLI, which runs the server
     let finished = run(command);
     assert_eq!(finished.code, 0, "{finished:#?}");
     assert_eq!(finished.out.len(), 1);

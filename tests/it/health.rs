@@ -84,7 +84,7 @@ fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
         .env("FLEET_HEALTH_ADDR", &address)
         .env("TEMPORAL_ADDRESS", silent.local_addr().unwrap().to_string());
     let worker = Process::start(command);
-    worker.err.wait_for("no answer within 5s; trying again");
+    worker.err.wait_for("no answer within 5.0 s; trying again");
     assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
     assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
     assert_eq!(status(&address)["state"], "starting");
@@ -107,7 +107,7 @@ fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
         .env("FLEET_HEALTH_ADDR", &address)
         .env("TEMPORAL_ADDRESS", line.split_once('=').unwrap().1);
     let worker = Process::start(command);
-    worker.err.wait_for("no answer within 5s; trying again");
+    worker.err.wait_for("no answer within 5.0 s; trying again");
     assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
     kill(temporal, Signal::CONT);
     eventually_answers(&address, "/readyz", (200, "ready"));

@@ -4,7 +4,7 @@
 use std::{net::TcpStream, time::Instant};
 
 use rustix::process::Signal;
-use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
+use temporalio_common::protos::temporal::api::enums::v1::{EventType, PendingActivityState};
 
 use crate::{
     server::{self, activity_attempts, history},
@@ -52,6 +52,63 @@ fn ctrl_c_during_an_activity_finishes_it_at_its_first_attempt() {
     assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
     let attempts = activity_attempts(&history(&workflow));
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
+}
+
+#[test]
+fn sigterm_to_every_process_at_once_finishes_what_is_in_hand() {
+    // As systemd stops a service, and a machine that shuts down stops everything.
+    let world = World::new();
+    let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
+    let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
+    let mut workflow = String::new();
+    eventually("the order is being packed", || {
+        workflow = workflow_with_a_running_activity(&world);
+        server::pending_activities(&workflow)
+            .iter()
+            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
+    });
+    let workers = children_of(up.pid());
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    up.signal(Signal::TERM);
+    for (worker, _) in workers {
+        crate::support::kill(worker, Signal::TERM);
+    }
+    assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
+    let history = history(&workflow);
+    let packed = server::count_events(&history, EventType::ActivityTaskCompleted);
+    assert_eq!(packed, 2, "charged and packed");
+    let attempts = activity_attempts(&history);
+    assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
+}
+
+#[test]
+fn a_stop_while_the_workers_start_is_a_drain_like_any_other() {
+    let world = World::new();
+    for _ in 0..3 {
+        let mut up = Process::start(world.fleet(["up", "-w", "4", "-a", "2"]));
+        up.out.wait_for("starting");
+        up.signal(Signal::TERM);
+        assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
+        assert_eq!(up.err.wait_end(), [""; 0]);
+    }
+}
+
+#[test]
+fn ctrl_c_is_heard_while_nobody_reads_the_results() {
+    let world = World::new();
+    let _up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
+    let long = "x".repeat(100_000);
+    let order = format!(r#"{{"id": "{long}", "items": [], "hold_ms": 1, "card": "valid"}}"#);
+    let mut starter = world.orders(["starter", "-n", "5", "--input", &order]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut starter = starter.stdout(writer).stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("all orders are done", || {
+        server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") == 5
+    });
+    crate::support::kill(starter.id(), Signal::INT);
+    eventually("the starter leaves", || starter.try_wait().unwrap().is_some());
+    assert_eq!(starter.wait().unwrap().code(), Some(130));
+    drop(reader);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::{process::Command, time::Duration};
 
+use rustix::process::Signal;
 use temporalio_client::{NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
 use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
 use uuid::Uuid;
 
 use crate::{
     server,
-    support::{FLEET, Process, World, free_port, labels, program, run},
+    support::{FLEET, Process, World, eventually, free_port, get, kill, labels, program, run},
 };
 
 #[test]
@@ -103,4 +104,51 @@ fn a_namespace_that_is_created_late_is_found() {
     });
     let results = run(there(world.fleet(["starter", "-n", "2"]))).success();
     assert_eq!(results.len(), 2);
+}
+
+#[test]
+fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
+    let world = World::new();
+    let (port, health) = (free_port().to_string(), format!("127.0.0.1:{}", free_port()));
+    let start_server = || {
+        let mut server = program(FLEET);
+        server.args([
+            "up",
+            "--dev-server",
+            "--port",
+            &port,
+            "--ui-port",
+            "0",
+            "-w",
+            "0",
+            "-a",
+            "0",
+        ]);
+        let server = Process::start(server);
+        server.err.wait_for("export TEMPORAL_ADDRESS=");
+        server
+    };
+    let there = |mut command: Command| {
+        command
+            .env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"))
+            .env("FLEET_CONNECT_TIMEOUT", "1s")
+            .env("FLEET_HEALTH_ADDR", &health);
+        command
+    };
+    let mut server = start_server();
+    let up = Process::start(there(world.fleet(["up", "-w", "1", "-a", "1"])));
+    eventually("the fleet is ready", || get(&health, "/readyz").is_some_and(|it| it.0 == 200));
+    let results = run(there(world.fleet(["starter", "-n", "1"]))).success();
+
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), 0);
+    kill(labels(&results[0])[0].parse().unwrap(), Signal::KILL);
+    // Its replacement finds no server, twice.
+    up.err.wait_for("workflow-worker:0 (signal: 9)");
+    eventually("two replacements give up", || {
+        let lines = up.err.so_far();
+        lines.iter().filter(|it| it.contains("workflow-worker:0 (exit code: 69)")).count() >= 2
+    });
+    let _server = start_server();
+    run(there(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
 }

@@ -1,0 +1,67 @@
+//! Standard output, written by a thread of its own.
+//!
+//! Whoever reads it may stop reading (`| less`), and a write then blocks. A fleet must go on
+//! supervising then, and a starter must still hear Ctrl-C.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, OnceLock, mpsc},
+    thread,
+};
+
+use tokio::sync::{oneshot, watch};
+
+enum Message {
+    Line(String),
+    Flush(oneshot::Sender<()>),
+}
+
+/// The writer of this process's standard output.
+pub(crate) struct Stdout {
+    messages: mpsc::Sender<Message>,
+    broken: watch::Receiver<Option<Arc<io::Error>>>,
+}
+
+impl Stdout {
+    /// The writer. Its thread starts with the first call.
+    pub(crate) fn get() -> &'static Self {
+        static STDOUT: OnceLock<Stdout> = OnceLock::new();
+        STDOUT.get_or_init(|| {
+            let (messages, received) = mpsc::channel();
+            let (break_it, broken) = watch::channel(None);
+            // Without the thread the channel is closed, and nothing is printed: the machine has no
+            // resources left, and other parts say so.
+            let _ = thread::Builder::new().name("stdout".into()).spawn(move || {
+                for message in received {
+                    match message {
+                        Message::Line(line) => {
+                            if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+                                break_it.send_replace(Some(Arc::new(error)));
+                            }
+                        }
+                        Message::Flush(done) => drop(done.send(())),
+                    }
+                }
+            });
+            Self { messages, broken }
+        })
+    }
+
+    /// Writes a line, some time.
+    pub(crate) fn line(&self, line: impl Into<String>) {
+        // An error: the thread could not be started, see above.
+        let _ = self.messages.send(Message::Line(line.into()));
+    }
+
+    /// The error of the last write that failed, if one did.
+    pub(crate) fn broken(&self) -> Option<Arc<io::Error>> {
+        self.broken.borrow().clone()
+    }
+
+    /// Completes when all lines so far are written, or could not be.
+    pub(crate) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        let _ = self.messages.send(Message::Flush(done));
+        let _ = flushed.await;
+    }
+}
