@@ -177,6 +177,9 @@ impl Child {
 
     /// Lets every child that is started after this one hold this child's pipe open too: it then
     /// ends only when they are gone as well. For a server that its clients must not lose first.
+    ///
+    /// What those children start in turn holds it open too: after a `kill -9` of this process the
+    /// server then lives as long as a daemon that an activity has left behind.
     pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
         if let Pipe::Silent(Some(pipe)) = &self.pipe {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {

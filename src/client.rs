@@ -174,8 +174,8 @@ async fn try_once(
     match client.clone().describe_namespace(request.into_request()).await {
         Ok(_) => Ok(client),
         Err(status) if status.code() == Code::NotFound => Err(Failure::NamespaceMissing),
-        // An API key that may start workflows need not be one that may describe the namespace;
-        // where a worker needs more, the SDK's own check says so.
+        // Some API keys may start workflows but not describe the namespace: enough for a starter. A
+        // worker needs both, and the SDK's own check says so.
         Err(status) if status.code() == Code::PermissionDenied => Ok(client),
         Err(status) => Err(refused_or_absent(&status)),
     }

@@ -189,7 +189,7 @@ words! { LogFormat: "text" => Text, "json" => Json }
 words! { Versioning: "auto-upgrade" => AutoUpgrade, "pinned" => Pinned }
 
 /// The settings of a fleet's process, resolved.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The fleet's name: the default queues start with it.
@@ -487,7 +487,7 @@ mod tests {
 
     #[track_caller]
     fn problems(file: Option<&str>, environment: &str, flags: &[(&'static str, &str)]) -> String {
-        try_resolve(file, environment, flags).err().expect("a problem")
+        try_resolve(file, environment, flags).expect_err("a problem")
     }
 
     #[test]

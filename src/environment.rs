@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
     ffi::{OsStr, OsString},
+    fmt,
     str::FromStr,
 };
 
@@ -14,12 +15,18 @@ const TEMPORAL_PREFIX: &str = "TEMPORAL_";
 
 /// The process environment, captured once and passed in.
 ///
-/// It has no `Debug` on purpose: it may hold an API key.
+/// Its `Debug` shows no values: they may be secrets.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     /// What is not Unicode: no setting of ours, but children are to have it too.
     others: Vec<(OsString, OsString)>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish_non_exhaustive()
+    }
 }
 
 impl Environment {
@@ -112,7 +119,7 @@ impl FromStr for Environment {
 
     /// Lines of `NAME=value`, as `env` prints them.
     fn from_str(lines: &str) -> Result<Self, Self::Err> {
-        let pairs = lines.lines().filter_map(|line| line.trim().split_once('='));
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
         Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }

@@ -31,7 +31,7 @@ pub enum Error {
     Config(#[from] ConfigError),
 
     /// The connection's settings (`TEMPORAL_*`, `temporal.toml`) are wrong: correct them.
-    #[error("the connection to Temporal is not configured right: {0}")]
+    #[error("the connection to Temporal is misconfigured: {0}")]
     ConnectionConfig(String),
 
     /// Nothing answered in `FLEET_CONNECT_TIMEOUT`: start the server, or correct `TEMPORAL_ADDRESS`.

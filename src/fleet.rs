@@ -1,6 +1,6 @@
 //! [`Fleet`]: what a fleet is made of, and its `main`.
 
-use std::{path::Path, process::ExitCode};
+use std::{fmt, path::Path, process::ExitCode};
 
 use temporalio_common::WorkflowDefinition;
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
@@ -28,6 +28,16 @@ pub struct Fleet {
     /// Holds the registered activities; the queue and the rest are set for each worker.
     activities: WorkerOptions,
     has_activities: bool,
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workflows: Vec<_> = self.workflows.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Fleet")
+            .field("defaults", &self.defaults)
+            .field("workflows", &workflows)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Fleet {

@@ -1,5 +1,5 @@
-//! Run Temporal workers as a fleet of processes: one process, one worker, as many as the machine
-//! has cores.
+//! Run Temporal workers as a fleet of processes: one process, one worker, as many as you have cores
+//! for.
 //!
 //! All workflow code of a worker runs on one thread: in Python because of the GIL, in Rust because
 //! the SDK keeps workflow state in a `LocalSet`. Workflow tasks compute, so what scales them is more

@@ -8,6 +8,7 @@
 //! thread, which workflow code can keep busy, and a second signal must end even that process.
 
 use std::{
+    fmt,
     future::Future,
     io::{self, Read},
     process,
@@ -29,6 +30,12 @@ pub struct Shutdown {
     requested: CancellationToken,
     signal: Arc<OnceLock<i32>>,
     farewell: Arc<Mutex<Option<Farewell>>>,
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shutdown").field("requested", &self.is_requested()).finish_non_exhaustive()
+    }
 }
 
 impl Shutdown {

@@ -2,6 +2,7 @@
 //! drained before a deadline.
 
 use std::{
+    fmt,
     future::Future,
     pin::pin,
     process,
@@ -69,6 +70,16 @@ pub struct FleetWorker {
     vitals: Vitals,
     // Holds the SDK's telemetry: it has to live as long as the worker.
     _runtime: Runtime,
+}
+
+impl fmt::Debug for FleetWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetWorker")
+            .field("role", &self.role)
+            .field("identity", &self.identity)
+            .field("vitals", &self.vitals)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FleetWorker {

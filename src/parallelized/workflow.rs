@@ -12,8 +12,8 @@ use temporalio_sdk::{
 use super::EchoActivities;
 use crate::{activity_task_queue, worker_label};
 
-/// The activity only echoes: ten seconds, the Python sample's figure, is there to be retried by
-/// another worker soon when one dies.
+/// The Python sample's figure. The echo takes no time; ten seconds is how long Temporal waits before
+/// it gives the echo of a worker that died to another one.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Notes which processes ran its start, its activity and its end.

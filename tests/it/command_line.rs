@@ -185,20 +185,20 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &["starter"],
             &[("TEMPORAL_ADDRESS", "http://[::")],
             78,
-            "error: the connection to Temporal is not configured right: address \"http://[::\": \
+            "error: the connection to Temporal is misconfigured: address \"http://[::\": \
              expected host:port, or a URL http://host:port or https://host:port",
         ),
         (
             &["starter"],
             &[("TEMPORAL_PROFILE", "nowhere")],
             78,
-            "error: the connection to Temporal is not configured right: ",
+            "error: the connection to Temporal is misconfigured: ",
         ),
         (
             &["starter"],
             &[("TEMPORAL_TLS", "true"), ("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nowhere")],
             78,
-            "error: the connection to Temporal is not configured right: ",
+            "error: the connection to Temporal is misconfigured: ",
         ),
         (
             &["starter"],
@@ -256,7 +256,7 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &["starter"],
             &[("TEMPORAL_ADDRESS", "http://u:s3cr3t@127.0.0.1:1")],
             78,
-            "error: the connection to Temporal is not configured right: the address holds a user name",
+            "error: the connection to Temporal is misconfigured: the address holds a user name",
         ),
         (&["health"], &[], 78, "error: no health address: set FLEET_HEALTH_ADDR or --health-addr"),
         (
