@@ -96,9 +96,9 @@ The fleet and the server stay up until Ctrl-C.
 
 Try, in another terminal:
   export TEMPORAL_ADDRESS={}
-  {bin} starter -n 100            run more workflows
+  {bin} starter -n 100                  run more workflows
   {bin} worker --role workflow-worker   add a worker
-  kill -9 <a pid from the results>   lose one: it is replaced, and no workflow is lost",
+  kill -9 PID (one from the results)      it is replaced, and no workflow is lost",
         server.ui().unwrap_or_default(),
         server.address(),
     )

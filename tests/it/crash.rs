@@ -82,7 +82,7 @@ fn a_workflow_of_a_killed_worker_goes_on_in_another() {
 #[test]
 fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
     let world = World::new();
-    let up = Process::start(world.fleet(["up", "-w", "2", "-a", "2"]));
+    let up = Process::start_ready(world.fleet(["up", "-w", "2", "-a", "2"]));
     let mut starter = Process::start(world.fleet(["starter", "-n", "300", "--concurrency", "40"]));
     let [workflow_worker, activity_worker, _] = labels(&starter.out.wait_count(40)[39]);
     for label in [&workflow_worker, &activity_worker] {

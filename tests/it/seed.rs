@@ -10,7 +10,7 @@ use crate::{
 #[test]
 fn up_speaks_the_samples_words_and_each_worker_is_a_process_of_its_own() {
     let world = World::new();
-    let mut up = Process::start(world.fleet(["up", "-w", "2", "-a", "1"]));
+    let mut up = Process::start_ready(world.fleet(["up", "-w", "2", "-a", "1"]));
     let results = run(world.fleet(["starter", "-n", "25"])).success();
     assert_eq!(results.len(), 25);
     let lines: Vec<_> = results.iter().map(|line| labels(line)).collect();
@@ -65,7 +65,7 @@ fn the_workflow_has_the_samples_names_at_the_server() {
 #[test]
 fn one_hundred_workflows_spread_over_both_workflow_workers() {
     let world = World::new();
-    let _up = Process::start(world.fleet(["up"]));
+    let _up = Process::start_ready(world.fleet(["up"]));
     let results = run(world.fleet(["starter", "-n", "100"])).success();
     let mut shares = std::collections::BTreeMap::<_, usize>::new();
     for line in &results {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     server,
-    support::{FLEET, Process, World, eventually, free_port, get, kill, labels, program, run},
+    support::{FLEET, Process, World, eventually, free_port, kill, labels, program, run},
 };
 
 #[test]
@@ -109,7 +109,7 @@ fn a_namespace_that_is_created_late_is_found() {
 #[test]
 fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
     let world = World::new();
-    let (port, health) = (free_port().to_string(), format!("127.0.0.1:{}", free_port()));
+    let port = free_port().to_string();
     let start_server = || {
         let mut server = program(FLEET);
         server.args([
@@ -131,13 +131,11 @@ fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
     let there = |mut command: Command| {
         command
             .env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"))
-            .env("FLEET_CONNECT_TIMEOUT", "1s")
-            .env("FLEET_HEALTH_ADDR", &health);
+            .env("FLEET_CONNECT_TIMEOUT", "1s");
         command
     };
     let mut server = start_server();
-    let up = Process::start(there(world.fleet(["up", "-w", "1", "-a", "1"])));
-    eventually("the fleet is ready", || get(&health, "/readyz").is_some_and(|it| it.0 == 200));
+    let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
     let results = run(there(world.fleet(["starter", "-n", "1"]))).success();
 
     server.signal(Signal::TERM);

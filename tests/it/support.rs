@@ -199,6 +199,18 @@ impl Process {
         }
     }
 
+    /// Starts a fleet and waits until every worker of it is ready.
+    #[track_caller]
+    pub(crate) fn start_ready(mut fleet: Command) -> Self {
+        let health = format!("127.0.0.1:{}", free_port());
+        fleet.env("FLEET_HEALTH_ADDR", &health);
+        let fleet = Self::start(fleet);
+        eventually("the fleet is ready", || {
+            get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
+        });
+        fleet
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
