@@ -13,7 +13,7 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::{
-    envconfig::{LoadClientConfigProfileOptions, load_client_config_profile},
+    envconfig::{ClientConfigProfile, LoadClientConfigProfileOptions, load_client_config_profile},
     protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
+    environment::Environment,
     error::{Error, chain, root_cause},
     label::hostname,
 };
@@ -99,6 +100,7 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
         Some(&config.environment.temporal()),
     )
     .map_err(|error| Error::ConnectionConfig(chain(&error)))?;
+    refuse_what_is_ignored(&profile, &config.environment)?;
     let given = profile.address.clone().unwrap_or_default();
     let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
     let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
@@ -119,6 +121,39 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
     Ok((connection, ClientOptions::new(namespace).build()))
+}
+
+/// The SDK reads these settings and does nothing with them (docs/sdk.md). A connection that is not
+/// what it was told to be is worse than none.
+fn refuse_what_is_ignored(
+    profile: &ClientConfigProfile,
+    environment: &Environment,
+) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::ConnectionConfig(what.into()));
+    let tls = profile.tls.as_ref();
+    if tls.is_some_and(|tls| tls.disable_host_verification) {
+        return refuse(
+            "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION (or disable_host_verification) is set, which the \
+             Temporal Rust SDK ignores: unset it, and name the server with TEMPORAL_TLS_SERVER_NAME",
+        );
+    }
+    if profile.codec.is_some() {
+        return refuse(
+            "a codec is set (TEMPORAL_CODEC_ENDPOINT, TEMPORAL_CODEC_AUTH or codec), which the \
+             Temporal Rust SDK ignores: unset it, or payloads would be sent as they are",
+        );
+    }
+    let switch = environment.get("TEMPORAL_TLS").unwrap_or("true");
+    if !["true", "false", "1", "0"].iter().any(|known| switch.eq_ignore_ascii_case(known)) {
+        return Err(Error::ConnectionConfig(format!(
+            "TEMPORAL_TLS={switch:?}, which the Temporal Rust SDK ignores: expected true or false"
+        )));
+    }
+    let address = profile.address.as_deref().unwrap_or_default();
+    if address.starts_with("http://") && tls.is_some_and(|tls| tls.disabled != Some(true)) {
+        return refuse("TLS is set, but the address says http://: expected https:// or host:port");
+    }
+    Ok(())
 }
 
 /// The connection's address and namespace as they are resolved, and the variables that are set for

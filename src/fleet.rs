@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     role::Role,
     settings::{ConfigError, Overrides},
+    worker::blank_options,
 };
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
@@ -55,7 +56,7 @@ impl Fleet {
             },
             workflow_id_prefix: name.to_owned(),
             workflows: Vec::new(),
-            activities: WorkerOptions::new("set for each worker").build(),
+            activities: blank_options(),
             has_activities: false,
         }
     }
@@ -161,11 +162,8 @@ impl Fleet {
         if role == Role::ActivityWorker && !self.has_activities {
             return Err(missing("activities"));
         }
-        let mut options = if role.runs_activities() {
-            self.activities.clone()
-        } else {
-            WorkerOptions::new("set for each worker").build()
-        };
+        let mut options =
+            if role.runs_activities() { self.activities.clone() } else { blank_options() };
         if role.runs_workflows() {
             for (_, register) in &self.workflows {
                 register(&mut options)?;

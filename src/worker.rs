@@ -247,6 +247,25 @@ fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, 
     Ok(options)
 }
 
+/// Options for a worker in which nothing is set yet, not even the queue.
+///
+/// They name the build, for people who read histories, by the program's size and age. The SDK's own
+/// default reads the whole program for a checksum, at every start: a second for a debug build.
+pub(crate) fn blank_options() -> WorkerOptions {
+    let build_id = std::env::current_exe()
+        .and_then(std::fs::metadata)
+        .and_then(|program| Ok((program.len(), program.modified()?)))
+        .ok()
+        .and_then(|(size, built)| {
+            let age = built.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some(format!("{size:x}-{:x}", age.as_secs()))
+        });
+    let build_id = build_id.unwrap_or_else(|| "unknown".into());
+    WorkerOptions::new("set for each worker")
+        .deployment_options(WorkerDeploymentOptions::from_build_id(build_id))
+        .build()
+}
+
 fn poller_behavior(pollers: Pollers) -> PollerBehavior {
     match pollers {
         Pollers::Fixed(number) => PollerBehavior::SimpleMaximum(number.get()),

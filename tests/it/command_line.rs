@@ -258,6 +258,30 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             78,
             "error: the connection to Temporal is misconfigured: the address holds a user name",
         ),
+        (
+            &["starter"],
+            &[("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true")],
+            78,
+            "error: the connection to Temporal is misconfigured: TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_CODEC_ENDPOINT", "http://127.0.0.1:1")],
+            78,
+            "error: the connection to Temporal is misconfigured: a codec is set",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_TLS", "yes")],
+            78,
+            "error: the connection to Temporal is misconfigured: TEMPORAL_TLS=\"yes\", which",
+        ),
+        (
+            &["starter"],
+            &[("TEMPORAL_TLS", "true"), ("TEMPORAL_ADDRESS", "http://127.0.0.1:1")],
+            78,
+            "error: the connection to Temporal is misconfigured: TLS is set, but the address says",
+        ),
         (&["health"], &[], 78, "error: no health address: set FLEET_HEALTH_ADDR or --health-addr"),
         (
             &["worker"],
