@@ -95,23 +95,20 @@ impl Supervisor {
         announce: Announce,
         shutdown: &Shutdown,
     ) -> Self {
-        let places: Places = counts
+        let workers: Vec<_> = counts
             .iter()
             .flat_map(|&(role, count)| {
-                (0..count).map(move |index| {
-                    (
-                        format!("{role}:{index}"),
-                        Place { role, running: None, restarts: 0, was_ready: false },
-                    )
-                })
+                (0..count).map(move |index| (format!("{role}:{index}"), role))
             })
             .collect();
+        let empty = |role| Place { role, running: None, restarts: 0, was_ready: false };
+        let places = workers.iter().map(|(name, role)| (name.clone(), empty(*role))).collect();
         let mut supervisor = Self {
-            fleet: watch::Sender::new(places.clone()),
+            fleet: watch::Sender::new(places),
             stop: CancellationToken::new(),
             tending: JoinSet::new(),
         };
-        for (name, Place { role, .. }) in places {
+        for (name, role) in workers {
             let fleet = supervisor.fleet.clone();
             let stop = supervisor.stop.clone();
             let config = config.clone();
