@@ -35,7 +35,7 @@ use tokio::{
 use crate::{environment::Environment, error::Error, parent::Notice};
 
 /// The hidden command that runs a foreign program.
-pub(crate) const GUARD: &str = "guard";
+const GUARD: &str = "guard";
 
 /// A command in a process group of its own, with a pipe as standard input, and its standard output
 /// sent to our standard error: stdout is for results.

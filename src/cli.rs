@@ -7,7 +7,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::{LogFormat, parse_duration, parse_name, parse_number, show},
+    config::{LogFormat, parse_address, parse_duration, parse_name, parse_number, show},
     fleet::Fleet,
     role::Role,
     settings::Overrides,
@@ -138,7 +138,7 @@ pub(crate) struct HealthArgs {
     #[arg(long)]
     pub(crate) live: bool,
     /// Where it listens [env: FLEET_HEALTH_ADDR]
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub(crate) health_addr: Option<SocketAddr>,
 }
 
@@ -178,10 +178,10 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     pub(crate) dev_server: bool,
     /// Its port; 0 for any free one [default: 7233, or any if that is taken]
-    #[arg(long, value_name = "PORT", requires = "dev_server")]
+    #[arg(long, value_name = "PORT", requires = "dev_server", value_parser = port)]
     pub(crate) port: Option<u16>,
     /// Its UI's port; 0 for any free one [default: 8233, or any if that is taken]
-    #[arg(long, value_name = "PORT", requires = "dev_server")]
+    #[arg(long, value_name = "PORT", requires = "dev_server", value_parser = port)]
     pub(crate) ui_port: Option<u16>,
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH", requires = "dev_server")]
@@ -289,7 +289,7 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Where to answer /livez, /readyz and /status [env: FLEET_HEALTH_ADDR]
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub(crate) health_addr: Option<SocketAddr>,
 }
 
@@ -317,6 +317,11 @@ fn log_filter(text: &str) -> Result<String, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     parse_number(text, 1, usize::MAX)
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let number = parse_number(text, 0, u16::MAX.into())?;
+    Ok(u16::try_from(number).expect("checked"))
 }
 
 /// Each takes some kilobytes here, and a slot at the server.

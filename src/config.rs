@@ -230,6 +230,8 @@ pub struct Config {
     pub environment: Environment,
     /// The settings' file that was read, if any.
     pub(crate) file: Option<PathBuf>,
+    /// The behaviour of versioned workers, also where there is no deployment.
+    behavior: Versioning,
     sources: Vec<(&'static Var, Source)>,
 }
 
@@ -276,10 +278,7 @@ impl Config {
         let connect_timeout = settings.parse("connect_timeout", parse_duration);
         let worker_label = settings.parse("worker_label", str::parse::<LabelStyle>);
         let temporal_cli = settings.parse("temporal_cli", |text| Ok::<_, &str>(text.into()));
-        let health_addr = settings.parse("health_addr", |text| {
-            text.parse::<SocketAddr>()
-                .map_err(|_| "expected an IP address and a port, as 0.0.0.0:8080")
-        });
+        let health_addr = settings.parse("health_addr", parse_address);
         let log_format = settings.parse("log_format", str::parse::<LogFormat>);
         let behavior = settings.parse("versioning_behavior", str::parse::<Versioning>);
         let deployment_name = settings.parse("deployment_name", parse_name);
@@ -311,8 +310,9 @@ impl Config {
         let sources = VARS.iter().map(|var| (var, settings.source(var.key))).collect();
         let file = settings.file.clone();
         settings.problems()?;
-        (|| {
+        let config = || {
             let drain_timeout = drain_timeout?;
+            let behavior = behavior?;
             Some(Self {
                 fleet: defaults.fleet.clone(),
                 role,
@@ -330,17 +330,18 @@ impl Config {
                 temporal_cli,
                 health_addr,
                 log_format: log_format?,
-                deployment: deployment_name
-                    .zip(build_id)
-                    .zip(behavior)
-                    .map(|((name, build_id), behavior)| Deployment { name, build_id, behavior }),
+                deployment: deployment_name.zip(build_id).map(|(name, build_id)| Deployment {
+                    name,
+                    build_id,
+                    behavior,
+                }),
+                behavior,
                 environment,
                 file,
                 sources,
             })
-        })()
-        .map(Ok)
-        .expect("a setting without a problem and with a default has a value")
+        };
+        Ok(config().expect("a setting without a problem and with a default has a value"))
     }
 
     /// These settings for another server: a dev server, whose workers are not versioned, since
@@ -383,9 +384,7 @@ impl Config {
             "temporal_cli" => self.temporal_cli.as_ref()?.display().to_string(),
             "health_addr" => self.health_addr?.to_string(),
             "log_format" => self.log_format.to_string(),
-            "versioning_behavior" => {
-                deployment.map(|it| it.behavior).unwrap_or_default().to_string()
-            }
+            "versioning_behavior" => self.behavior.to_string(),
             "deployment_name" => deployment?.name.clone(),
             "worker_build_id" => deployment?.build_id.clone(),
             _ => return None,
@@ -410,6 +409,14 @@ pub(crate) fn parse_number(text: &str, least: usize, most: usize) -> Result<usiz
         _ if most == usize::MAX => Err(format!("expected a whole number, {least} or more")),
         _ => Err(format!("expected a whole number from {least} to {most}")),
     }
+}
+
+/// Parses an address to listen on.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address and a port, as 0.0.0.0:8080")
 }
 
 /// Parses the name of a queue or the like.
@@ -585,7 +592,8 @@ mod tests {
     #[test]
     fn a_child_resolves_to_the_settings_of_its_parent() {
         let environment = "FLEET_DRAIN_TIMEOUT=1m 30s\nFLEET_MAX_CACHED_WORKFLOWS=0\n\
-                           FLEET_ACTIVITY_TASK_POLLERS=auto\nFLEET_TEMPORAL_CLI=/t";
+                           FLEET_ACTIVITY_TASK_POLLERS=auto\nFLEET_TEMPORAL_CLI=/t\n\
+                           FLEET_VERSIONING_BEHAVIOR=pinned";
         let parent = resolve(None, environment, &[("log_format", "json")]);
         let variables = parent.for_child(Role::ActivityWorker);
         let lines: Vec<_> =
@@ -594,6 +602,7 @@ mod tests {
         assert_eq!(child.role, Some(Role::ActivityWorker));
         assert_eq!(child.for_child(Role::ActivityWorker), variables);
         assert_eq!(child.activity_task_pollers, Pollers::Auto);
+        assert_eq!(child.value("versioning_behavior").as_deref(), Some("pinned"));
         assert_eq!(child.log_format, LogFormat::Json);
     }
 

@@ -148,7 +148,11 @@ impl FleetWorker {
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
-                ended = &mut run => return ended.map_err(Error::WorkerRun),
+                ended = &mut run => return match ended {
+                    // Nobody asked it to: a worker that polls no more must not pass for a good end.
+                    Ok(()) => Err(Error::Bug("the worker ended unasked".into())),
+                    Err(error) => Err(Error::WorkerRun(error)),
+                },
                 () = &mut confirmed => {
                     vitals.advance(State::Ready);
                     info!(%role, "ready: the server lists this worker as a poller");

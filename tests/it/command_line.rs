@@ -282,6 +282,18 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             78,
             "error: the connection to Temporal is misconfigured: TLS is set, but the address says",
         ),
+        (
+            &["worker", "--health-addr", "x"],
+            &[],
+            2,
+            "error: invalid value 'x' for '--health-addr <IP:PORT>': expected an IP address and a port",
+        ),
+        (
+            &["up", "--dev-server", "--ui-port", "70000"],
+            &[],
+            2,
+            "error: invalid value '70000' for '--ui-port <PORT>': expected a whole number from 0 to 65535",
+        ),
         (&["health"], &[], 78, "error: no health address: set FLEET_HEALTH_ADDR or --health-addr"),
         (
             &["worker"],

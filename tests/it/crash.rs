@@ -3,38 +3,15 @@
 use std::collections::BTreeSet;
 
 use rustix::process::Signal;
-use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
 
 use crate::{
     server::{self, activity_attempts, history, pid_of, workflow_task_workers},
-    support::{Process, World, eventually, kill, labels, run},
+    support::{Process, World, kill, labels, run},
 };
 
 /// An order that is packed for about three seconds.
 const SLOW_ORDER: &str =
     r#"{"id": "1", "items": ["a", "b", "c"], "pack_ms": 1000, "hold_ms": 1, "card": "valid"}"#;
-
-fn the_workflow(world: &World) -> String {
-    let mut ids = Vec::new();
-    eventually("a workflow is visible", || {
-        ids = server::workflow_ids(&world.workflow_queue());
-        !ids.is_empty()
-    });
-    ids.remove(0)
-}
-
-/// Waits until the workflow's `pack` activity runs and returns the identity of its worker.
-fn who_packs(workflow: &str) -> String {
-    let mut packer = String::new();
-    eventually("the order is being packed", || {
-        server::pending_activities(workflow).into_iter().any(|activity| {
-            let packs = activity.activity_type.as_ref().is_some_and(|it| it.name.contains("pack"));
-            packer.clone_from(&activity.last_worker_identity);
-            packs && activity.state() == PendingActivityState::Started
-        })
-    });
-    packer
-}
 
 #[test]
 fn an_activity_of_a_killed_worker_goes_on_in_another() {
@@ -44,8 +21,7 @@ fn an_activity_of_a_killed_worker_goes_on_in_another() {
         .map(|_| Process::start(world.orders(["worker", "--role", "activity-worker"])))
         .collect();
     let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", SLOW_ORDER]));
-    let workflow = the_workflow(&world);
-    let killed = who_packs(&workflow);
+    let (workflow, killed) = server::packing(&world.workflow_queue());
     let index = workers.iter().position(|worker| worker.pid() == pid_of(&killed)).unwrap();
     workers[index].signal(Signal::KILL);
     assert_eq!(workers[index].exit_code(), 128 + 9);
@@ -66,8 +42,7 @@ fn a_workflow_of_a_killed_worker_goes_on_in_another() {
         .collect();
     let _activities = Process::start(world.orders(["worker", "--role", "activity-worker"]));
     let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", SLOW_ORDER]));
-    let workflow = the_workflow(&world);
-    who_packs(&workflow);
+    let (workflow, _) = server::packing(&world.workflow_queue());
     let killed = pid_of(workflow_task_workers(&history(&workflow)).last().unwrap());
     let index = workers.iter().position(|worker| worker.pid() == killed).unwrap();
     workers[index].signal(Signal::KILL);

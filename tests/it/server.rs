@@ -10,7 +10,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution,
-    enums::v1::EventType,
+    enums::v1::{EventType, PendingActivityState},
     history::v1::{HistoryEvent, history_event::Attributes},
     workflow::v1::PendingActivityInfo,
     workflowservice::v1::{
@@ -19,7 +19,7 @@ use temporalio_common::protos::temporal::api::{
     },
 };
 
-use crate::support::{FLEET, Process, program};
+use crate::support::{FLEET, Process, eventually, program};
 
 static SERVER: OnceLock<(Process, String)> = OnceLock::new();
 
@@ -164,6 +164,24 @@ pub(crate) fn pending_activities(workflow_id: &str) -> Vec<PendingActivityInfo> 
         let response = client.describe_workflow_execution(request.into_request()).await.unwrap();
         response.into_inner().pending_activities
     })
+}
+
+/// Waits until an order on the queue is being packed, and returns the workflow's id and who packs.
+pub(crate) fn packing(queue: &str) -> (String, String) {
+    let mut found = None;
+    eventually("an order is being packed", || {
+        let packer = |id: &String| {
+            pending_activities(id).into_iter().find(|it| {
+                let packs = it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack"));
+                packs && it.state() == PendingActivityState::Started
+            })
+        };
+        found = workflow_ids(queue)
+            .into_iter()
+            .find_map(|id| packer(&id).map(|it| (id, it.last_worker_identity)));
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 /// Sends a signal without arguments.

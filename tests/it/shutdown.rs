@@ -4,26 +4,12 @@
 use std::{net::TcpStream, time::Instant};
 
 use rustix::process::Signal;
-use temporalio_common::protos::temporal::api::enums::v1::{EventType, PendingActivityState};
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{
     server::{self, activity_attempts, history},
     support::{FLEET, Process, World, children_of, eventually, program, run},
 };
-
-/// Waits until an activity of the world's only workflow runs, and returns the workflow's id.
-fn workflow_with_a_running_activity(world: &World) -> String {
-    let mut running = None;
-    eventually("an activity runs", || {
-        running = server::workflow_ids(&world.workflow_queue()).into_iter().find(|id| {
-            server::pending_activities(id)
-                .iter()
-                .any(|activity| activity.state() == PendingActivityState::Started)
-        });
-        running.is_some()
-    });
-    running.unwrap()
-}
 
 /// An order whose packing takes two seconds.
 const ORDER: &str =
@@ -34,13 +20,7 @@ fn ctrl_c_during_an_activity_finishes_it_at_its_first_attempt() {
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
-    let mut workflow = String::new();
-    eventually("the order is being packed", || {
-        workflow = workflow_with_a_running_activity(&world);
-        server::pending_activities(&workflow)
-            .iter()
-            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
-    });
+    let (workflow, _) = server::packing(&world.workflow_queue());
     up.ctrl_c();
     assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
     let out = up.out.wait_end();
@@ -60,13 +40,7 @@ fn sigterm_to_every_process_at_once_finishes_what_is_in_hand() {
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
-    let mut workflow = String::new();
-    eventually("the order is being packed", || {
-        workflow = workflow_with_a_running_activity(&world);
-        server::pending_activities(&workflow)
-            .iter()
-            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
-    });
+    let (workflow, _) = server::packing(&world.workflow_queue());
     let workers = children_of(up.pid());
     assert_eq!(workers.len(), 2, "{workers:?}");
     up.signal(Signal::TERM);
@@ -152,11 +126,7 @@ fn a_second_ctrl_c_ends_up_and_its_workers_at_once() {
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let order = r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
     let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
-    eventually("the order is being packed", || {
-        server::pending_activities(&workflow_with_a_running_activity(&world))
-            .iter()
-            .any(|it| it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack")))
-    });
+    server::packing(&world.workflow_queue());
     up.ctrl_c();
     up.out.wait_for("activity-worker:0 shutting down");
     up.ctrl_c();
@@ -187,7 +157,7 @@ fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
 fn killing_up_leaves_no_process_behind_the_server_included() {
     let world = World::new();
     let mut command = world.fleet(["up", "--dev-server", "--port", "0", "--ui-port", "0"]);
-    command.env_remove("TEMPORAL_ADDRESS");
+    command.env_remove("TEMPORAL_ADDRESS").env("RUST_LOG", "warn,temporal_fleet=info");
     let mut up = Process::start(command);
     let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
     let address = line.split_once('=').unwrap().1.to_owned();
@@ -198,7 +168,11 @@ fn killing_up_leaves_no_process_behind_the_server_included() {
     up.signal(Signal::KILL);
     assert_eq!(up.exit_code(), 128 + 9);
     // Workers, guard and server all hold the stderr they were given: its end is the end of all.
-    up.err.wait_end();
+    let err = up.err.wait_end();
+    // The server was there until the last worker had drained.
+    let drained = err.iter().filter(|line| line.contains("drained role=")).count();
+    assert_eq!(drained, 3, "{err:#?}");
+    assert!(!err.iter().any(|line| line.contains("WARN")), "{err:#?}");
     assert!(TcpStream::connect(&address).is_err(), "the server still listens");
 }
 
