@@ -22,7 +22,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     server::{self, count_events, history},
-    support::{FLEET, Process, World, example, program, run},
+    support::{DEADLINE, FLEET, Process, World, example, program, run},
 };
 
 #[test]
@@ -248,7 +248,9 @@ impl Patient {
     fn block(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.add_permits(1);
         let drain = DrainSignal::of(&ctx);
-        while !drain.is_draining() {
+        // Bounded: nothing could end this thread, nor then the test.
+        let begun = std::time::Instant::now();
+        while !drain.is_draining() && begun.elapsed() < DEADLINE {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
