@@ -1,132 +1,400 @@
 //! A batch of workflows: started with bounded concurrency, awaited, each outcome told as it comes.
+//!
+//! A batch has a name, and the ids of its workflows follow from that. So a starter that died can be
+//! run again: what it had started is found at the server, running or done, and not started twice.
 
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use futures::{Stream, StreamExt, stream};
 use temporalio_client::{
-    Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions,
-    errors::WorkflowStartError, tonic::Code,
+    Client, NamespacedClient, UntypedWorkflow, WorkflowExecutionInfo, WorkflowGetResultOptions,
+    WorkflowHandle, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
+    errors::{WorkflowGetResultError, WorkflowStartError},
+    tonic::{Code, Status},
 };
 use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
 use tokio::time::sleep;
+use tracing::warn;
 use uuid::Uuid;
 
-use crate::{client::describe, error::chain};
+use crate::{
+    client::{Target, describe},
+    error::{Error, chain},
+    history::{Definition, History, PAGE, Workers},
+    payload,
+};
 
 /// A namespace that was created a moment ago can be described at once, but the server's caches
 /// know it some seconds later (10 s by default); until then a start is answered with "not found".
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(20);
-const NAMESPACE_PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries of ours. The SDK itself tries each call for ten seconds.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A call that fails after so long was answered in between, by a server that has nothing new.
+const LONG_POLL: Duration = Duration::from_secs(15);
+
+/// The root of the ids: with a batch's name and a workflow's number it gives that workflow's UUID.
+/// Changed, it would have every batch run again.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6c1f_5a0e_3d94_4f0b_9c52_7d1e_a8b4_60f3);
 
 /// What to start, and how many of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
-    pub(crate) workflow_type: String,
-    pub(crate) task_queue: String,
-    /// The one argument of each workflow, as JSON; `None` starts it without any.
-    pub(crate) input: Option<String>,
-    /// Each id is this, a dash and a random UUID.
+    pub(crate) name: BatchName,
+    pub(crate) definition: Definition,
+    /// Each id is this, a dash and a UUID.
     pub(crate) id_prefix: String,
     pub(crate) count: usize,
     /// Workflows under way at a time.
     pub(crate) concurrency: usize,
 }
 
+/// A batch's name, and whether there may already be something of it.
+#[derive(Clone, Debug)]
+pub(crate) enum BatchName {
+    /// Somebody named it: it may have been begun before.
+    Given(String),
+    /// Nobody else has it.
+    Random(String),
+}
+
+impl BatchName {
+    /// A new name, short enough to type. With 48 random bits two of ten thousand batches are the
+    /// same with a probability of 1 in 5 million.
+    pub(crate) fn random() -> Self {
+        let uuid = Uuid::new_v4().simple().to_string();
+        Self::Random(uuid[..12].to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Given(name) | Self::Random(name) => name,
+        }
+    }
+}
+
 /// How one workflow of a batch ended.
 pub(crate) struct Outcome {
+    pub(crate) index: usize,
     pub(crate) workflow_id: String,
-    /// The result as text, or why there is none.
-    pub(crate) result: Result<String, String>,
-    /// From just before the start request to the result.
-    pub(crate) latency: Duration,
+    /// The result, if it has one.
+    pub(crate) end: Result<Option<Payload>, Failure>,
+    /// From just before the start request to the result; `None` where an earlier starter started it.
+    pub(crate) latency: Option<Duration>,
+    pub(crate) workers: Workers,
+}
+
+/// Why a workflow has no result.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// In the server's words: `failed`, `cancelled`, `terminated` or `timed out`.
+    pub(crate) status: &'static str,
+    /// The whole cause.
+    pub(crate) cause: String,
 }
 
 impl Batch {
-    /// Starts the workflows and yields each one's outcome as it completes; `started` counts them.
-    /// Dropping the stream leaves those that were started running at the server.
-    pub(crate) fn run(
-        self,
-        client: Client,
-        started: Arc<AtomicUsize>,
-    ) -> impl Stream<Item = Outcome> {
-        let concurrency = self.concurrency;
-        stream::iter(0..self.count)
-            .map(move |_| one(client.clone(), self.clone(), started.clone()))
-            .buffer_unordered(concurrency)
+    /// The id of a workflow of the batch.
+    pub(crate) fn workflow_id(&self, index: usize) -> String {
+        let name = format!("{}/{index}", self.name.as_str());
+        format!("{}-{}", self.id_prefix, Uuid::new_v5(&NAMESPACE, name.as_bytes()))
     }
 }
 
-async fn one(client: Client, batch: Batch, started: Arc<AtomicUsize>) -> Outcome {
-    let workflow_id = format!("{}-{}", batch.id_prefix, Uuid::new_v4());
-    let begun = Instant::now();
-    let result = execute(&client, batch, &workflow_id, &started).await;
-    Outcome { workflow_id, result, latency: begun.elapsed() }
-}
+/// A batch being run.
+#[derive(Clone)]
+pub(crate) struct BatchRun(Arc<Inner>);
 
-async fn execute(
-    client: &Client,
+struct Inner {
     batch: Batch,
-    workflow_id: &str,
-    started: &AtomicUsize,
-) -> Result<String, String> {
-    let input = RawValue::new(batch.input.as_deref().map(json_payload).into_iter().collect());
-    let until = Instant::now() + NAMESPACE_PATIENCE;
-    let handle = loop {
-        let workflow = UntypedWorkflow::new(&batch.workflow_type);
-        let options = WorkflowStartOptions::new(&batch.task_queue, workflow_id).build();
-        match client.start_workflow(workflow, input.clone(), options).await {
-            Ok(handle) => break handle,
-            Err(WorkflowStartError::Rpc(status))
-                if status.code() == Code::NotFound && Instant::now() < until =>
-            {
-                sleep(NAMESPACE_PAUSE).await;
+    client: Client,
+    target: Target,
+    /// Started, and not known to have ended.
+    running: Mutex<BTreeSet<usize>>,
+    /// Whether the server did not answer the last time that it was asked.
+    server_is_away: AtomicBool,
+}
+
+impl BatchRun {
+    pub(crate) fn new(batch: Batch, client: Client, target: Target) -> Self {
+        Self(Arc::new(Inner {
+            batch,
+            client,
+            target,
+            running: Mutex::default(),
+            server_is_away: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.0.batch
+    }
+
+    /// The ids of those that were started and are not known to have ended.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.0.running().iter().map(|index| self.batch().workflow_id(*index)).collect()
+    }
+
+    /// Starts the workflows and yields each one's outcome as it completes, or what makes it pointless
+    /// to go on. Dropping the stream leaves those that were started running at the server.
+    ///
+    /// The first of a batch that may have been begun before is started alone: it tells whether that
+    /// was done in the same way, before anything else is touched.
+    pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, Error>> + use<> {
+        let (opening, inner) = (self.0.clone(), self.0.clone());
+        let opened = stream::once(async move { opening.open().await });
+        opened.flat_map(move |opened| match opened {
+            Err(error) => stream::once(async { Err(error) }).left_stream(),
+            Ok(begun) => {
+                let inner = inner.clone();
+                let (count, concurrency) = (inner.batch.count, inner.batch.concurrency);
+                stream::iter(0..count)
+                    .map(move |index| {
+                        let begun = begun.filter(|_| index == 0);
+                        inner.clone().one(index, begun)
+                    })
+                    .buffer_unordered(concurrency)
+                    .right_stream()
             }
-            Err(WorkflowStartError::Rpc(status)) => return Err(describe(&status)),
-            Err(other) => return Err(chain(&other)),
+        })
+    }
+}
+
+/// What a start request left at the server.
+enum Started {
+    /// It runs: since now, or since an earlier starter's request.
+    Running { run_id: String },
+    /// An earlier starter had it run, and it has ended.
+    Ended { run_id: String },
+}
+
+impl Inner {
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the first workflow of a batch that may have been begun before, and returns since when.
+    ///
+    /// # Errors
+    /// [`Error::BatchMismatch`] if it was, in another way.
+    async fn open(&self) -> Result<Option<Instant>, Error> {
+        if let BatchName::Random(_) = self.batch.name {
+            return Ok(None);
         }
-    };
-    started.fetch_add(1, Ordering::Relaxed);
-    match handle.get_result(WorkflowGetResultOptions::default()).await {
-        Ok(value) => Ok(text(&value)),
-        Err(error) => Err(chain(&error)),
+        let begun = Instant::now();
+        let run_id = match self.start(0).await? {
+            Started::Running { run_id } | Started::Ended { run_id } => run_id,
+        };
+        self.compare(0, &run_id).await?;
+        Ok(Some(begun))
     }
-}
 
-/// The JSON as it was given: parsed and printed again, large numbers would be other ones.
-fn json_payload(json: &str) -> Payload {
-    Payload {
-        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-        data: json.as_bytes().to_vec(),
-        ..Default::default()
+    async fn one(self: Arc<Self>, index: usize, begun: Option<Instant>) -> Result<Outcome, Error> {
+        let workflow_id = self.batch.workflow_id(index);
+        let begun = begun.unwrap_or_else(Instant::now);
+        let (run_id, mut earlier) = match self.start(index).await? {
+            Started::Running { run_id } => (run_id, false),
+            Started::Ended { run_id } => {
+                self.compare(index, &run_id).await?;
+                (run_id, true)
+            }
+        };
+        self.running().insert(index);
+        let end = self.result(&workflow_id, &run_id).await?;
+        let latency = begun.elapsed();
+        self.running().remove(&index);
+
+        // Who worked on it is good to know, and no reason to fail.
+        let history = History::read(&self.client, &workflow_id, &run_id, PAGE).await.ok();
+        if let Some((was, starter)) = history.as_ref().and_then(History::started) {
+            earlier |= starter != self.client.identity();
+            self.refuse_if_different(index, &was)?;
+        }
+        let end =
+            end.map_err(|failure| failure.with_reason(history.as_ref().and_then(History::reason)));
+        Ok(Outcome {
+            index,
+            workflow_id,
+            end,
+            latency: (!earlier).then_some(latency),
+            workers: history.as_ref().map(History::workers).unwrap_or_default(),
+        })
     }
-}
 
-/// A result as one line: a JSON string without its quotes, unless it has line ends or the like;
-/// other JSON as it is.
-fn text(value: &RawValue) -> String {
-    let Some(payload) = value.payloads.first() else {
-        return "null".into();
-    };
-    match payload.metadata.get("encoding").map(Vec::as_slice) {
-        Some(b"json/plain") => json_line(&String::from_utf8_lossy(&payload.data)),
-        Some(b"binary/null") | None => "null".into(),
-        Some(encoding) => {
-            format!("<{} bytes, {}>", payload.data.len(), String::from_utf8_lossy(encoding))
+    /// Starts a workflow, unless an earlier starter has.
+    async fn start(&self, index: usize) -> Result<Started, Error> {
+        let Definition { workflow_type, task_queue, input } = &self.batch.definition;
+        let input = RawValue::new(input.as_deref().map(payload::from_json).into_iter().collect());
+        let options = WorkflowStartOptions::new(task_queue, self.batch.workflow_id(index))
+            .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .static_summary(format!("batch {}, number {index}", self.batch.name.as_str()))
+            .build();
+        let namespace_is_new_until = Instant::now() + NAMESPACE_PATIENCE;
+        loop {
+            let started = self.insist(|| async {
+                let workflow = UntypedWorkflow::new(workflow_type);
+                match self.client.start_workflow(workflow, input.clone(), options.clone()).await {
+                    Ok(handle) => Ok(Ok(Started::Running {
+                        run_id: handle.run_id().unwrap_or_default().to_owned(),
+                    })),
+                    Err(WorkflowStartError::AlreadyStarted { run_id, .. }) => {
+                        Ok(Ok(Started::Ended { run_id: run_id.unwrap_or_default() }))
+                    }
+                    Err(WorkflowStartError::Rpc(status)) => Err(status),
+                    Err(other) => {
+                        Ok(Err(Error::Rpc { what: "start a workflow", cause: chain(&other) }))
+                    }
+                }
+            });
+            match started.await? {
+                Ok(started) => return started,
+                Err(status)
+                    if status.code() == Code::NotFound
+                        && Instant::now() < namespace_is_new_until =>
+                {
+                    sleep(PAUSE).await;
+                }
+                Err(status) => return Err(self.target.refusal("start a workflow", &status)),
+            }
+        }
+    }
+
+    /// Waits for a workflow's end.
+    async fn result(
+        &self,
+        workflow_id: &str,
+        run_id: &str,
+    ) -> Result<Result<Option<Payload>, Failure>, Error> {
+        let info = WorkflowExecutionInfo::builder()
+            .namespace(self.client.namespace())
+            .workflow_id(workflow_id)
+            .run_id(run_id)
+            .build();
+        let handle = WorkflowHandle::<_, UntypedWorkflow>::new(self.client.clone(), info);
+        let ended = self.insist(|| async {
+            match handle.get_result(WorkflowGetResultOptions::default()).await {
+                Ok(value) => Ok(Ok(value.payloads.into_iter().next())),
+                Err(WorkflowGetResultError::Rpc(status)) => Err(status),
+                Err(error) => Ok(Err(Failure::from(&error))),
+            }
+        });
+        ended.await?.map_err(|status| self.target.refusal("tell a workflow's result", &status))
+    }
+
+    /// # Errors
+    /// [`Error::BatchMismatch`] if the workflow was started in another way than the batch asks for.
+    async fn compare(&self, index: usize, run_id: &str) -> Result<(), Error> {
+        let id = &self.batch.workflow_id(index);
+        let first_event = async |run_id: &str| {
+            let read = self.insist(|| History::read(&self.client, id, run_id, 1)).await?;
+            read.map_err(|status| self.target.refusal("tell a workflow's history", &status))
+        };
+        let mut history = first_event(run_id).await?;
+        if let Some(first_run) = history.earlier_run() {
+            history = first_event(first_run).await?;
+        }
+        match history.started() {
+            Some((was, _)) => self.refuse_if_different(index, &was),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_if_different(&self, index: usize, was: &Definition) -> Result<(), Error> {
+        match was.difference(&self.batch.definition) {
+            None => Ok(()),
+            Some((what, was, asked)) => Err(Error::BatchMismatch {
+                batch: self.batch.name.as_str().to_owned(),
+                workflow_id: self.batch.workflow_id(index),
+                what,
+                was,
+                asked,
+            }),
+        }
+    }
+
+    /// Calls the server until it answers, be it with a refusal.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it does not for [`Config::connect_timeout`].
+    ///
+    /// [`Config::connect_timeout`]: crate::Config::connect_timeout
+    async fn insist<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<Result<T, Status>, Error> {
+        let mut failing_since = Instant::now();
+        loop {
+            let begun = Instant::now();
+            let answer = call().await;
+            let status = match answer {
+                Err(status) if is_passing(status.code()) => status,
+                answer => {
+                    self.server_is_away.store(false, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+            };
+            if begun.elapsed() > LONG_POLL {
+                failing_since = Instant::now();
+            }
+            let left = self.target.patience.saturating_sub(failing_since.elapsed());
+            if left.is_zero() {
+                return Err(self.target.unreachable(describe(&status)));
+            }
+            // All that wait notice; one says it.
+            if !self.server_is_away.swap(true, Ordering::Relaxed) {
+                warn!(
+                    "Temporal at {} does not answer: {}; trying again for another {:.0} s",
+                    self.target.address,
+                    describe(&status),
+                    left.as_secs_f64()
+                );
+            }
+            sleep(PAUSE).await;
         }
     }
 }
 
-fn json_line(json: &str) -> String {
-    match serde_json::from_str(json) {
-        Ok(serde_json::Value::String(text)) if !text.contains(char::is_control) => text,
-        // Only pretty-printed JSON has these outside a string, where they mean nothing.
-        _ => json.replace(char::is_control, " "),
+/// Whether a server that answers so may answer otherwise later.
+fn is_passing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Unknown
+    )
+}
+
+impl From<&WorkflowGetResultError> for Failure {
+    fn from(error: &WorkflowGetResultError) -> Self {
+        let status = match error {
+            WorkflowGetResultError::Cancelled { .. } => "cancelled",
+            WorkflowGetResultError::Terminated { .. } => "terminated",
+            WorkflowGetResultError::TimedOut => "timed out",
+            _ => "failed",
+        };
+        Self { status, cause: chain(error) }
+    }
+}
+
+impl Failure {
+    fn with_reason(mut self, reason: Option<&str>) -> Self {
+        if let Some(reason) = reason.filter(|_| self.status != "failed") {
+            self.cause = format!("{}: {reason}", self.cause);
+        }
+        // One line: messages of applications have line ends, and stack traces.
+        self.cause = self.cause.replace(char::is_control, " ");
+        self
     }
 }
 
@@ -134,25 +402,34 @@ fn json_line(json: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shown(json: &str) -> String {
-        text(&RawValue::new(vec![json_payload(json)]))
-    }
-
-    #[test]
-    fn a_result_is_one_line_a_string_without_quotes_and_other_json_as_it_is() {
-        for (result, line) in [
-            ("\"a | b\"", "a | b"),
-            ("\"one\\ntwo\"", "\"one\\ntwo\""),
-            ("{\"z\":1, \"a\":1e2}", "{\"z\":1, \"a\":1e2}"),
-            ("12345678901234567890123", "12345678901234567890123"),
-            ("[1,\n2]", "[1, 2]"),
-        ] {
-            assert_eq!(shown(result), line);
+    fn batch(name: &str) -> Batch {
+        Batch {
+            name: BatchName::Given(name.into()),
+            definition: Definition {
+                workflow_type: "Type".into(),
+                task_queue: "queue".into(),
+                input: None,
+            },
+            id_prefix: "id".into(),
+            count: 1,
+            concurrency: 1,
         }
     }
 
     #[test]
-    fn an_empty_result_is_null() {
-        assert_eq!(text(&RawValue::new(vec![])), "null");
+    fn an_id_follows_from_the_batch_and_the_number_today_and_tomorrow() {
+        let ids: BTreeSet<_> =
+            ["a", "b"].iter().flat_map(|it| (0..3).map(|n| batch(it).workflow_id(n))).collect();
+        assert_eq!(ids.len(), 6);
+        // Recorded: a batch that an older version began must go on with a newer one.
+        assert_eq!(batch("nightly").workflow_id(7), "id-83bca415-79aa-54db-84a8-6565f8b5559f");
+    }
+
+    #[test]
+    fn a_random_name_is_short_and_another_each_time() {
+        let names: BTreeSet<_> =
+            (0..100).map(|_| BatchName::random().as_str().to_owned()).collect();
+        assert_eq!(names.len(), 100);
+        assert!(names.iter().all(|name| name.len() == 12));
     }
 }

@@ -75,10 +75,16 @@ Examples:
     #[command(after_help = "\
 Results go to stdout, one a line; failures and the summary go to stderr. Exit 1 if any failed.
 
+A batch has a name, which is shown where none is given. Run again with that name (and the same id
+prefix), nothing is started twice: what an earlier starter began is awaited, and what has ended is
+read, for as long as the namespace retains it.
+
 Examples:
   {bin} starter                       25 workflows
   {bin} starter -n 1000 --concurrency 200
-  {bin} starter -n 1 --workflow-type TYPE --task-queue QUEUE --input '{{\"any\": \"JSON\"}}'")]
+  {bin} starter -n 1000 --batch nightly --timeout 10m
+  {bin} starter -n 1 --workflow-type TYPE --task-queue QUEUE --input '{\"any\": \"JSON\"}'
+  {bin} starter --output json | jq -r 'select(.type == \"workflow\") | .result'")]
     Starter(StarterArgs),
 
     /// See it work: a dev server, a fleet and a batch of workflows, from one command
@@ -91,6 +97,17 @@ Examples:
   {bin} demo -n 200 -w 4
   {bin} demo --keep                   leave it up until Ctrl-C, with the UI")]
     Demo(DemoArgs),
+
+    /// Show the fleet's task queues by the server's account: who polls them, and what waits
+    #[command(after_help = "\
+A worker that the server has not seen for 90 seconds is marked gone?. A queue where tasks wait and
+nobody polls is red, and with --check the exit code is 1.
+
+Examples:
+  {bin} status
+  {bin} status --check --output json
+  {bin} status --task-queue any-queue --task-queue another")]
+    Status(StatusArgs),
 
     /// Ask a worker's or a fleet's health listener: exit 0 if it is ready, else 1
     #[command(after_help = "\
@@ -143,6 +160,22 @@ pub(crate) struct HealthArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// A queue to show, again for each [default: the fleet's]
+    #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
+    pub(crate) task_queue: Vec<String>,
+    /// Exit 1 where tasks wait on a queue that nobody polls
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
+    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// How to print it
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -183,6 +216,9 @@ pub(crate) struct UpArgs {
     /// Its UI's port; 0 for any free one [default: 8233, or any if that is taken]
     #[arg(long, value_name = "PORT", requires = "dev_server", value_parser = port)]
     pub(crate) ui_port: Option<u16>,
+    /// The file that keeps its data, made where there is none [default: in memory]
+    #[arg(long, value_name = "FILE", requires = "dev_server")]
+    pub(crate) db_filename: Option<PathBuf>,
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH", requires = "dev_server")]
     pub(crate) temporal_cli: Option<PathBuf>,
@@ -219,6 +255,15 @@ pub(crate) struct StarterArgs {
     /// The queue to start them on [default: the fleet's workflow task queue]
     #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) task_queue: Option<String>,
+    /// The batch's name: begins it, or goes on with it [default: a new random one]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub(crate) batch: Option<String>,
+    /// How long to wait for the workflows; those that still run then go on [default: until all end]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// How to print results: as text, or an object a line and a summary as the last
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
     /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,

@@ -44,7 +44,8 @@ pub(crate) fn identity(role: &str, pid: u32) -> String {
 /// [`Error::ConnectionConfig`] and [`Error::Refused`] at once, since trying again cannot help.
 pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error> {
     let (connection_options, client_options) = options(config, role)?;
-    let address = shown_address(&connection_options);
+    let target = Target::new(&connection_options, config);
+    let address = target.address.clone();
     let mut tries = Tries::new(config.connect_timeout);
     loop {
         let patience = TRY_TIMEOUT.min(tries.left().max(Duration::from_secs(1)));
@@ -60,15 +61,9 @@ pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error
         let (problem, error) = match failure {
             Failure::Config(cause) => return Err(Error::ConnectionConfig(cause)),
             Failure::Refused(cause) => return Err(Error::Refused { address, cause }),
-            Failure::Absent(cause) => (
-                format!("cannot reach Temporal at {address}: {cause}"),
-                Error::Unreachable {
-                    hint: hint(&connection_options),
-                    address: address.clone(),
-                    tried: config.connect_timeout,
-                    cause,
-                },
-            ),
+            Failure::Absent(cause) => {
+                (format!("cannot reach Temporal at {address}: {cause}"), target.unreachable(cause))
+            }
             Failure::NamespaceMissing => {
                 let namespace = client_options.namespace.clone();
                 (
@@ -231,6 +226,53 @@ pub(crate) fn describe(status: &Status) -> String {
     match std::error::Error::source(status) {
         Some(source) => format!("{said}: {}", root_cause(source)),
         None => said.to_owned(),
+    }
+}
+
+/// The server as errors name it, and how long to wait for it.
+pub(crate) struct Target {
+    pub(crate) address: String,
+    pub(crate) patience: Duration,
+    hint: &'static str,
+}
+
+impl Target {
+    /// The server that the settings name.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionConfig`].
+    pub(crate) fn of(config: &Config) -> Result<Self, Error> {
+        let (connection, _) = options(config, "")?;
+        Ok(Self::new(&connection, config))
+    }
+
+    fn new(connection: &ConnectionOptions, config: &Config) -> Self {
+        Self {
+            address: shown_address(connection),
+            patience: config.connect_timeout,
+            hint: hint(connection),
+        }
+    }
+
+    /// It did not answer for as long as it was to be waited for.
+    pub(crate) fn unreachable(&self, cause: String) -> Error {
+        Error::Unreachable {
+            address: self.address.clone(),
+            tried: self.patience,
+            cause,
+            hint: self.hint,
+        }
+    }
+
+    /// It refused to do `what`.
+    pub(crate) fn refusal(&self, what: &'static str, status: &Status) -> Error {
+        let cause = describe(status);
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => {
+                Error::Refused { address: self.address.clone(), cause }
+            }
+            _ => Error::Rpc { what, cause },
+        }
     }
 }
 

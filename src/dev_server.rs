@@ -1,13 +1,13 @@
 //! Temporal's dev server, run by the fleet: `temporal server start-dev` on ports of its own.
 //!
-//! For trying things and for tests. Its data is in memory and gone with it.
+//! For trying things and for tests. Its data is in memory and gone with it, unless a file is named.
 
 use std::{
     fs::File,
     future::Future,
     io::{self, Read},
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -83,6 +83,31 @@ impl Port {
 /// The ports that Temporal's clients, and people who look for its UI, expect.
 pub(crate) const USUAL_PORTS: (Port, Port) = (Port::Rather(7233), Port::Rather(8233));
 
+/// How the server is to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) port: Port,
+    /// Where its UI is, if it is to have one.
+    pub(crate) ui_port: Option<Port>,
+    /// The file that keeps its data, which it makes where there is none.
+    pub(crate) db_filename: Option<PathBuf>,
+}
+
+impl Options {
+    /// Whether another port than the one it would rather have will do.
+    fn may_move(&self) -> bool {
+        [Some(self.port), self.ui_port].iter().any(|it| matches!(it, Some(Port::Rather(_))))
+    }
+
+    fn elsewhere(&self) -> Self {
+        Self {
+            port: self.port.elsewhere(),
+            ui_port: self.ui_port.map(Port::elsewhere),
+            db_filename: self.db_filename.clone(),
+        }
+    }
+}
+
 /// A running dev server.
 pub(crate) struct DevServer {
     child: Child,
@@ -94,23 +119,20 @@ pub(crate) struct DevServer {
 }
 
 impl DevServer {
-    /// Starts the server with the CLI at `cli`, with its UI where a port for that is given, and
-    /// waits until its default namespace answers. `None`: `stop` completed before that, and nothing
-    /// of the server is left.
+    /// Starts the server with the CLI at `cli` and waits until its default namespace answers.
+    /// `None`: `stop` completed before that, and nothing of the server is left.
     ///
     /// # Errors
     /// [`Error::DevServer`] when it ends, or does not answer within a minute.
     pub(crate) async fn start(
         cli: &Path,
-        port: Port,
-        ui_port: Option<Port>,
+        mut options: Options,
         config: &Config,
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Self>, Error> {
         let mut stop = pin!(stop);
-        let mut ports = (port, ui_port);
         loop {
-            let mut server = Self::spawn(cli, ports.0, ports.1, config)?;
+            let mut server = Self::spawn(cli, &options, config)?;
             let started = tokio::select! {
                 answers = server.answers(config) => answers.map(|()| true),
                 () = &mut stop => Ok(false),
@@ -124,27 +146,20 @@ impl DevServer {
             match started {
                 Ok(_) => return Ok(None),
                 // The usual port was free and is another's now: somebody else starts one too.
-                Err(_) if ports != (port.elsewhere(), ui_port.map(Port::elsewhere)) => {
-                    ports = (port.elsewhere(), ui_port.map(Port::elsewhere));
-                }
+                Err(_) if options.may_move() => options = options.elsewhere(),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn spawn(
-        cli: &Path,
-        port: Port,
-        ui_port: Option<Port>,
-        config: &Config,
-    ) -> Result<Self, Error> {
+    fn spawn(cli: &Path, options: &Options, config: &Config) -> Result<Self, Error> {
         let no_file = |source| Error::Os {
             what: "cannot make a temporary file for the dev server's messages".into(),
             source,
         };
         let said = NamedTempFile::new().map_err(no_file)?;
-        let port = port.choose()?;
-        let ui_port = ui_port.map(Port::choose).transpose()?;
+        let port = options.port.choose()?;
+        let ui_port = options.ui_port.map(Port::choose).transpose()?;
         let mut command = child::guarded(cli.as_os_str(), &config.environment, Some(said.path()))?;
         command
             .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "never"])
@@ -153,6 +168,9 @@ impl DevServer {
             Some(ui_port) => command.args(["--ui-port", &ui_port.to_string()]),
             None => command.arg("--headless"),
         };
+        if let Some(file) = &options.db_filename {
+            command.arg("--db-filename").arg(file);
+        }
         for limit in RATE_LIMITS {
             command.args(["--dynamic-config-value", &format!("{limit}=50000")]);
         }

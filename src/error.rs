@@ -8,7 +8,7 @@ use crate::{role::Role, settings::ConfigError};
 
 /// Exit codes, after BSD's `sysexits.h` where it has one.
 pub(crate) mod exit {
-    /// Some workflow failed.
+    /// Some workflow failed, or what the command line asked for was not reached.
     pub(crate) const FAILED: u8 = 1;
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 2;
@@ -83,6 +83,42 @@ pub enum Error {
     /// A starter of a fleet without workflows has to be told what to start.
     #[error("this fleet registers no workflow: name one with --workflow-type")]
     NothingToStart,
+
+    /// A batch of that name was begun in another way: ask for the same, or name another batch.
+    #[error(
+        "batch {batch:?} was begun with {what} {was}, not {asked} ({workflow_id}): ask for the same, \
+         or name another batch"
+    )]
+    BatchMismatch {
+        /// The batch.
+        batch: String,
+        /// The workflow of it that shows that.
+        workflow_id: String,
+        /// What differs: `workflow type`, `task queue` or `input`.
+        what: &'static str,
+        /// How it was.
+        was: String,
+        /// How it is now.
+        asked: String,
+    },
+
+    /// Workflows were still running when `--timeout` was over. They go on.
+    #[error("not done after {} (--timeout)", crate::config::show(*.after))]
+    NotDone {
+        /// How long was waited.
+        after: Duration,
+    },
+
+    /// Tasks wait on a queue that no worker polls: start workers for it.
+    #[error("no worker polls {queue:?} for {kind} tasks, and {backlog} wait there (--check)")]
+    Unserved {
+        /// The task queue.
+        queue: String,
+        /// `workflow` or `activity`.
+        kind: &'static str,
+        /// About how many tasks wait.
+        backlog: i64,
+    },
 
     /// The command line asks for what makes no sense together.
     #[error("{0}")]
@@ -213,6 +249,7 @@ impl Error {
             Self::DrainDeadline { .. } => exit::DRAIN_DEADLINE,
             Self::WorkerConfig { code, .. } => *code,
             Self::Usage(_) => exit::USAGE,
+            Self::NotDone { .. } | Self::Unserved { .. } => exit::FAILED,
             Self::Config(_)
             | Self::ConnectionConfig(_)
             | Self::Refused { .. }
@@ -222,6 +259,7 @@ impl Error {
             | Self::HealthAddress { .. }
             | Self::NoHealthAddress
             | Self::NothingToStart
+            | Self::BatchMismatch { .. }
             | Self::Registration(_) => exit::CONFIG,
             Self::Runtime(_)
             | Self::WorkerCreate(_)

@@ -1,61 +1,163 @@
-//! What became of a batch: result lines on stdout, failures and a summary on stderr.
+//! What became of a batch: a line for each workflow, and a summary of all; for people or as JSON.
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use crate::{batch::Outcome, error::exit, parallelized, stdout::Stdout};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-/// Collects outcomes, and prints each as it comes.
+use crate::{
+    batch::{Batch, Outcome},
+    cli::Output,
+    error::exit,
+    history::Workers,
+    payload, progress,
+    stdout::Stdout,
+};
+
+/// How many workers of a kind, and workflows that still run, the summary names.
+const MOST_NAMED: usize = 20;
+
+/// Collects outcomes, and prints each as it comes. Its size does not depend on their number.
 pub(crate) struct Report {
     begun: Instant,
-    /// How many workflows were started so far.
-    started: Arc<AtomicUsize>,
-    latencies: Vec<Duration>,
+    output: Output,
+    completed: usize,
     failed: usize,
-    /// By what the sample's result says a worker did: its label, and how often.
-    spread: BTreeMap<&'static str, BTreeMap<String, usize>>,
+    /// How many of both an earlier starter had started.
+    earlier: usize,
+    /// In microseconds, to three digits.
+    latencies: Histogram<u64>,
+    spread: Spread,
+}
+
+/// How often each worker did something, by its identity.
+#[derive(Default, Serialize)]
+struct Spread {
+    workflows: BTreeMap<String, usize>,
+    activities: BTreeMap<String, usize>,
+}
+
+impl Spread {
+    fn add(&mut self, workers: Workers) {
+        let count = |of: &mut BTreeMap<_, usize>, identity| {
+            *of.entry(identity).or_default() += 1;
+        };
+        workers.workflow.into_iter().for_each(|it| count(&mut self.workflows, it));
+        workers.activities.into_iter().for_each(|it| count(&mut self.activities, it));
+    }
+}
+
+/// What is left of a batch that was left.
+pub(crate) struct Left {
+    /// The ids of the workflows that were started and are not known to have ended.
+    pub(crate) running: Vec<String>,
+    pub(crate) not_started: usize,
+    /// The command that goes on with it, where one can.
+    pub(crate) attach: Option<String>,
+}
+
+/// A line of `--output json`.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line<'a> {
+    Workflow {
+        index: usize,
+        workflow_id: &'a str,
+        status: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<Box<RawValue>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'a str>,
+        latency_ms: Option<f64>,
+    },
+    Summary {
+        batch: &'a str,
+        workflow_type: &'a str,
+        task_queue: &'a str,
+        count: usize,
+        completed: usize,
+        failed: usize,
+        begun_earlier: usize,
+        running: &'a [String],
+        not_started: usize,
+        seconds: f64,
+        workflows_per_second: f64,
+        latency_ms: Option<Latency>,
+        workers: &'a Spread,
+    },
+}
+
+#[derive(Serialize)]
+struct Latency {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
 }
 
 impl Report {
-    pub(crate) fn begin(started: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn begin(output: Output) -> Self {
         Self {
             begun: Instant::now(),
-            started,
-            latencies: Vec::new(),
+            output,
+            completed: 0,
             failed: 0,
-            spread: BTreeMap::new(),
+            earlier: 0,
+            latencies: Histogram::new(3).expect("three digits are allowed"),
+            spread: Spread::default(),
         }
     }
 
     /// Prints the outcome and counts it.
-    pub(crate) fn add(&mut self, outcome: &Outcome) {
-        match &outcome.result {
-            Ok(line) => {
-                self.latencies.push(outcome.latency);
-                for (what, label) in parallelized::workers_in(line).into_iter().flatten() {
-                    *self.spread.entry(what).or_default().entry(label.to_owned()).or_default() += 1;
-                }
-                Stdout::get().line(line);
+    pub(crate) fn add(&mut self, outcome: Outcome) {
+        self.print(&outcome);
+        match outcome.end {
+            Ok(_) => self.completed += 1,
+            Err(_) => self.failed += 1,
+        }
+        match outcome.latency {
+            Some(latency) if outcome.end.is_ok() => {
+                let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+                // It grows as needed; only 2^64 µs would not fit.
+                let _ = self.latencies.record(micros);
             }
-            Err(why) => {
-                self.failed += 1;
-                let line = format!("{}: {why}\n", outcome.workflow_id);
-                let _ = io::stderr().lock().write_all(line.as_bytes());
-            }
+            Some(_) => {}
+            None => self.earlier += 1,
+        }
+        self.spread.add(outcome.workers);
+    }
+
+    fn print(&self, outcome: &Outcome) {
+        let Outcome { index, workflow_id, end, latency, .. } = outcome;
+        if let Err(failure) = end {
+            progress::to_stderr(&format!("{workflow_id}: {}\n", failure.cause));
+        }
+        match (self.output, end) {
+            (Output::Text, Ok(result)) => Stdout::get().line(payload::line(result.as_ref())),
+            (Output::Text, Err(_)) => {}
+            (Output::Json, end) => print_json(&Line::Workflow {
+                index: *index,
+                workflow_id,
+                status: end.as_ref().map_or_else(|failure| failure.status, |_| "completed"),
+                result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
+                cause: end.as_ref().err().map(|failure| failure.cause.as_str()),
+                latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
+            }),
         }
     }
 
     /// How many workflows are known to have ended.
     pub(crate) fn ended(&self) -> usize {
-        self.latencies.len() + self.failed
+        self.completed + self.failed
+    }
+
+    pub(crate) fn failed(&self) -> usize {
+        self.failed
     }
 
     /// The exit code of a command whose batch this was.
@@ -63,81 +165,147 @@ impl Report {
         if self.failed == 0 { 0 } else { exit::FAILED }
     }
 
-    /// The summary, some lines without a final line end.
-    pub(crate) fn summary(&self) -> String {
+    /// Prints the summary: for people on stderr, and as the last line of JSON on stdout.
+    pub(crate) fn print_summary(&self, batch: &Batch, left: &Left) {
         let wall = self.begun.elapsed();
-        let completed = self.latencies.len();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a count of workflows, shown with one digit"
-        )]
-        let rate = completed as f64 / wall.as_secs_f64();
-        let mut text = format!(
-            "{completed} completed, {} failed in {:.2} s: {rate:.1} workflows/s",
-            self.failed,
-            wall.as_secs_f64()
-        );
-        let left = self.started.load(Ordering::Relaxed).saturating_sub(self.ended());
-        if left > 0 {
-            let _ = write!(text, "\n{left} more started, and left to the server");
+        progress::to_stderr(&format!("{}\n", self.summary(wall, left)));
+        if self.output == Output::Json {
+            print_json(&Line::Summary {
+                batch: batch.name.as_str(),
+                workflow_type: &batch.definition.workflow_type,
+                task_queue: &batch.definition.task_queue,
+                count: batch.count,
+                completed: self.completed,
+                failed: self.failed,
+                begun_earlier: self.earlier,
+                running: &left.running,
+                not_started: left.not_started,
+                seconds: wall.as_secs_f64(),
+                workflows_per_second: self.rate(wall),
+                latency_ms: self.latency(),
+                workers: &self.spread,
+            });
         }
-        let mut latencies = self.latencies.clone();
-        latencies.sort_unstable();
-        if let Some(longest) = latencies.last() {
+    }
+
+    /// Some lines without a final line end.
+    fn summary(&self, wall: Duration, left: &Left) -> String {
+        let mut text = format!("{} completed, {} failed", self.completed, self.failed);
+        if self.earlier > 0 {
+            let _ = write!(text, " ({} of them begun earlier)", self.earlier);
+        }
+        let _ = write!(text, " in {:.2} s: {:.1} workflows/s", wall.as_secs_f64(), self.rate(wall));
+        if let Some(Latency { p50, p95, p99, max }) = self.latency() {
             let _ = write!(
                 text,
-                "\nlatency p50 {}, p95 {}, p99 {}, max {}",
-                ms(quantile(&latencies, 50)),
-                ms(quantile(&latencies, 95)),
-                ms(quantile(&latencies, 99)),
-                ms(*longest)
+                "\nlatency p50 {p50:.0} ms, p95 {p95:.0} ms, p99 {p99:.0} ms, max {max:.0} ms"
             );
         }
-        for (what, heading) in [("wf-ending-pid", "workflows"), ("activity-pid", "activities")] {
-            if let Some(workers) = self.spread.get(what) {
-                let shares: Vec<_> =
-                    workers.iter().map(|(label, count)| format!("{label}: {count}")).collect();
-                let _ = write!(text, "\n{heading} by worker: {}", shares.join(", "));
+        for (what, workers) in
+            [("workflows", &self.spread.workflows), ("activities", &self.spread.activities)]
+        {
+            let mut heading = what;
+            for (identity, count) in workers.iter().take(MOST_NAMED) {
+                let _ = write!(text, "\n{heading:10} {count:6}  {identity}");
+                heading = "";
             }
+            let more = workers.len().saturating_sub(MOST_NAMED);
+            if more > 0 {
+                let _ = write!(text, "\n{:19}and {more} more workers", "");
+            }
+        }
+        if !left.running.is_empty() {
+            let count = left.running.len();
+            let _ = write!(text, "\n{count} still run{}:", if count == 1 { "s" } else { "" });
+            for id in left.running.iter().take(MOST_NAMED) {
+                let _ = write!(text, "\n  {id}");
+            }
+            if count > MOST_NAMED {
+                let _ = write!(text, "\n  and {} more", count - MOST_NAMED);
+            }
+        }
+        if left.not_started > 0 {
+            let _ = write!(text, "\n{} not started", left.not_started);
+        }
+        if let Some(attach) = &left.attach {
+            let _ = write!(text, "\nto go on: {attach}");
         }
         text
     }
+
+    /// Of those that this starter started.
+    #[expect(clippy::cast_precision_loss, reason = "counts of workflows are far from 2^52")]
+    fn rate(&self, wall: Duration) -> f64 {
+        self.completed.saturating_sub(self.earlier) as f64 / wall.as_secs_f64()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "to three digits anyway")]
+    fn latency(&self) -> Option<Latency> {
+        let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
+        (!self.latencies.is_empty()).then(|| Latency {
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: self.latencies.max() as f64 / 1000.0,
+        })
+    }
 }
 
-/// The nearest-rank quantile of sorted, non-empty values.
-fn quantile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted[rank - 1]
-}
-
-fn ms(duration: Duration) -> String {
-    format!("{:.0} ms", duration.as_secs_f64() * 1000.0)
+fn print_json(line: &Line<'_>) {
+    Stdout::get().line(serde_json::to_string(line).expect("strings and numbers"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Failure;
+
+    fn outcome(end: Result<(), &str>, latency: Option<u64>) -> Outcome {
+        Outcome {
+            index: 0,
+            workflow_id: "w".into(),
+            end: end
+                .map(|()| None)
+                .map_err(|cause| Failure { status: "failed", cause: cause.into() }),
+            latency: latency.map(Duration::from_millis),
+            workers: Workers {
+                workflow: Some("workflow-worker@host:1".into()),
+                activities: vec!["activity-worker@host:2".into(); 3],
+            },
+        }
+    }
+
+    const NOTHING_LEFT: Left = Left { running: Vec::new(), not_started: 0, attach: None };
 
     #[test]
-    fn quantiles_are_nearest_rank() {
-        let values: Vec<_> = (1..=10).map(Duration::from_secs).collect();
-        assert_eq!(quantile(&values, 50), Duration::from_secs(5));
-        assert_eq!(quantile(&values, 95), Duration::from_secs(10));
-        assert_eq!(quantile(&values[..1], 50), Duration::from_secs(1));
+    fn the_summary_counts_outcomes_latencies_and_each_workers_share() {
+        let mut report = Report::begin(Output::Text);
+        for latency in 1..=100 {
+            report.add(outcome(Ok(()), Some(latency)));
+        }
+        assert_eq!(
+            report.summary(Duration::from_secs(2), &NOTHING_LEFT),
+            "100 completed, 0 failed in 2.00 s: 50.0 workflows/s\n\
+             latency p50 50 ms, p95 95 ms, p99 99 ms, max 100 ms\n\
+             workflows     100  workflow-worker@host:1\n\
+             activities    300  activity-worker@host:2"
+        );
+        assert_eq!(report.exit_code(), 0);
     }
 
     #[test]
-    fn a_failed_workflow_is_counted_and_decides_the_exit_code() {
-        let mut report = Report::begin(Arc::new(AtomicUsize::new(3)));
-        let outcome = Outcome {
-            workflow_id: "w".into(),
-            result: Err("terminated".into()),
-            latency: Duration::ZERO,
-        };
-        report.add(&outcome);
+    fn a_failed_workflow_decides_the_exit_code_and_one_begun_earlier_has_no_latency() {
+        let mut report = Report::begin(Output::Text);
+        report.add(outcome(Err("gone"), Some(7)));
+        report.add(outcome(Ok(()), None));
         assert_eq!(report.exit_code(), 1);
-        let summary = report.summary();
-        assert!(summary.starts_with("0 completed, 1 failed"), "{summary}");
-        assert!(summary.contains("\n2 more started, and left to the server"), "{summary}");
+        let left = Left { running: vec!["a".into()], not_started: 4, attach: Some("x".into()) };
+        assert_eq!(
+            report.summary(Duration::from_secs(1), &left),
+            "1 completed, 1 failed (1 of them begun earlier) in 1.00 s: 0.0 workflows/s\n\
+             workflows       2  workflow-worker@host:1\n\
+             activities      6  activity-worker@host:2\n\
+             1 still runs:\n  a\n4 not started\nto go on: x"
+        );
     }
 }

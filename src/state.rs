@@ -4,15 +4,20 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use temporalio_common::protos::coresdk::{
+    workflow_activation::WorkflowActivation, workflow_completion::WorkflowActivationCompletion,
+};
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
+    WorkerInterceptor,
 };
 use tokio::sync::watch;
 use tracing::warn;
@@ -46,6 +51,7 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vitals {
     state: watch::Sender<State>,
+    workflow_tasks: WorkflowTasks,
     activities: Arc<AtomicUsize>,
     drain: Arc<DrainSource>,
 }
@@ -68,6 +74,16 @@ impl Vitals {
         }
     }
 
+    /// How many workflow tasks are being worked on.
+    pub(crate) fn workflow_tasks_in_hand(&self) -> usize {
+        self.workflow_tasks.runs().len()
+    }
+
+    /// The interceptor that counts workflow tasks.
+    pub(crate) fn workflow_interceptor(&self) -> impl WorkerInterceptor + use<> {
+        self.workflow_tasks.clone()
+    }
+
     /// How many activities run.
     pub(crate) fn activities_in_hand(&self) -> usize {
         self.activities.load(Ordering::Relaxed)
@@ -82,6 +98,28 @@ impl Vitals {
             grace,
             warned: Mutex::default(),
         }
+    }
+}
+
+/// The runs whose workflow code has been given something to do and has not answered yet.
+#[derive(Clone, Debug, Default)]
+struct WorkflowTasks(Arc<Mutex<HashSet<String>>>);
+
+impl WorkflowTasks {
+    fn runs(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait(?Send)]
+impl WorkerInterceptor for WorkflowTasks {
+    async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
+        self.runs().insert(activation.run_id.clone());
+        Ok(())
+    }
+
+    async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
+        self.runs().remove(&completion.run_id);
     }
 }
 
@@ -158,5 +196,20 @@ mod tests {
         vitals.advance(State::Draining);
         vitals.advance(State::Ready);
         assert_eq!(*state.borrow(), State::Draining);
+    }
+
+    #[tokio::test]
+    async fn a_workflow_task_is_in_hand_until_its_code_has_answered() {
+        let vitals = Vitals::default();
+        let interceptor = vitals.workflow_interceptor();
+        let run_id = |id: &str| id.to_owned();
+        for id in ["a", "b"] {
+            let activation = WorkflowActivation { run_id: run_id(id), ..Default::default() };
+            interceptor.on_workflow_activation(&activation).await.unwrap();
+        }
+        assert_eq!(vitals.workflow_tasks_in_hand(), 2);
+        let answer = WorkflowActivationCompletion { run_id: run_id("a"), ..Default::default() };
+        interceptor.on_workflow_activation_completion(&answer).await;
+        assert_eq!(vitals.workflow_tasks_in_hand(), 1);
     }
 }

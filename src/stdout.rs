@@ -4,16 +4,25 @@
 //! supervising then, and a starter must still hear Ctrl-C.
 
 use std::{
-    io::{self, Write},
+    future::pending,
+    io::{self, IsTerminal, Write},
     sync::{Arc, OnceLock, mpsc},
     thread,
 };
 
 use tokio::sync::{oneshot, watch};
 
+use crate::progress;
+
 enum Message {
     Line(String),
     Flush(oneshot::Sender<()>),
+}
+
+fn write(line: &str) -> io::Result<()> {
+    let write = || writeln!(io::stdout().lock(), "{line}");
+    // Elsewhere than on a terminal a progress bar cannot be in the way.
+    if io::stdout().is_terminal() { progress::aside(write) } else { write() }
 }
 
 /// The writer of this process's standard output.
@@ -35,7 +44,7 @@ impl Stdout {
                 for message in received {
                     match message {
                         Message::Line(line) => {
-                            if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+                            if let Err(error) = write(&line) {
                                 break_it.send_replace(Some(Arc::new(error)));
                             }
                         }
@@ -56,6 +65,14 @@ impl Stdout {
     /// The error of the last write that failed, if one did.
     pub(crate) fn broken(&self) -> Option<Arc<io::Error>> {
         self.broken.borrow().clone()
+    }
+
+    /// Completes when a write has failed.
+    pub(crate) async fn broke(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(Option::is_some).await.is_err() {
+            pending::<()>().await; // without the thread nothing is written, and nothing fails
+        }
     }
 
     /// Completes when all lines so far are written, or could not be.

@@ -1,12 +1,6 @@
 //! The workers of one machine as child processes: started, watched, restarted, stopped.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    net::SocketAddr,
-    process::ExitStatus,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, process::ExitStatus, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -22,6 +16,7 @@ use crate::{
     error::{Error, exit},
     health::Health,
     parent::Notice,
+    progress,
     role::Role,
     shutdown::Shutdown,
     state::State,
@@ -49,8 +44,7 @@ impl Announce {
     pub(crate) fn say(self, line: &str) {
         match self {
             Self::Stdout => Stdout::get().line(line),
-            // A reader that went away must not end the fleet.
-            Self::Stderr => drop(io::stderr().lock().write_all(format!("{line}\n").as_bytes())),
+            Self::Stderr => progress::to_stderr(&format!("{line}\n")),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::config::{Config, LogFormat};
+use crate::{
+    config::{Config, LogFormat},
+    progress,
+};
 
 /// Installs the global subscriber. `default_filter` holds where `RUST_LOG` is unset; `name` marks
 /// each line, to tell the workers of one terminal apart.
@@ -61,7 +64,7 @@ impl Write for MarkedWriter<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let Marked { mark, replaces } = self.0;
         let line = [mark.as_bytes(), event.get(*replaces..).unwrap_or_default()].concat();
-        io::stderr().lock().write_all(&line)?;
+        progress::aside(|| io::stderr().lock().write_all(&line))?;
         Ok(event.len())
     }
 

@@ -32,10 +32,10 @@ use crate::{
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::Fleet,
-    pollers::{self, TaskKind},
     role::Role,
     routing::with_activity_task_queue,
     state::{State, Vitals},
+    task_queue::{self, TaskKind},
 };
 
 /// The SDK's default for local activities, which have no setting of ours.
@@ -102,6 +102,7 @@ impl FleetWorker {
     ) -> Result<Self, Error> {
         let mut options = options(fleet, config, role)?;
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
+        options.worker_interceptor(vitals.workflow_interceptor());
         let client = client::connect(config, role.as_str()).await?;
         let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
         let worker = Worker::new(&runtime, client.clone(), options)?;
@@ -161,8 +162,9 @@ impl FleetWorker {
             }
         }
         vitals.advance(State::Draining);
-        let activities = vitals.activities_in_hand();
-        info!(%role, activities, deadline = show(deadline), "draining");
+        let (workflow_tasks, activities) =
+            (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
+        info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
         let begun = Instant::now();
         stop_polling();
         // The SDK's own drain has no end: it waits for an activity that ignores its cancellation,
@@ -174,8 +176,9 @@ impl FleetWorker {
             }
             Ok(Err(error)) => Err(Error::WorkerRun(error)),
             Err(_) => {
-                let activities = vitals.activities_in_hand();
-                warn!(%role, activities, "the drain deadline passed with work in hand");
+                let (workflow_tasks, activities) =
+                    (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
+                warn!(%role, workflow_tasks, activities, "the drain deadline passed with work in hand");
                 Err(Error::DrainDeadline { after: deadline })
             }
         }
@@ -184,7 +187,7 @@ impl FleetWorker {
 
 /// When the server last saw a poll of `identity` on the queue, if it remembers one.
 async fn last_poll(client: &Client, queue: &str, role: Role, identity: &str) -> Option<SystemTime> {
-    let pollers = pollers::of_queue(client, queue, TaskKind::of(role)).await.ok()?;
+    let pollers = task_queue::pollers(client, queue, TaskKind::of(role)).await.ok()?;
     pollers.into_iter().find(|poller| poller.identity == identity)?.last_access
 }
 
@@ -256,6 +259,13 @@ fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, 
 /// They name the build, for people who read histories, by the program's size and age. The SDK's own
 /// default reads the whole program for a checksum, at every start: a second for a debug build.
 pub(crate) fn blank_options() -> WorkerOptions {
+    WorkerOptions::new("set for each worker")
+        .deployment_options(WorkerDeploymentOptions::from_build_id(own_build_id()))
+        .build()
+}
+
+/// The build of a worker that no deployment names one for.
+pub(crate) fn own_build_id() -> String {
     let build_id = std::env::current_exe()
         .and_then(std::fs::metadata)
         .and_then(|program| Ok((program.len(), program.modified()?)))
@@ -264,10 +274,7 @@ pub(crate) fn blank_options() -> WorkerOptions {
             let age = built.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Some(format!("{size:x}-{:x}", age.as_secs()))
         });
-    let build_id = build_id.unwrap_or_else(|| "unknown".into());
-    WorkerOptions::new("set for each worker")
-        .deployment_options(WorkerDeploymentOptions::from_build_id(build_id))
-        .build()
+    build_id.unwrap_or_else(|| "unknown".into())
 }
 
 fn poller_behavior(pollers: Pollers) -> PollerBehavior {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::{
     Context,
-    starter::{Ended, batch, print_results},
+    starter::{Waiting, batch, run_batch},
     up::{dev_server, workers},
 };
 use crate::{
     batch::Batch,
-    cli::DemoArgs,
+    cli::{DemoArgs, Output},
     client,
     config::Config,
-    dev_server::{DevServer, Port},
+    dev_server::{DevServer, Options, Port},
     error::Error,
     supervisor::{Announce, FleetWatch, Supervisor},
     telemetry,
@@ -36,7 +36,8 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     }
 
     let ui_port = args.keep.then_some(Port::Any);
-    let Some(mut server) = dev_server(context, &config, Port::Any, ui_port).await? else {
+    let options = Options { port: Port::Any, ui_port, db_filename: None };
+    let Some(mut server) = dev_server(context, &config, options).await? else {
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
@@ -75,17 +76,14 @@ async fn show(
     };
     say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
-    let (report, ended) = print_results(context, batch, client).await?;
-    say(&format!("\n{}", report.summary()));
-    match (ended, what_to_try) {
-        (Ended::Interrupted, _) => return Ok(context.shutdown.exit_code()),
-        (Ended::Complete, Some(what_to_try)) => {
-            say(&what_to_try);
-            context.shutdown.requested().await;
-        }
-        (Ended::Complete, None) => {}
+    // The server ends with this command: nothing is left to go on with.
+    let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
+    let code = run_batch(context, batch, client, config, waiting).await?;
+    if let Some(what_to_try) = what_to_try.filter(|_| !context.shutdown.is_requested()) {
+        say(&what_to_try);
+        context.shutdown.requested().await;
     }
-    Ok(report.exit_code())
+    Ok(code)
 }
 
 fn what_to_try(bin: &str, server: &DevServer) -> String {

@@ -5,6 +5,7 @@ mod demo;
 mod guard;
 mod health;
 mod starter;
+mod status;
 mod up;
 mod worker;
 
@@ -71,6 +72,7 @@ impl Context<'_> {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
             Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
+            Some(Command::Status(args)) => block_on(one_thread()?, status::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
             Some(Command::Health(args)) => health::run(&self, &args),
             Some(Command::Config(args)) => config::run(&self, &args),

@@ -1,11 +1,6 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
-use std::{
-    io,
-    pin::pin,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{future::pending, io, pin::pin, time::Duration};
 
 use futures::StreamExt;
 use temporalio_client::Client;
@@ -13,21 +8,25 @@ use tokio::time::{Instant, sleep};
 
 use super::Context;
 use crate::{
-    batch::Batch,
-    cli::{StarterArgs, Workload},
-    client,
-    config::show,
+    batch::{Batch, BatchName, BatchRun},
+    cli::{Output, StarterArgs, Workload},
+    client::{self, Target},
+    config::{Config, show},
     error::Error,
-    pollers::{self, TaskKind},
-    report::Report,
+    history::Definition,
+    progress::Progress,
+    report::{Left, Report},
     settings::Overrides,
     stdout::Stdout,
     supervisor::Announce,
+    task_queue::{self, Poller, TaskKind},
     telemetry,
 };
 
 /// After so long without a result it is time to say why.
 const SILENCE: Duration = Duration::from_secs(5);
+/// After so many results it is time to see that somebody reads them: they are kept until then.
+const UNREAD: usize = 1000;
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
     let flags: Overrides =
@@ -35,21 +34,28 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
     let config = context.config(flags)?;
     telemetry::install(&config, "warn", None);
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
-    let batch = batch(context, args.workload, args.num_workflows, queue)?;
+    let named = args.batch.is_some();
+    let mut batch = batch(context, args.workload, args.num_workflows, queue)?;
+    if let Some(name) = args.batch {
+        batch.name = BatchName::Given(name);
+    }
 
     let connect = client::connect(&config, "starter");
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
-    let (report, ended) = print_results(context, batch, client).await?;
-    Announce::Stderr.say(&report.summary());
-    Ok(match ended {
-        Ended::Complete => report.exit_code(),
-        Ended::Interrupted => context.shutdown.exit_code(),
-    })
+    let Definition { workflow_type, task_queue, .. } = &batch.definition;
+    let name = batch.name.as_str().to_owned();
+    Announce::Stderr.say(&format!("batch {name}: {} {workflow_type} on {task_queue}", batch.count));
+    let waiting = Waiting {
+        output: args.output,
+        timeout: args.timeout,
+        attach: Some(command_line(if named { None } else { Some(&name) })),
+    };
+    run_batch(context, batch, client, &config, waiting).await
 }
 
-/// The batch that the arguments describe.
+/// The batch that the arguments describe, under a name of its own.
 pub(super) fn batch(
     context: &Context<'_>,
     workload: Workload,
@@ -61,9 +67,8 @@ pub(super) fn batch(
         .or_else(|| context.fleet.default_workflow_type().map(str::to_owned))
         .ok_or(Error::NothingToStart)?;
     Ok(Batch {
-        workflow_type,
-        task_queue,
-        input: workload.input,
+        name: BatchName::random(),
+        definition: Definition { workflow_type, task_queue, input: workload.input },
         id_prefix: workload
             .workflow_id_prefix
             .unwrap_or_else(|| context.fleet.default_workflow_id_prefix().to_owned()),
@@ -72,57 +77,116 @@ pub(super) fn batch(
     })
 }
 
-/// Whether a batch came to its end.
-#[derive(PartialEq, Eq)]
-pub(super) enum Ended {
+/// The command line of this process, with the batch's name where it was not in it: run again, it goes
+/// on with the batch.
+fn command_line(batch: Option<&str>) -> String {
+    let mut words: Vec<_> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(batch) = batch {
+        words.extend(["--batch".to_owned(), batch.to_owned()]);
+    }
+    // The one error is a NUL, which an argument cannot have.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+}
+
+/// How to wait for a batch.
+pub(super) struct Waiting {
+    pub(super) output: Output,
+    pub(super) timeout: Option<Duration>,
+    /// The command that goes on with the batch, where one can.
+    pub(super) attach: Option<String>,
+}
+
+/// How the wait for a batch ended.
+enum Ended {
     Complete,
     Interrupted,
 }
 
-/// Runs the batch and prints each outcome as it comes, until all are there or a stop is requested.
-/// Where nothing comes for a while, says what may be the reason.
-pub(super) async fn print_results(
+/// Runs the batch and prints each outcome as it comes, until all are there, a stop is requested or
+/// the time is over; then prints the summary. Returns the exit code.
+pub(super) async fn run_batch(
     context: &Context<'_>,
     batch: Batch,
     client: Client,
-) -> Result<(Report, Ended), Error> {
-    let started = Arc::new(AtomicUsize::new(0));
-    let mut report = Report::begin(started.clone());
-    let queue = batch.task_queue.clone();
-    let mut outcomes = pin!(batch.run(client.clone(), started));
-    let mut silence = pin!(sleep(SILENCE));
-    let mut told = false;
-    loop {
-        let next = tokio::select! {
-            next = outcomes.next() => next,
-            () = context.shutdown.requested() => return Ok((report, Ended::Interrupted)),
-            () = &mut silence, if !told => {
-                told = true;
-                Announce::Stderr.say(&why_nothing_comes(context, &client, &queue, &report).await);
-                continue;
-            }
-        };
-        let Some(outcome) = next else {
-            break;
-        };
-        report.add(&outcome);
-        silence.as_mut().reset(Instant::now() + SILENCE);
-        if Stdout::get().broken().is_some() {
-            break;
-        }
+    config: &Config,
+    waiting: Waiting,
+) -> Result<u8, Error> {
+    let run = BatchRun::new(batch, client.clone(), Target::of(config)?);
+    let mut report = Report::begin(waiting.output);
+    let ended = print_outcomes(context, &run, &client, waiting.timeout, &mut report).await;
+
+    if !matches!(ended, Err(Error::BatchMismatch { .. })) {
+        let running = run.running();
+        let not_started = run.batch().count - report.ended() - running.len();
+        let something_left = not_started + running.len() > 0;
+        let attach = waiting.attach.filter(|_| something_left);
+        report.print_summary(run.batch(), &Left { running, not_started, attach });
     }
-    tokio::select! {
-        () = Stdout::get().flush() => {}
-        () = context.shutdown.requested() => return Ok((report, Ended::Interrupted)),
+    let flushed = tokio::select! {
+        () = Stdout::get().flush() => Ok(()),
+        () = context.shutdown.requested() => Err(()),
+    };
+    match (ended?, flushed) {
+        (Ended::Interrupted, _) | (_, Err(())) => return Ok(context.shutdown.exit_code()),
+        (Ended::Complete, Ok(())) => {}
     }
     match Stdout::get().broken() {
         // `| head` has seen enough.
-        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok((report, Ended::Complete)),
-        Some(error) => Err(Error::Os {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Os {
             what: "cannot write results".into(),
             source: io::Error::new(error.kind(), error),
         }),
-        None => Ok((report, Ended::Complete)),
+        _ => Ok(report.exit_code()),
+    }
+}
+
+/// Where nothing comes for a while, says what may be the reason.
+async fn print_outcomes(
+    context: &Context<'_>,
+    run: &BatchRun,
+    client: &Client,
+    time: Option<Duration>,
+    report: &mut Report,
+) -> Result<Ended, Error> {
+    let progress = Progress::begin(run.batch().count);
+    let mut outcomes = pin!(run.outcomes());
+    let mut silence = pin!(sleep(SILENCE));
+    let mut time_over = pin!(async {
+        match time {
+            Some(time) => sleep(time).await,
+            None => pending().await,
+        }
+    });
+    let mut told = false;
+    loop {
+        let outcome = tokio::select! {
+            outcome = outcomes.next() => outcome,
+            () = context.shutdown.requested() => return Ok(Ended::Interrupted),
+            () = Stdout::get().broke() => return Ok(Ended::Complete),
+            () = &mut time_over => {
+                return Err(Error::NotDone { after: time.unwrap_or_default() });
+            }
+            () = &mut silence, if !told => {
+                told = true;
+                let queue = &run.batch().definition.task_queue;
+                let why = why_nothing_comes(context, client, queue, report).await;
+                Announce::Stderr.say(&why);
+                continue;
+            }
+        };
+        let Some(outcome) = outcome.transpose()? else {
+            return Ok(Ended::Complete);
+        };
+        report.add(outcome);
+        progress.advance(report.failed());
+        silence.as_mut().reset(Instant::now() + SILENCE);
+        if report.ended().is_multiple_of(UNREAD) {
+            tokio::select! {
+                () = Stdout::get().flush() => {}
+                () = context.shutdown.requested() => return Ok(Ended::Interrupted),
+            }
+        }
     }
 }
 
@@ -132,8 +196,8 @@ async fn why_nothing_comes(
     queue: &str,
     report: &Report,
 ) -> String {
-    match pollers::of_queue(client, queue, TaskKind::Workflow).await {
-        Ok(pollers) if pollers.is_empty() => {
+    match task_queue::pollers(client, queue, TaskKind::Workflow).await {
+        Ok(pollers) if pollers.iter().all(Poller::is_gone) => {
             format!("no worker polls '{queue}': start one with {} up", context.bin)
         }
         _ => format!(

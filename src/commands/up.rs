@@ -8,7 +8,7 @@ use super::Context;
 use crate::{
     cli::{Counts, UpArgs},
     config::Config,
-    dev_server::{DevServer, Port, USUAL_PORTS},
+    dev_server::{DevServer, Options, Port, USUAL_PORTS},
     error::Error,
     health::Listener,
     role::Role,
@@ -42,7 +42,9 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     }
     let port = Port::from_flag(args.port, USUAL_PORTS.0);
     let ui_port = Port::from_flag(args.ui_port, USUAL_PORTS.1);
-    let Some(server) = dev_server(context, &config, port, Some(ui_port)).await? else {
+    let db_filename = args.db_filename.clone();
+    let options = Options { port, ui_port: Some(ui_port), db_filename };
+    let Some(server) = dev_server(context, &config, options).await? else {
         return Ok(0);
     };
     Announce::Stderr.say(&format!("Temporal dev server: {}", server.address()));
@@ -58,14 +60,11 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
 pub(super) async fn dev_server(
     context: &Context<'_>,
     config: &Config,
-    port: Port,
-    ui_port: Option<Port>,
+    options: Options,
 ) -> Result<Option<DevServer>, Error> {
     let cli = temporal_cli::obtain(config, |line| Announce::Stderr.say(line));
     match context.unless_stopped(cli).await? {
-        Some(cli) => {
-            DevServer::start(&cli, port, ui_port, config, context.shutdown.requested()).await
-        }
+        Some(cli) => DevServer::start(&cli, options, config, context.shutdown.requested()).await,
         None => Ok(None),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     shutdown::Shutdown,
     state::{State, Vitals},
     telemetry,
-    worker::{FleetWorker, task_queue},
+    worker::{FleetWorker, own_build_id, task_queue},
 };
 
 /// What the worker says of itself. The SDK's own warnings are few and worth reading.
@@ -104,7 +104,7 @@ impl WorkerHealth {
             "pid": process::id(),
             "version": env!("CARGO_PKG_VERSION"),
             "deployment": config.deployment.as_ref().map(|it| &it.name),
-            "build_id": config.deployment.as_ref().map(|it| &it.build_id),
+            "build_id": config.deployment.as_ref().map_or_else(own_build_id, |it| it.build_id.clone()),
         });
         Self { vitals, shutdown, begun: Instant::now(), about }
     }
@@ -124,6 +124,7 @@ impl Health for WorkerHealth {
     fn status(&self) -> Value {
         let mut status = self.about.clone();
         status["state"] = json!(self.state());
+        status["workflow_tasks_in_hand"] = json!(self.vitals.workflow_tasks_in_hand());
         status["activities_in_hand"] = json!(self.vitals.activities_in_hand());
         status["uptime_s"] = json!(self.begun.elapsed().as_secs());
         status

@@ -42,6 +42,7 @@ fn every_command_has_help_with_examples() {
         &["starter"],
         &["demo"],
         &["health"],
+        &["status"],
         &["config"],
         &["completions"],
     ] {
@@ -88,6 +89,36 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &[],
             2,
             "error: invalid value '0' for '--concurrency <N>': expected a whole number from 1 to 10000",
+        ),
+        (
+            &["starter", "--batch", " "],
+            &[],
+            2,
+            "error: invalid value ' ' for '--batch <NAME>': expected a name, not empty or blank",
+        ),
+        (
+            &["starter", "--timeout", "10"],
+            &[],
+            2,
+            &format!("error: invalid value '10' for '--timeout <DURATION>': {DURATION}"),
+        ),
+        (
+            &["starter", "--output", "xml"],
+            &[],
+            2,
+            "error: invalid value 'xml' for '--output <FORMAT>'",
+        ),
+        (
+            &["status", "--task-queue", ""],
+            &[],
+            2,
+            "error: invalid value '' for '--task-queue <QUEUE>': expected a name, not empty or blank",
+        ),
+        (
+            &["up", "--db-filename", "x.db"],
+            &[],
+            2,
+            "error: the following required arguments were not provided:",
         ),
         (
             &["starter", "--input", "you"],

@@ -50,7 +50,11 @@ fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
     assert_eq!(now["task_queue"], world.activity_queue());
     assert_eq!(now["pid"], worker.pid());
     assert!(now["identity"].as_str().unwrap().ends_with(&format!(":{}", worker.pid())));
-    assert_eq!(now["activities_in_hand"], 0);
+    assert_eq!(
+        (&now["workflow_tasks_in_hand"], &now["activities_in_hand"]),
+        (&0.into(), &0.into())
+    );
+    assert!(now["build_id"].as_str().is_some_and(|it| !it.is_empty()), "{now}");
     assert_eq!(get(&address, "/nonsense").unwrap().0, 404);
 
     let order = r#"{"id": "1", "items": ["a"], "pack_ms": 3000, "hold_ms": 1, "card": "valid"}"#;

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod batch;
 mod command_line;
 mod crash;
 mod demo;
@@ -16,4 +17,5 @@ mod seed;
 mod server;
 mod shutdown;
 mod startup;
+mod status;
 mod support;

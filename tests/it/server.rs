@@ -1,25 +1,30 @@
 //! The dev server that the tests share, and questions to it.
 
-use std::{collections::BTreeSet, future::Future, sync::OnceLock};
+use std::{collections::BTreeSet, future::Future, sync::OnceLock, time::Duration};
 
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, UntypedWorkflow, Url,
-    WorkflowFetchHistoryOptions,
+    WorkflowFetchHistoryOptions, WorkflowStartOptions,
     grpc::WorkflowService,
     tonic::{IntoRequest, Request},
 };
-use temporalio_common::protos::temporal::api::{
-    common::v1::WorkflowExecution,
-    enums::v1::{EventType, PendingActivityState},
-    history::v1::{HistoryEvent, history_event::Attributes},
-    workflow::v1::PendingActivityInfo,
-    workflowservice::v1::{
-        CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest,
-        ListWorkflowExecutionsRequest, SignalWorkflowExecutionRequest,
+use temporalio_common::{
+    data_converters::RawValue,
+    protos::temporal::api::{
+        common::v1::{Payload, WorkflowExecution},
+        enums::v1::{EventType, PendingActivityState},
+        history::v1::{HistoryEvent, history_event::Attributes},
+        workflow::v1::PendingActivityInfo,
+        workflowservice::v1::{
+            CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest,
+            GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest,
+            RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+            TerminateWorkflowExecutionRequest,
+        },
     },
 };
 
-use crate::support::{FLEET, Process, eventually, program};
+use crate::support::{FLEET, Process, children_of, eventually, program};
 
 static SERVER: OnceLock<(Process, String)> = OnceLock::new();
 
@@ -186,19 +191,88 @@ pub(crate) fn packing(queue: &str) -> (String, String) {
 
 /// Sends a signal without arguments.
 pub(crate) fn signal(workflow_id: &str, name: &str) {
-    ask(async |client| {
+    ask(async |mut client| {
         let request = SignalWorkflowExecutionRequest {
             namespace: client.namespace(),
-            workflow_execution: Some(WorkflowExecution {
-                workflow_id: workflow_id.to_owned(),
-                ..Default::default()
-            }),
+            workflow_execution: Some(latest_run(workflow_id)),
             signal_name: name.to_owned(),
             ..Default::default()
         };
-        let mut client = client;
         client.signal_workflow_execution(request.into_request()).await.unwrap();
     });
+}
+
+/// Ends a workflow, as somebody who gives a reason.
+pub(crate) fn terminate(workflow_id: &str, reason: &str) {
+    ask(async |mut client| {
+        let request = TerminateWorkflowExecutionRequest {
+            namespace: client.namespace(),
+            workflow_execution: Some(latest_run(workflow_id)),
+            reason: reason.to_owned(),
+            ..Default::default()
+        };
+        client.terminate_workflow_execution(request.into_request()).await.unwrap();
+    });
+}
+
+/// Asks a workflow to cancel itself, as somebody who gives a reason.
+pub(crate) fn cancel(workflow_id: &str, reason: &str) {
+    ask(async |mut client| {
+        let request = RequestCancelWorkflowExecutionRequest {
+            namespace: client.namespace(),
+            workflow_execution: Some(latest_run(workflow_id)),
+            reason: reason.to_owned(),
+            ..Default::default()
+        };
+        client.request_cancel_workflow_execution(request.into_request()).await.unwrap();
+    });
+}
+
+/// Starts a workflow that times out after two seconds.
+pub(crate) fn start_with_run_timeout(workflow_id: &str, of_type: &str, queue: &str, input: &str) {
+    ask(async |client| {
+        let payload = Payload {
+            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+            data: input.as_bytes().to_vec(),
+            ..Default::default()
+        };
+        let options = WorkflowStartOptions::new(queue, workflow_id)
+            .run_timeout(Duration::from_secs(2))
+            .build();
+        let workflow = UntypedWorkflow::new(of_type);
+        client.start_workflow(workflow, RawValue::new(vec![payload]), options).await.unwrap();
+    });
+}
+
+/// How many timers of a workflow run.
+pub(crate) fn pending_timers(workflow_id: &str) -> usize {
+    ask(async |mut client| {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: client.namespace(),
+            execution: Some(latest_run(workflow_id)),
+            ..Default::default()
+        };
+        // Not started yet: it has none.
+        let answer = client.get_workflow_execution_history(request.into_request()).await;
+        let events = answer
+            .map_or_else(|_| Vec::new(), |it| it.into_inner().history.unwrap_or_default().events);
+        count_events(&events, EventType::TimerStarted)
+            - count_events(&events, EventType::TimerFired)
+    })
+}
+
+fn latest_run(workflow_id: &str) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: workflow_id.to_owned(), ..Default::default() }
+}
+
+/// The process of Temporal's server, and its command line, under `fleet up --dev-server`.
+pub(crate) fn process_of(up: &Process) -> (u32, String) {
+    let of = |parent: u32| {
+        let mut children = children_of(parent).into_iter();
+        children.find(|(_, command_line)| command_line.contains("start-dev")).unwrap()
+    };
+    let (guard, _) = of(up.pid());
+    of(guard)
 }
 
 /// The process id at the end of an identity `<role>@<host>:<pid>`.

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -12,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::{
+    process::{Pid, Signal, kill_process, kill_process_group},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use uuid::Uuid;
 
 use crate::server;
@@ -57,6 +61,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         Self { name: format!("test-{}", Uuid::new_v4()) }
+    }
+
+    /// A name that no other test uses.
+    pub(crate) fn id(&self) -> String {
+        self.name.clone()
     }
 
     pub(crate) fn workflow_queue(&self) -> String {
@@ -280,6 +289,33 @@ impl Finished {
         assert_eq!(self.code, 0, "{self:#?}");
         self.out
     }
+}
+
+/// Runs a command to its end on a terminal of its own, and returns what that would show, control
+/// sequences and all.
+#[track_caller]
+pub(crate) fn on_a_terminal(mut command: Command) -> String {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    command.env("TERM", "xterm").stdin(Stdio::null());
+    command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
+    let mut child = command.spawn().unwrap();
+    // The command holds the terminal's other end too: with it gone, the end of the output is told.
+    drop(command);
+    let reader = thread::spawn(move || {
+        let (mut seen, mut part) = (Vec::new(), [0; 4096]);
+        let mut terminal = File::from(ours);
+        // Linux tells the end as an error.
+        while let Ok(count @ 1..) = terminal.read(&mut part) {
+            seen.extend_from_slice(&part[..count]);
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    eventually("it exits", || child.try_wait().unwrap().is_some());
+    reader.join().unwrap()
 }
 
 /// A port that is free now.

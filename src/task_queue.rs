@@ -1,0 +1,194 @@
+//! A task queue by the server's own account: who polls it, and what waits in it.
+
+use std::time::{Duration, SystemTime};
+
+use temporalio_client::{Client, NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_common::protos::temporal::api::{
+    deployment::v1::{WorkerDeploymentOptions, WorkerDeploymentVersion},
+    enums::v1::{TaskQueueKind, TaskQueueType, WorkerVersioningMode},
+    taskqueue::v1::{PollerInfo, TaskQueue},
+    workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
+};
+
+use crate::{client::describe, error::Error, role::Role};
+
+/// A poll is answered after a minute at the latest, if only with nothing, and then repeated. Who was
+/// not seen for this long has probably gone; the server forgets it after five minutes.
+const GONE: Duration = Duration::from_secs(90);
+
+/// One poller of a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Poller {
+    pub(crate) identity: String,
+    /// When the server last saw a poll of it.
+    pub(crate) last_access: Option<SystemTime>,
+    /// The version of a worker deployment that it is, as `deployment:build`.
+    pub(crate) version: Option<String>,
+}
+
+impl Poller {
+    /// How long ago the server saw it, by this machine's clock.
+    pub(crate) fn seen_ago(&self) -> Option<Duration> {
+        self.last_access.map(|at| at.elapsed().unwrap_or_default())
+    }
+
+    /// Whether it has probably gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.seen_ago().is_none_or(|ago| ago > GONE)
+    }
+}
+
+/// A queue for one kind of task.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) pollers: Vec<Poller>,
+    /// About how many tasks wait for a worker.
+    pub(crate) backlog: i64,
+    /// How long the first of them has waited.
+    pub(crate) oldest: Option<Duration>,
+    /// Tasks a second, over the last 30 seconds.
+    pub(crate) add_rate: f32,
+    pub(crate) dispatch_rate: f32,
+    /// The version of a worker deployment that new workflows are routed to, as `deployment:build`.
+    pub(crate) routed_to: Option<String>,
+}
+
+impl View {
+    /// Whether anything polls it, or waits in it.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.pollers.is_empty() || self.backlog > 0
+    }
+
+    /// Whether tasks wait and nobody comes for them.
+    pub(crate) fn is_unserved(&self) -> bool {
+        self.backlog > 0 && self.pollers.iter().all(Poller::is_gone)
+    }
+}
+
+/// The kind of task that a poller asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskKind {
+    Workflow,
+    Activity,
+}
+
+impl TaskKind {
+    /// The kind by which a worker in `role` is known at its queue; role worker polls for both.
+    pub(crate) fn of(role: Role) -> Self {
+        if role.runs_workflows() { Self::Workflow } else { Self::Activity }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Activity => "activity",
+        }
+    }
+}
+
+/// The pollers of `queue` for one kind of task.
+///
+/// # Errors
+/// [`Error::Rpc`].
+pub(crate) async fn pollers(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+) -> Result<Vec<Poller>, Error> {
+    let response = ask(client, queue, kind, false).await?;
+    Ok(response.pollers.into_iter().map(Poller::from).collect())
+}
+
+/// All that the server tells of `queue` for one kind of task.
+///
+/// # Errors
+/// [`Error::Rpc`].
+pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result<View, Error> {
+    let response = ask(client, queue, kind, true).await?;
+    let stats = response.stats.unwrap_or_default();
+    let routed_to = response.versioning_info.and_then(|it| it.current_deployment_version);
+    Ok(View {
+        pollers: response.pollers.into_iter().map(Poller::from).collect(),
+        backlog: stats.approximate_backlog_count,
+        oldest: stats.approximate_backlog_age.and_then(|age| age.try_into().ok()),
+        add_rate: stats.tasks_add_rate,
+        dispatch_rate: stats.tasks_dispatch_rate,
+        routed_to: routed_to.map(|WorkerDeploymentVersion { deployment_name, build_id }| {
+            format!("{deployment_name}:{build_id}")
+        }),
+    })
+}
+
+async fn ask(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+    report_stats: bool,
+) -> Result<DescribeTaskQueueResponse, Error> {
+    let kind = match kind {
+        TaskKind::Workflow => TaskQueueType::Workflow,
+        TaskKind::Activity => TaskQueueType::Activity,
+    };
+    let request = DescribeTaskQueueRequest {
+        namespace: client.namespace(),
+        task_queue: Some(TaskQueue {
+            name: queue.to_owned(),
+            kind: TaskQueueKind::Normal.into(),
+            ..Default::default()
+        }),
+        task_queue_type: kind.into(),
+        report_stats,
+        ..Default::default()
+    };
+    let mut client = client.clone();
+    let response = client.describe_task_queue(request.into_request()).await;
+    let refused = |status| Error::Rpc { what: "describe a task queue", cause: describe(&status) };
+    Ok(response.map_err(refused)?.into_inner())
+}
+
+impl From<PollerInfo> for Poller {
+    fn from(it: PollerInfo) -> Self {
+        Self {
+            identity: it.identity,
+            last_access: it.last_access_time.and_then(|time| time.try_into().ok()),
+            version: it.deployment_options.as_ref().and_then(version),
+        }
+    }
+}
+
+fn version(options: &WorkerDeploymentOptions) -> Option<String> {
+    let versioned = options.worker_versioning_mode() == WorkerVersioningMode::Versioned;
+    versioned.then(|| format!("{}:{}", options.deployment_name, options.build_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(ago: u64) -> Poller {
+        Poller {
+            identity: "worker@host:1".into(),
+            last_access: Some(SystemTime::now() - Duration::from_secs(ago)),
+            version: None,
+        }
+    }
+
+    #[test]
+    fn tasks_that_wait_for_pollers_long_gone_are_unserved() {
+        let view = |pollers, backlog| View {
+            pollers,
+            backlog,
+            oldest: None,
+            add_rate: 0.0,
+            dispatch_rate: 0.0,
+            routed_to: None,
+        };
+        assert!(view(vec![], 1).is_unserved());
+        assert!(view(vec![seen(91), seen(200)], 1).is_unserved());
+        assert!(!view(vec![seen(91), seen(60)], 1).is_unserved());
+        assert!(!view(vec![], 0).is_unserved());
+        // A server's clock that is ahead of ours.
+        let ahead = SystemTime::now() + Duration::from_mins(1);
+        assert!(!Poller { last_access: Some(ahead), ..seen(0) }.is_gone());
+    }
+}

@@ -1,0 +1,296 @@
+//! The starter loses nothing: a batch can be left, killed, run again and grown, and every workflow
+//! of it runs once.
+
+use std::collections::BTreeSet;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    server::{self, pending_timers},
+    support::{Process, World, eventually, kill, labels, program, run},
+};
+
+/// How many workflows there are on a world's queue, in whatever state.
+fn started(world: &World) -> i64 {
+    server::count(&world.workflow_queue(), "WorkflowType IS NOT NULL")
+}
+
+/// The name that a starter shows for its batch.
+fn batch_name(starter: &Process) -> String {
+    let line = starter.err.wait_for("batch ");
+    line.strip_prefix("batch ").unwrap().split(':').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_starter_killed_before_its_first_result_goes_on_and_every_workflow_runs_once() {
+    let world = World::new();
+    let mut killed = Process::start(world.fleet(["starter", "-n", "30", "--concurrency", "12"]));
+    let batch = batch_name(&killed);
+    eventually("some have started", || started(&world) >= 12);
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.exit_code(), 128 + 9);
+    assert!(killed.out.wait_end().is_empty());
+
+    let _up = Process::start_ready(world.fleet(["up"]));
+    let again = run(world.fleet(["starter", "-n", "30", "--batch", &batch]));
+    assert!(
+        again
+            .err
+            .iter()
+            .any(|it| it.starts_with("30 completed, 0 failed (12 of them begun earlier)")),
+        "{again:#?}"
+    );
+    assert_eq!(again.success().len(), 30);
+    assert_eq!(started(&world), 30);
+
+    // Once more: all are read, none is run.
+    let read = run(world.fleet(["starter", "-n", "30", "--batch", &batch]));
+    assert!(
+        read.err
+            .iter()
+            .any(|it| it.starts_with("30 completed, 0 failed (30 of them begun earlier)")),
+        "{read:#?}"
+    );
+    assert_eq!(read.success().len(), 30);
+    assert_eq!(started(&world), 30);
+}
+
+#[test]
+fn a_batch_run_again_in_another_way_is_refused_and_a_larger_one_goes_on() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    run(world.fleet(["starter", "-n", "3", "--batch", "b", "--workflow-id-prefix", &world.id()]))
+        .success();
+    let again = |more: &[&str]| {
+        let mut starter = world.fleet(["starter", "-n", "6", "--batch", "b"]);
+        starter.args(["--workflow-id-prefix", &world.id()]).args(more);
+        run(starter)
+    };
+    let queue = world.workflow_queue();
+    for (changed, words) in [
+        (["--workflow-type", "Other"], r#"workflow type "ParallelizedWorkflow", not "Other""#),
+        (["--task-queue", "elsewhere"], &format!(r#"task queue "{queue}", not "elsewhere""#)),
+        (["--input", r#"{"a": 1}"#], r#"input none, not {"a": 1}"#),
+    ] {
+        let refused = again(&changed);
+        assert_eq!(refused.code, 78, "{refused:#?}");
+        let error = refused.err.last().unwrap();
+        assert!(
+            error.starts_with(&format!("error: batch \"b\" was begun with {words}")),
+            "{error}"
+        );
+        assert_eq!(started(&world), 3, "{changed:?}: nothing was started");
+    }
+    let grown = again(&[]);
+    assert!(
+        grown
+            .err
+            .iter()
+            .any(|it| it.starts_with("6 completed, 0 failed (3 of them begun earlier)")),
+        "{grown:#?}"
+    );
+    assert_eq!(grown.success().len(), 6);
+    assert_eq!(started(&world), 6);
+}
+
+#[test]
+fn ctrl_c_tells_what_still_runs_and_the_line_that_goes_on_with_it() {
+    let world = World::new();
+    let mut starter = Process::start(world.fleet(["starter", "-n", "7", "--concurrency", "3"]));
+    let told = starter.err.wait_for("no worker polls");
+    assert_eq!(
+        told,
+        format!("no worker polls '{}': start one with fleet up", world.workflow_queue())
+    );
+    starter.ctrl_c();
+    assert_eq!(starter.exit_code(), 130);
+    assert!(starter.out.wait_end().is_empty());
+    let err = starter.err.wait_end();
+    assert!(err.contains(&"3 still run:".to_owned()), "{err:#?}");
+    assert!(err.contains(&"4 not started".to_owned()), "{err:#?}");
+    assert_eq!(started(&world), 3);
+
+    let line = err.iter().find_map(|it| it.strip_prefix("to go on: ")).unwrap();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let finished = run(world.at_home("/bin/sh", ["-c", line]));
+    assert_eq!(finished.success().len(), 7);
+    assert_eq!(started(&world), 7);
+}
+
+#[test]
+fn a_wait_that_is_limited_ends_with_1_and_the_workflows_go_on() {
+    let world = World::new();
+    let finished = run(world.fleet(["starter", "-n", "2", "--timeout", "500ms"]));
+    assert_eq!(finished.code, 1, "{finished:#?}");
+    assert_eq!(finished.err.last().unwrap(), "error: not done after 500ms (--timeout)");
+    assert!(finished.err.contains(&"2 still run:".to_owned()), "{finished:#?}");
+    eventually("both run on", || {
+        server::count(&world.workflow_queue(), "ExecutionStatus = 'Running'") == 2
+    });
+}
+
+/// An order that waits a minute for changes, unless it is expedited.
+const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
+
+#[test]
+fn workflows_that_end_badly_are_a_line_each_with_the_whole_cause_and_the_others_finish() {
+    let world = World::new();
+    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+    let prefix = world.id();
+    // Somebody started one of the batch's workflows with a timeout, which the starter has no flag for.
+    let namespace = Uuid::from_u128(0x6c1f_5a0e_3d94_4f0b_9c52_7d1e_a8b4_60f3);
+    let id =
+        |index| format!("{prefix}-{}", Uuid::new_v5(&namespace, format!("b/{index}").as_bytes()));
+    server::start_with_run_timeout(&id(3), "OrderWorkflow", &world.workflow_queue(), HELD);
+
+    let mut starter = world.orders(["starter", "-n", "4", "--batch", "b", "--input", HELD]);
+    starter.args(["--workflow-id-prefix", &prefix, "--output", "json"]);
+    let mut starter = Process::start(starter);
+    for index in 0..3 {
+        eventually("it is held", || pending_timers(&id(index)) == 1);
+    }
+    server::terminate(&id(0), "the customer is gone");
+    server::cancel(&id(1), "the customer changed their mind");
+    server::signal(&id(2), "expedite");
+
+    assert_eq!(starter.exit_code(), 1);
+    let err = starter.err.wait_end();
+    for line in [
+        format!("{}: Workflow terminated: the customer is gone", id(0)),
+        format!("{}: Workflow cancelled: the customer changed their mind", id(1)),
+        format!("{}: Workflow timed out", id(3)),
+    ] {
+        assert!(err.contains(&line), "{line}: {err:#?}");
+    }
+    assert!(
+        err.iter().any(|it| it.starts_with("1 completed, 3 failed (1 of them begun earlier)")),
+        "{err:#?}"
+    );
+    let lines: Vec<Value> =
+        starter.out.wait_end().iter().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let statuses: BTreeSet<_> = lines[..4]
+        .iter()
+        .map(|it| (it["index"].as_u64().unwrap(), it["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        statuses,
+        [(0, "terminated"), (1, "cancelled"), (2, "completed"), (3, "timed out")].into()
+    );
+    assert_eq!(lines[4]["failed"], 3);
+}
+
+#[test]
+fn a_failures_line_goes_down_to_the_activitys_own_words() {
+    let world = World::new();
+    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+    let input = r#"{"id": "1", "items": [], "card": "stolen"}"#;
+    let failed = run(world.orders(["starter", "-n", "2", "--input", input]));
+    assert_eq!(failed.code, 1, "{failed:#?}");
+    assert!(failed.out.is_empty());
+    let lines: Vec<_> = failed.err.iter().filter(|it| it.contains("the card is stolen")).collect();
+    assert_eq!(lines.len(), 2, "{failed:#?}");
+    assert!(lines.iter().all(|it| it.starts_with("orders-")), "{lines:#?}");
+}
+
+#[test]
+fn json_is_an_object_for_each_workflow_and_a_summary_that_agrees() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "2"]));
+    let mut finished = run(world.fleet(["starter", "-n", "20", "--output", "json"]));
+    let summary: Value = serde_json::from_str(&finished.out.pop().unwrap()).unwrap();
+    assert_eq!(finished.out.len(), 20);
+    let mut ended_in = BTreeSet::new();
+    for line in &finished.out {
+        let workflow: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(workflow["type"], "workflow");
+        assert_eq!(workflow["status"], "completed");
+        assert!(workflow["latency_ms"].as_f64().unwrap() > 0.0);
+        ended_in.insert(labels(workflow["result"].as_str().unwrap())[2].clone());
+    }
+    assert_eq!(summary["type"], "summary");
+    assert_eq!((&summary["completed"], &summary["failed"]), (&20.into(), &0.into()));
+    assert_eq!(summary["running"], Value::Array(vec![]));
+    let latency = |name: &str| summary["latency_ms"][name].as_f64().unwrap();
+    assert!(0.0 < latency("p50") && latency("p50") <= latency("max"), "{summary}");
+    let workflows = summary["workers"]["workflows"].as_object().unwrap();
+    let pids: BTreeSet<_> =
+        workflows.keys().map(|identity| server::pid_of(identity).to_string()).collect();
+    assert_eq!(pids, ended_in, "by the server's account it is the same workers");
+    assert_eq!(workflows.values().map(|it| it.as_u64().unwrap()).sum::<u64>(), 20);
+    let activities = summary["workers"]["activities"].as_object().unwrap();
+    assert_eq!(activities.values().map(|it| it.as_u64().unwrap()).sum::<u64>(), 20);
+}
+
+#[test]
+fn anyones_workflow_shows_how_it_was_spread_over_workers_by_role() {
+    let world = World::new();
+    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+    let input = r#"{"id": "1", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
+    let finished = run(world.orders(["starter", "-n", "2", "--input", input]));
+    let line = |what: &str| finished.err.iter().find(|it| it.starts_with(what)).unwrap().clone();
+    assert!(line("workflows ").contains(" 2  workflow-worker@"), "{finished:#?}");
+    assert!(line("activities ").contains(" 6  activity-worker@"), "{finished:#?}");
+}
+
+#[test]
+fn a_server_killed_and_restarted_on_its_file_costs_neither_workers_nor_starter_anything() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("temporal.db");
+    let port = crate::support::free_port().to_string();
+    let start_server = || {
+        let mut server = program(crate::support::FLEET);
+        server.args([
+            "up",
+            "--dev-server",
+            "--port",
+            &port,
+            "--ui-port",
+            "0",
+            "-w",
+            "0",
+            "-a",
+            "0",
+        ]);
+        server.arg("--db-filename").arg(&file);
+        let server = Process::start(server);
+        server.err.wait_for("export TEMPORAL_ADDRESS=");
+        server
+    };
+    let there = |mut command: std::process::Command| {
+        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
+        command
+    };
+    let mut server = start_server();
+    let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
+    let starter = there(world.fleet(["starter", "-n", "60", "--concurrency", "10"]));
+    let mut starter = Process::start(starter);
+    starter.out.wait_count(5);
+    let (pid, _) = server::process_of(&server);
+    kill(pid, Signal::KILL);
+    assert_eq!(server.exit_code(), 70);
+    server.err.wait_for("error: the Temporal dev server ended unexpectedly");
+    // The SDK's own patience has ended: from here on it is the starter's.
+    starter.err.wait_for("does not answer");
+
+    let _server = start_server();
+    assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
+    assert_eq!(starter.out.wait_end().len(), 60);
+    assert!(up.err.so_far().iter().all(|it| !it.contains("exited")), "{:#?}", up.err.so_far());
+}
+
+#[test]
+fn a_terminal_shows_progress_and_a_pipe_does_not() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let piped = run(world.fleet(["starter", "-n", "2"]));
+    assert!(piped.err.iter().all(|line| !line.contains('\u{1b}')), "{piped:#?}");
+    assert!(piped.err.iter().all(|line| !line.contains("2/2 workflows")), "{piped:#?}");
+
+    let seen = crate::support::on_a_terminal(world.fleet(["starter", "-n", "2"]));
+    assert!(seen.contains("/2 workflows"), "{seen:?}");
+    assert_eq!(seen.matches("wf-starting-pid:").count(), 2, "{seen:?}");
+    assert!(seen.contains("2 completed, 0 failed"), "{seen:?}");
+}
