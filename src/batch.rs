@@ -345,7 +345,7 @@ impl Inner {
             }
             let left = self.target.patience.saturating_sub(failing_since.elapsed());
             if left.is_zero() {
-                return Err(self.target.unreachable(describe(&status)));
+                return Err(self.target.unreachable(describe(&status), ""));
             }
             // All that wait notice; one says it.
             if !self.server_is_away.swap(true, Ordering::Relaxed) {

@@ -4,16 +4,21 @@
 //! The SDK tries to connect once. A worker that starts together with its server, as in compose or
 //! Kubernetes, must wait for it, and say so; a worker whose configuration is wrong must not.
 
-use std::time::Duration;
+use std::{error::Error as StdError, fs, time::Duration};
 
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient,
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, TlsOptions,
     errors::ClientConnectError,
     grpc::WorkflowService,
-    tonic::{Code, IntoRequest, Status},
+    tonic::{
+        Code, IntoRequest, Status,
+        transport::{ClientTlsConfig, Endpoint, Identity},
+    },
 };
 use temporalio_common::{
-    envconfig::{ClientConfigProfile, LoadClientConfigProfileOptions, load_client_config_profile},
+    envconfig::{
+        ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
+    },
     protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -56,14 +61,18 @@ pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error
                 return Ok(client);
             }
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::Absent(format!("no answer within {:.1} s", patience.as_secs_f64())),
+            Err(_) => Failure::Absent {
+                cause: format!("no answer within {:.1} s", patience.as_secs_f64()),
+                hint: "",
+            },
         };
         let (problem, error) = match failure {
             Failure::Config(cause) => return Err(Error::ConnectionConfig(cause)),
             Failure::Refused(cause) => return Err(Error::Refused { address, cause }),
-            Failure::Absent(cause) => {
-                (format!("cannot reach Temporal at {address}: {cause}"), target.unreachable(cause))
-            }
+            Failure::Absent { cause, hint } => (
+                format!("cannot reach Temporal at {address}: {cause}{hint}"),
+                target.unreachable(cause, hint),
+            ),
             Failure::NamespaceMissing => {
                 let namespace = client_options.namespace.clone();
                 (
@@ -96,6 +105,7 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
     )
     .map_err(|error| Error::ConnectionConfig(chain(&error)))?;
     refuse_what_is_ignored(&profile, &config.environment)?;
+    find_files(&profile)?;
     let given = profile.address.clone().unwrap_or_default();
     let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
     let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
@@ -112,6 +122,12 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
              certificate"
                 .into(),
         ));
+    }
+    match &connection.tls_options {
+        Some(tls) => check_tls(tls)?,
+        // The address alone turns no TLS on in the SDK, whose transport then refuses it.
+        None if target.scheme() == "https" => connection.tls_options = Some(TlsOptions::default()),
+        None => {}
     }
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
@@ -148,6 +164,56 @@ fn refuse_what_is_ignored(
     if address.starts_with("http://") && tls.is_some_and(|tls| tls.disabled != Some(true)) {
         return refuse("TLS is set, but the address says http://: expected https:// or host:port");
     }
+    if address.starts_with("https://") && tls.is_some_and(|tls| tls.disabled == Some(true)) {
+        return refuse("TLS is off, but the address says https://: expected http:// or host:port");
+    }
+    Ok(())
+}
+
+/// The SDK says only that there is no such file, not which.
+fn find_files(profile: &ClientConfigProfile) -> Result<(), Error> {
+    let Some(tls) = profile.tls.as_ref().filter(|tls| tls.disabled != Some(true)) else {
+        return Ok(());
+    };
+    for (source, what) in [
+        (&tls.server_ca_cert, "TEMPORAL_TLS_SERVER_CA_CERT_PATH (or server_ca_cert_path)"),
+        (&tls.client_cert, "TEMPORAL_TLS_CLIENT_CERT_PATH (or client_cert_path)"),
+        (&tls.client_key, "TEMPORAL_TLS_CLIENT_KEY_PATH (or client_key_path)"),
+    ] {
+        if let Some(DataSource::Path(path)) = source {
+            fs::read(path).map_err(|error| {
+                Error::ConnectionConfig(format!("{what}: cannot read {path:?}: {error}"))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the certificates and the key as the SDK will at each try, when it tells of a wrong file as
+/// of a server that is away; and of one without certificates it tells nothing.
+fn check_tls(tls: &TlsOptions) -> Result<(), Error> {
+    let holds_certificate =
+        |pem: &[u8]| String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----");
+    let without = |what: &str| {
+        Err(Error::ConnectionConfig(format!("the {what} holds no certificate in PEM form")))
+    };
+    if tls.server_root_ca_cert.as_deref().is_some_and(|pem| !holds_certificate(pem)) {
+        return without("server's CA (TEMPORAL_TLS_SERVER_CA_CERT_PATH)");
+    }
+    let Some(client) = &tls.client_tls_options else { return Ok(()) };
+    if !holds_certificate(&client.client_cert) {
+        return without("client certificate (TEMPORAL_TLS_CLIENT_CERT_PATH)");
+    }
+    let identity = Identity::from_pem(&client.client_cert, &client.client_private_key);
+    Endpoint::from_static("https://temporal")
+        .tls_config(ClientTlsConfig::new().identity(identity))
+        .map_err(|error| {
+            Error::ConnectionConfig(format!(
+                "the client certificate and its key (TEMPORAL_TLS_CLIENT_CERT_PATH, \
+                 TEMPORAL_TLS_CLIENT_KEY_PATH): {}",
+                root_cause(&error)
+            ))
+        })?;
     Ok(())
 }
 
@@ -179,8 +245,8 @@ enum Failure {
     Config(String),
     /// The server is there and says no.
     Refused(String),
-    /// Nobody there, or not ready yet.
-    Absent(String),
+    /// Nobody there, or not ready yet; and what may be wrong if it stays so.
+    Absent { cause: String, hint: &'static str },
     /// Set-up jobs create namespaces after the server has started: try again.
     NamespaceMissing,
 }
@@ -189,15 +255,20 @@ async fn try_once(
     connection: &ConnectionOptions,
     client: &ClientOptions,
 ) -> Result<Client, Failure> {
-    let connection =
-        Connection::connect(connection.clone()).await.map_err(|error| match error {
-            ClientConnectError::TonicTransportError(error) => Failure::Absent(root_cause(&error)),
-            ClientConnectError::DnsResolutionError { host, source } => {
-                Failure::Absent(format!("{host} cannot be resolved: {source}"))
-            }
-            ClientConnectError::SystemInfoCallError(status) => refused_or_absent(&status),
-            other => Failure::Config(chain(&other)),
-        })?;
+    let tls = connection.tls_options.as_ref();
+    let connected = Connection::connect(connection.clone()).await;
+    let connection = connected.map_err(|error| match error {
+        ClientConnectError::TonicTransportError(error) => {
+            let cause = root_cause(&error);
+            let hint = tls_hint(tls, &cause, &error);
+            Failure::Absent { cause, hint }
+        }
+        ClientConnectError::DnsResolutionError { host, source } => {
+            Failure::Absent { cause: format!("{host} cannot be resolved: {source}"), hint: "" }
+        }
+        ClientConnectError::SystemInfoCallError(status) => refused_or_absent(tls, &status),
+        other => Failure::Config(chain(&other)),
+    })?;
     let client = Client::new(connection, client.clone())
         .map_err(|error| Failure::Config(error.to_string()))?;
     let request = DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() };
@@ -207,15 +278,57 @@ async fn try_once(
         // Some API keys may start workflows but not describe the namespace: enough for a starter. A
         // worker needs both, and the SDK's own check says so.
         Err(status) if status.code() == Code::PermissionDenied => Ok(client),
-        Err(status) => Err(refused_or_absent(&status)),
+        Err(status) => Err(refused_or_absent(tls, &status)),
     }
 }
 
-fn refused_or_absent(status: &Status) -> Failure {
+fn refused_or_absent(tls: Option<&TlsOptions>, status: &Status) -> Failure {
     let cause = describe(status);
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Failure::Refused(cause),
-        _ => Failure::Absent(cause),
+        _ => {
+            let hint = tls_hint(tls, &cause, status);
+            Failure::Absent { cause, hint }
+        }
+    }
+}
+
+/// Whether a connection was made, and then broke: before that there is no error of hyper's.
+fn hung_up(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<hyper::Error>() || error.source().is_some_and(hung_up)
+}
+
+/// What is likely wrong between a client with TLS or without and a server without or with, as far
+/// as a failed try shows that. Certain is none of it: a server that is just being replaced may fail
+/// in the same ways, so that it is tried again.
+fn tls_hint(
+    tls: Option<&TlsOptions>,
+    cause: &str,
+    error: &(dyn StdError + 'static),
+) -> &'static str {
+    // Their types are lost on the way; the words are those of rustls.
+    let says = |words: &str| cause.contains(words);
+    match tls {
+        None if hung_up(error) => "; if the server wants TLS, set TEMPORAL_TLS=true",
+        Some(_) if says("received corrupt message") || says("tls handshake eof") => {
+            "; this port seems to speak no TLS: set TEMPORAL_TLS=false, and give the address \
+             without https://"
+        }
+        Some(_) if says("not valid for name") => {
+            "; set TEMPORAL_TLS_SERVER_NAME to a name that it is valid for"
+        }
+        Some(_) if says("UnknownIssuer") || says("BadSignature") => {
+            "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it"
+        }
+        // The alert that tells of it comes after the handshake, and often not through.
+        Some(tls) if hung_up(error) && tls.client_tls_options.is_none() => {
+            "; if the server wants a client certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH and \
+             TEMPORAL_TLS_CLIENT_KEY_PATH"
+        }
+        Some(_) if hung_up(error) => {
+            "; the server may not accept the client certificate (TEMPORAL_TLS_CLIENT_CERT_PATH)"
+        }
+        _ => "",
     }
 }
 
@@ -223,9 +336,10 @@ fn refused_or_absent(status: &Status) -> Failure {
 pub(crate) fn describe(status: &Status) -> String {
     let said =
         if status.message().is_empty() { status.code().description() } else { status.message() };
-    match std::error::Error::source(status) {
-        Some(source) => format!("{said}: {}", root_cause(source)),
-        None => said.to_owned(),
+    match status.source().map(root_cause) {
+        // With a host's name, for which the SDK balances over its addresses, the two are the same.
+        Some(cause) if !said.contains(&cause) => format!("{said}: {cause}"),
+        _ => said.to_owned(),
     }
 }
 
@@ -250,17 +364,18 @@ impl Target {
         Self {
             address: shown_address(connection),
             patience: config.connect_timeout,
-            hint: hint(connection),
+            hint: start_hint(connection),
         }
     }
 
-    /// It did not answer for as long as it was to be waited for.
-    pub(crate) fn unreachable(&self, cause: String) -> Error {
+    /// It did not answer for as long as it was to be waited for. `hint` says what may be wrong, where
+    /// something tells that.
+    pub(crate) fn unreachable(&self, cause: String, hint: &'static str) -> Error {
         Error::Unreachable {
             address: self.address.clone(),
             tried: self.patience,
             cause,
-            hint: self.hint,
+            hint: if hint.is_empty() { self.hint } else { hint },
         }
     }
 
@@ -280,7 +395,7 @@ fn shown_address(options: &ConnectionOptions) -> String {
     options.target.as_str().trim_end_matches('/').to_owned()
 }
 
-fn hint(options: &ConnectionOptions) -> &'static str {
+fn start_hint(options: &ConnectionOptions) -> &'static str {
     let local =
         options.target.host_str() == Some("localhost") && options.target.port() == Some(7233);
     if local { "; start one with fleet up --dev-server, or set TEMPORAL_ADDRESS" } else { "" }

@@ -7,11 +7,13 @@
 
 mod batch;
 mod command_line;
+mod connection;
 mod crash;
 mod demo;
 mod health;
 mod interop;
 mod library;
+mod proxy;
 mod replay;
 mod seed;
 mod server;

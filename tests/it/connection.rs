@@ -1,0 +1,193 @@
+//! TLS as it is set for every Temporal tool: what works, and what is said when it does not.
+
+use std::process::Command;
+
+use crate::{
+    proxy::{Authority, TlsPort},
+    server,
+    support::{Finished, Process, World, labels, run},
+};
+
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
+const NO_TLS_THERE: &str = "; this port seems to speak no TLS: set TEMPORAL_TLS=false, and give the \
+                            address without https://";
+const TLS_THERE: &str = "; if the server wants TLS, set TEMPORAL_TLS=true";
+const AUTHORITY: &str = "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it";
+const NAME: &str = "; set TEMPORAL_TLS_SERVER_NAME to a name that it is valid for";
+const CLIENT_CERTIFICATE: &str = "; if the server wants a client certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH and \
+     TEMPORAL_TLS_CLIENT_KEY_PATH";
+const OTHER_CLIENT_CERTIFICATE: &str =
+    "; the server may not accept the client certificate (TEMPORAL_TLS_CLIENT_CERT_PATH)";
+
+fn with(mut command: Command, settings: Settings<'_>) -> Command {
+    command.envs(settings.iter().copied());
+    command
+}
+
+/// Runs a command that cannot connect: it has to say why in one line, and no more than that.
+#[track_caller]
+fn fails(command: Command) -> (Finished, String) {
+    let finished = run(command);
+    assert!(finished.out.is_empty(), "{finished:#?}");
+    let (last, before) = finished.err.split_last().unwrap();
+    assert!(last.starts_with("error: "), "{finished:#?}");
+    assert!(before.iter().all(|line| line.contains("trying again")), "{finished:#?}");
+    let last = last.clone();
+    (finished, last)
+}
+
+/// A server can be replaced by one that fits: it is tried again for as long as one that is away.
+/// What may be wrong is said at the first try and at the end.
+#[track_caller]
+fn gives_up(command: Command, settings: Settings<'_>, hint: &str) {
+    let (finished, error) =
+        fails(with(with(command, settings), &[("FLEET_CONNECT_TIMEOUT", "2s")]));
+    assert_eq!(finished.code, 69, "{finished:#?}");
+    assert!(error.starts_with("error: cannot reach Temporal at "), "{error}");
+    assert!(error.ends_with(hint), "{error}");
+    assert!(finished.err[0].contains(&format!("{hint}; trying again")), "{finished:#?}");
+}
+
+/// What no other server can make good is not tried again.
+#[track_caller]
+fn is_misconfigured(command: Command, settings: Settings<'_>, expected: &str) {
+    let (finished, error) = fails(with(command, settings));
+    assert_eq!(finished.code, 78, "{finished:#?}");
+    let expected = format!("error: the connection to Temporal is misconfigured: {expected}");
+    assert!(error.starts_with(&expected), "{error}");
+    assert_eq!(finished.err.len(), 1, "{finished:#?}");
+}
+
+#[track_caller]
+fn is_ready(command: Command, settings: Settings<'_>) {
+    let worker = Process::start(with(command, settings));
+    worker.err.wait_for("ready: the server lists this worker as a poller");
+}
+
+#[test]
+fn tls_to_a_port_without_it_is_given_up_with_69_and_the_way_out() {
+    let world = World::new();
+    let https = format!("https://{}", server::address());
+    let starter = || world.fleet(["starter", "-n", "1"]);
+    gives_up(
+        world.fleet(["worker", "--role", "worker"]),
+        &[("TEMPORAL_TLS", "true")],
+        NO_TLS_THERE,
+    );
+    gives_up(starter(), &[("TEMPORAL_ADDRESS", &https)], NO_TLS_THERE);
+    gives_up(starter(), &[("TEMPORAL_API_KEY", "turns TLS on")], NO_TLS_THERE);
+}
+
+#[test]
+fn no_tls_to_a_port_with_it_is_given_up_with_69_and_the_way_out() {
+    let world = World::new();
+    let port = TlsPort::open(&Authority::new("ours"), "127.0.0.1", None);
+    for arguments in [&["worker", "--role", "worker"][..], &["starter", "-n", "1"]] {
+        let command = world.fleet(arguments.iter().copied());
+        gives_up(command, &[("TEMPORAL_ADDRESS", &port.address)], TLS_THERE);
+    }
+}
+
+#[test]
+fn a_fleet_and_its_starter_work_through_tls() {
+    let world = World::new();
+    let authority = Authority::new("ours");
+    let port = TlsPort::open(&authority, "127.0.0.1", None);
+    let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", authority.file());
+    let trusted = (trusted.0, trusted.1.as_str());
+    let up = world.fleet(["up", "-w", "1", "-a", "1"]);
+    let _up = Process::start(with(up, &[("TEMPORAL_ADDRESS", &port.address), trusted]));
+    let https = format!("https://{}", port.address);
+    for address in [&port.address, &https] {
+        let starter = world.fleet(["starter", "-n", "5"]);
+        let results = run(with(starter, &[("TEMPORAL_ADDRESS", address), trusted])).success();
+        assert_eq!(results.len(), 5);
+        for line in &results {
+            labels(line);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_trusted_is_given_up_with_69_and_the_way_out() {
+    let world = World::new();
+    let starter = || world.fleet(["starter", "-n", "1"]);
+    let authority = Authority::new("ours");
+    let port = TlsPort::open(&authority, "127.0.0.1", None);
+    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
+    // The machine's own authorities did not sign it either.
+    gives_up(starter(), &[there, ("TEMPORAL_TLS", "true")], AUTHORITY);
+    // One of the same name, as it is when the certificates were made anew.
+    for other in ["theirs", "ours"] {
+        let other = Authority::new(other);
+        let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &*other.file());
+        gives_up(starter(), &[there, trusted], AUTHORITY);
+    }
+
+    let port = TlsPort::open(&authority, "temporal.test", None);
+    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
+    let trusted = authority.file();
+    let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str());
+    gives_up(starter(), &[there, trusted], NAME);
+    let worker = world.fleet(["worker", "--role", "worker"]);
+    is_ready(worker, &[there, trusted, ("TEMPORAL_TLS_SERVER_NAME", "temporal.test")]);
+}
+
+#[test]
+fn a_client_certificate_opens_a_server_that_wants_one_and_nothing_else_does() {
+    let world = World::new();
+    let worker = || world.fleet(["worker", "--role", "worker"]);
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let port = TlsPort::open(&servers, "127.0.0.1", Some(&clients));
+    let trusted = servers.file();
+    let there = [
+        ("TEMPORAL_ADDRESS", port.address.as_str()),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str()),
+    ];
+    gives_up(worker(), &there, CLIENT_CERTIFICATE);
+    let with_certificate_of = |authority: &Authority| {
+        let [certificate, key] = authority.client_files();
+        let mut command = worker();
+        command.env("TEMPORAL_TLS_CLIENT_CERT_PATH", certificate);
+        command.env("TEMPORAL_TLS_CLIENT_KEY_PATH", key);
+        command
+    };
+    gives_up(with_certificate_of(&servers), &there, OTHER_CLIENT_CERTIFICATE);
+    is_ready(with_certificate_of(&clients), &there);
+}
+
+#[test]
+fn certificates_that_are_none_are_refused_with_78_at_once() {
+    let world = World::new();
+    let starter = || world.fleet(["starter", "-n", "1"]);
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let ([certificate, key], [_, other_key]) = (ours.client_files(), theirs.client_files());
+    is_misconfigured(
+        starter(),
+        &[("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &key)],
+        "the server's CA (TEMPORAL_TLS_SERVER_CA_CERT_PATH) holds no certificate in PEM form",
+    );
+    for (certificate, key, problem) in [
+        (&key, &key, "the client certificate (TEMPORAL_TLS_CLIENT_CERT_PATH) holds no certificate"),
+        (&certificate, &certificate, "the client certificate and its key "),
+        (&certificate, &other_key, "the client certificate and its key "),
+    ] {
+        let files = [
+            ("TEMPORAL_TLS_CLIENT_CERT_PATH", certificate.as_str()),
+            ("TEMPORAL_TLS_CLIENT_KEY_PATH", key.as_str()),
+        ];
+        is_misconfigured(starter(), &files, problem);
+    }
+    is_misconfigured(
+        starter(),
+        &[("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/nowhere/ca.pem")],
+        "TEMPORAL_TLS_SERVER_CA_CERT_PATH (or server_ca_cert_path): cannot read \
+         \"/nowhere/ca.pem\": No such file",
+    );
+    is_misconfigured(
+        starter(),
+        &[("TEMPORAL_TLS", "false"), ("TEMPORAL_ADDRESS", "https://127.0.0.1:1")],
+        "TLS is off, but the address says https://",
+    );
+}

@@ -1,0 +1,119 @@
+//! What stands between a fleet and its server in some tests: a port that speaks TLS.
+
+use std::{fs, sync::Arc};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer},
+        server::WebPkiClientVerifier,
+    },
+};
+
+use crate::server;
+
+/// Someone who signs certificates, with a folder for what a client reads from files.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, folder: TempDir::new().unwrap() }
+    }
+
+    /// The file for `TEMPORAL_TLS_SERVER_CA_CERT_PATH`.
+    pub(crate) fn file(&self) -> String {
+        self.write("ca.pem", &self.issuer.pem())
+    }
+
+    /// A client's certificate and its key, for `TEMPORAL_TLS_CLIENT_CERT_PATH` and `_KEY_PATH`.
+    pub(crate) fn client_files(&self) -> [String; 2] {
+        let (certificate, key) = self.sign("a client", ExtendedKeyUsagePurpose::ClientAuth);
+        [
+            self.write("client.pem", &certificate.pem()),
+            self.write("client.key", &key.serialize_pem()),
+        ]
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+
+    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+}
+
+/// A port of this machine, and a thread to serve it with.
+fn listen() -> (Runtime, TcpListener, String) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (runtime, listener, address)
+}
+
+/// A port of this machine that speaks TLS and hands on to the shared dev server what it decrypts.
+pub(crate) struct TlsPort {
+    pub(crate) address: String,
+    _runtime: Runtime,
+}
+
+impl TlsPort {
+    /// With a certificate for `name` that `authority` signed; where `clients` is given, for clients
+    /// that have one of that authority only.
+    pub(crate) fn open(authority: &Authority, name: &str, clients: Option<&Authority>) -> Self {
+        let builder = match clients {
+            None => ServerConfig::builder().with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.issuer.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+                ServerConfig::builder().with_client_cert_verifier(verifier)
+            }
+        };
+        let (certificate, key) = authority.sign(name, ExtendedKeyUsagePurpose::ServerAuth);
+        let chain: Vec<CertificateDer<'_>> = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+
+        let server = server::address();
+        let (runtime, listener, address) = listen();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // A client that it refuses has been told why.
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let Ok(mut server) = TcpStream::connect(server).await else { return };
+                    let _ = copy_bidirectional(&mut stream, &mut server).await;
+                });
+            }
+        });
+        Self { address, _runtime: runtime }
+    }
+}
