@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    proxy::PollTrap,
     server,
     support::{
         FLEET, Process, World, children_of, eventually, free_port, get, kill, labels, program, run,
@@ -23,6 +24,32 @@ fn health(address: &str, arguments: &[&str]) -> i32 {
 
 fn status(address: &str) -> Value {
     serde_json::from_str(&get(address, "/status").unwrap().1).unwrap()
+}
+
+/// A dev server of a test's own, which can be stopped and go on.
+struct StoppableServer {
+    address: String,
+    temporal: u32,
+    _up: Process,
+}
+
+impl StoppableServer {
+    fn start() -> Self {
+        let mut command = program(FLEET);
+        command.args(["up", "--dev-server", "--port", "0", "--ui-port", "0", "-w", "0", "-a", "0"]);
+        let up = Process::start(command);
+        let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
+        let guard = children_of(up.pid())[0].0;
+        Self {
+            address: line.split_once('=').unwrap().1.to_owned(),
+            temporal: children_of(guard)[0].0,
+            _up: up,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.temporal, signal);
+    }
 }
 
 #[track_caller]
@@ -91,24 +118,48 @@ fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
 #[test]
 fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
     let world = World::new();
-    let mut command = world.fleet(["up", "--dev-server", "--port", "0", "--ui-port", "0"]);
-    command.args(["-w", "0", "-a", "0"]);
-    let server = Process::start(command);
-    let line = server.err.wait_for("export TEMPORAL_ADDRESS=");
-    let guard = children_of(server.pid())[0].0;
-    let temporal = children_of(guard)[0].0;
-    kill(temporal, Signal::STOP);
+    let server = StoppableServer::start();
+    server.signal(Signal::STOP);
 
     let address = format!("127.0.0.1:{}", free_port());
     let mut command = world.fleet(["worker", "--role", "activity-worker"]);
-    command
-        .env("FLEET_HEALTH_ADDR", &address)
-        .env("TEMPORAL_ADDRESS", line.split_once('=').unwrap().1);
+    command.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_ADDRESS", &server.address);
     let worker = Process::start(command);
     worker.err.wait_for("no answer within 5.0 s; trying again");
     assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
-    kill(temporal, Signal::CONT);
+    server.signal(Signal::CONT);
     eventually_answers(&address, "/readyz", (200, "ready"));
+}
+
+#[test]
+fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
+    // The SDK counts a poller when its poll leaves, which says nothing of the server.
+    let world = World::new();
+    let server = StoppableServer::start();
+    for (role, poll) in
+        [("activity-worker", "PollActivityTaskQueue"), ("workflow-worker", "PollWorkflowTaskQueue")]
+    {
+        let temporal = server.temporal;
+        let trap = PollTrap::open(&server.address, move || kill(temporal, Signal::STOP));
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = world.fleet(["worker", "--role", role]);
+        command.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_ADDRESS", &trap.address);
+        let worker = Process::start(command);
+        let not_ready = || {
+            let said = worker.err.so_far();
+            assert!(!said.iter().any(|line| line.contains("ready")), "{role}: {said:#?}");
+        };
+        eventually("its polls, and its question who polls, wait for an answer", || {
+            not_ready();
+            trap.unanswered(poll) >= 2 && trap.unanswered("DescribeTaskQueue") == 1
+        });
+        assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
+        assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
+        assert_eq!(status(&address)["state"], "starting");
+        not_ready();
+        server.signal(Signal::CONT);
+        eventually_answers(&address, "/readyz", (200, "ready"));
+    }
 }
 
 #[test]

@@ -1,7 +1,14 @@
-//! What stands between a fleet and its server in some tests: a port that speaks TLS.
+//! What stands between a fleet and its server in some tests: a port that speaks TLS, and one that
+//! does something when the first poll comes by.
 
-use std::{fs, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{Arc, Mutex},
+};
 
+use hyper::{Request, body::Incoming, client, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -115,5 +122,57 @@ impl TlsPort {
             }
         });
         Self { address, _runtime: runtime }
+    }
+}
+
+/// A port of this machine that hands every call on to a server. When the first poll comes by, and
+/// before it is handed on, it does what it was told to.
+pub(crate) struct PollTrap {
+    pub(crate) address: String,
+    unanswered: Calls,
+    _runtime: Runtime,
+}
+
+/// How many calls of a name wait for an answer.
+type Calls = Arc<Mutex<HashMap<String, usize>>>;
+
+impl PollTrap {
+    pub(crate) fn open(server: &str, act: impl FnOnce() + Send + 'static) -> Self {
+        let unanswered = Calls::default();
+        let (runtime, listener, address) = listen();
+        let (server, waiting) = (server.to_owned(), unanswered.clone());
+        let act = Arc::new(Mutex::new(Some(act)));
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = TokioIo::new(TcpStream::connect(&server).await.unwrap());
+                let handshake = client::conn::http2::handshake(TokioExecutor::new(), server);
+                let (calls, connection) = handshake.await.unwrap();
+                tokio::spawn(connection);
+                let (waiting, act) = (waiting.clone(), act.clone());
+                let hand_on = service_fn(move |call: Request<Incoming>| {
+                    let (mut calls, waiting) = (calls.clone(), waiting.clone());
+                    let name = call.uri().path().rsplit('/').next().unwrap().to_owned();
+                    if name.starts_with("Poll")
+                        && let Some(act) = act.lock().unwrap().take()
+                    {
+                        act();
+                    }
+                    async move {
+                        *waiting.lock().unwrap().entry(name.clone()).or_default() += 1;
+                        let answer = calls.send_request(call).await;
+                        *waiting.lock().unwrap().entry(name).or_default() -= 1;
+                        answer
+                    }
+                });
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), hand_on));
+            }
+        });
+        Self { address, unanswered, _runtime: runtime }
+    }
+
+    /// How many calls of a name, as `PollActivityTaskQueue`, wait for an answer now.
+    pub(crate) fn unanswered(&self, name: &str) -> usize {
+        self.unanswered.lock().unwrap().get(name).copied().unwrap_or_default()
     }
 }
