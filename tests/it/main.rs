@@ -21,3 +21,4 @@ mod shutdown;
 mod startup;
 mod status;
 mod support;
+mod versioning;

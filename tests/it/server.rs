@@ -18,8 +18,8 @@ use temporalio_common::{
         workflowservice::v1::{
             CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest,
             GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest,
-            RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-            TerminateWorkflowExecutionRequest,
+            RequestCancelWorkflowExecutionRequest, SetWorkerDeploymentCurrentVersionRequest,
+            SignalWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
         },
     },
 };
@@ -169,6 +169,23 @@ pub(crate) fn pending_activities(workflow_id: &str) -> Vec<PendingActivityInfo> 
         let response = client.describe_workflow_execution(request.into_request()).await.unwrap();
         response.into_inner().pending_activities
     })
+}
+
+/// Makes a build the current one of a worker deployment, as Temporal's worker controller does. The
+/// server knows a build some time after its first poll.
+pub(crate) fn make_current(deployment: &str, build_id: &str) {
+    eventually(&format!("the server knows build {build_id}"), || {
+        ask(async |client| {
+            let request = SetWorkerDeploymentCurrentVersionRequest {
+                namespace: client.namespace(),
+                deployment_name: deployment.to_owned(),
+                build_id: build_id.to_owned(),
+                ..Default::default()
+            };
+            let mut client = client;
+            client.set_worker_deployment_current_version(request.into_request()).await.is_ok()
+        })
+    });
 }
 
 /// Waits until an order on the queue is being packed, and returns the workflow's id and who packs.
