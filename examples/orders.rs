@@ -32,6 +32,9 @@ fn main() -> ExitCode {
 struct Order {
     id: String,
     items: Vec<String>,
+    /// How long the card network takes.
+    #[serde(default)]
+    charge_ms: u64,
     /// How long packing one item takes.
     #[serde(default)]
     pack_ms: u64,
@@ -123,8 +126,10 @@ struct Warehouse;
 
 #[activities]
 impl Warehouse {
+    /// Asks the card network. It heeds no cancellation: only the answer tells whether money went.
     #[activity]
     async fn charge(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
+        tokio::time::sleep(Duration::from_millis(order.charge_ms)).await;
         let attempt = ctx.info().attempt;
         match order.card.as_str() {
             "flaky" if attempt < 2 => {

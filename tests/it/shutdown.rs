@@ -1,10 +1,10 @@
 //! Ctrl-C, SIGTERM, a second signal and `kill -9`: what is in hand finishes, and nothing stays
 //! behind.
 
-use std::{net::TcpStream, time::Instant};
+use std::{net::TcpStream, thread, time::Instant};
 
 use rustix::process::Signal;
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::protos::temporal::api::enums::v1::{EventType, PendingActivityState};
 
 use crate::{
     server::{self, activity_attempts, history},
@@ -95,6 +95,41 @@ fn sigterm_drains_a_worker_of_each_role() {
         assert_eq!(worker.exit_code(), 0, "{role}");
         worker.err.wait_for("drained");
     }
+}
+
+#[test]
+fn what_is_in_hand_past_the_drain_deadline_is_left_with_75_and_tried_again() {
+    thread::scope(|scope| {
+        scope.spawn(|| leaves_a_charge_with_75(["worker", "--role", "activity-worker"].as_slice()));
+        scope.spawn(|| leaves_a_charge_with_75(["up", "-w", "0", "-a", "1"].as_slice()));
+    });
+}
+
+fn leaves_a_charge_with_75(arguments: &[&str]) {
+    // Charging heeds no cancellation, and this is longer than any deadline here.
+    let order = r#"{"id": "1", "items": [], "charge_ms": 600000, "card": "valid"}"#;
+    let world = World::new();
+    let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
+    let mut command = world.orders(arguments.iter().copied());
+    command.env("FLEET_DRAIN_TIMEOUT", "300ms");
+    let mut stopped = Process::start(command);
+    let charge = || {
+        let ids = server::workflow_ids(&world.workflow_queue());
+        ids.iter().flat_map(|id| server::pending_activities(id)).next()
+    };
+    eventually("the order is being charged", || {
+        charge().is_some_and(|it| it.state() == PendingActivityState::Started)
+    });
+    stopped.signal(Signal::TERM);
+    assert_eq!(stopped.exit_code(), 75, "{:?}", stopped.err.so_far());
+    let err = stopped.err.wait_end();
+    let error = "error: the drain was not over after 300ms (FLEET_DRAIN_TIMEOUT); what was in hand \
+                 is retried elsewhere";
+    assert_eq!(err.last().unwrap(), error);
+    let warned = err.iter().any(|it| it.contains("drain deadline passed with work in hand"));
+    assert!(warned, "{err:#?}");
+    eventually("the server has another attempt", || charge().is_some_and(|it| it.attempt > 1));
 }
 
 #[test]
