@@ -1,12 +1,17 @@
 //! Workers that are killed in mid-flight: no workflow is lost, others go on where they were.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     server::{self, activity_attempts, history, pid_of, workflow_task_workers},
-    support::{Process, World, kill, labels, run},
+    support::{Process, World, eventually, free_port, get, kill, labels, run},
 };
 
 /// An order that is packed for about three seconds.
@@ -75,6 +80,73 @@ fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
     let seen: BTreeSet<_> = results.iter().flat_map(|line| labels(line)).collect();
     assert!(!seen.contains(&workflow_worker) && !seen.contains(&activity_worker), "{seen:?}");
     assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[test]
+fn a_batch_outlives_a_fleet_whose_workers_are_killed_at_random_again_and_again() {
+    const WORKFLOWS: usize = 300;
+    // What a killed worker had in hand takes up to ten seconds to go on elsewhere: without a bound
+    // the batch might have no end on a slow machine.
+    const KILLS: usize = 10;
+    let world = World::new();
+    let health = format!("127.0.0.1:{}", free_port());
+    let mut up = world.fleet(["up", "-w", "2", "-a", "2"]);
+    up.env("FLEET_HEALTH_ADDR", &health);
+    let mut up = Process::start(up);
+    let workers = || -> Vec<Value> {
+        let status = get(&health, "/status").map(|(_, body)| serde_json::from_str(&body).unwrap());
+        status.map(|it: Value| it["workers"].as_array().unwrap().clone()).unwrap_or_default()
+    };
+    let ready = || -> Vec<Value> {
+        workers().into_iter().filter(|worker| worker["state"] == "ready").collect()
+    };
+    eventually("the fleet is ready", || ready().len() == 4);
+
+    let mut starter = Process::start(world.fleet(["starter", "-n", &WORKFLOWS.to_string()]));
+    let mut killed = BTreeMap::new();
+    let mut killed_in_the_batch = 0;
+    for kill_number in 1..=KILLS {
+        // About one a second: a machine that is fast gets its kills by progress, before the end.
+        let (results, last) = (kill_number * WORKFLOWS / (KILLS + 2), Instant::now());
+        let mut victims = Vec::new();
+        eventually("the next kill is due, and somebody is ready to be killed", || {
+            let due =
+                last.elapsed() >= Duration::from_secs(1) || starter.out.so_far().len() >= results;
+            victims = if due { ready() } else { Vec::new() };
+            !victims.is_empty()
+        });
+        let victim = &victims[usize::from(Uuid::new_v4().as_bytes()[0]) % victims.len()];
+        killed_in_the_batch += usize::from(starter.out.so_far().len() < WORKFLOWS);
+        kill(u32::try_from(victim["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
+        *killed.entry(victim["name"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        eventually("up knows", || !workers().iter().any(|it| it["pid"] == victim["pid"]));
+    }
+
+    assert_eq!(starter.exit_code(), 0, "{killed:?}: {:?}", starter.err.so_far());
+    let results = starter.out.wait_end();
+    assert_eq!(results.len(), WORKFLOWS);
+    assert!(killed_in_the_batch >= KILLS / 2, "{killed_in_the_batch} of {killed:?}");
+    for line in &results {
+        labels(line);
+    }
+    let queue = world.workflow_queue();
+    let all = i64::try_from(WORKFLOWS).unwrap();
+    eventually("the server counts them all", || {
+        server::count(&queue, "ExecutionStatus = 'Completed'") == all
+    });
+    assert_eq!(server::count(&queue, "ExecutionStatus != 'Completed'"), 0);
+
+    eventually("every worker is replaced", || ready().len() == 4);
+    for worker in workers() {
+        let name = worker["name"].as_str().unwrap();
+        let kills = killed.get(name).copied().unwrap_or(0);
+        assert_eq!(worker["restarts"], kills, "{killed:?}: {worker}");
+        let report = format!("ERROR: worker exited unexpectedly: {name} (signal: 9)");
+        let reports = up.err.so_far().iter().filter(|line| **line == report).count();
+        assert_eq!(reports, kills, "{killed:?}: {:#?}", up.err.so_far());
+    }
+    up.ctrl_c();
+    assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
 }
 
 #[test]
