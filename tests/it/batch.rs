@@ -1,15 +1,15 @@
 //! The starter loses nothing: a batch can be left, killed, run again and grown, and every workflow
 //! of it runs once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    server::{self, pending_timers},
-    support::{Process, World, eventually, kill, labels, program, run},
+    server::{self, OwnServer, pending_timers},
+    support::{Process, World, eventually, free_port, labels, on_a_terminal, run},
 };
 
 /// How many workflows there are on a world's queue, in whatever state.
@@ -239,27 +239,9 @@ fn a_server_killed_and_restarted_on_its_file_costs_neither_workers_nor_starter_a
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("temporal.db");
-    let port = crate::support::free_port().to_string();
-    let start_server = || {
-        let mut server = program(crate::support::FLEET);
-        server.args([
-            "up",
-            "--dev-server",
-            "--port",
-            &port,
-            "--ui-port",
-            "0",
-            "-w",
-            "0",
-            "-a",
-            "0",
-        ]);
-        server.arg("--db-filename").arg(&file);
-        let server = Process::start(server);
-        server.err.wait_for("export TEMPORAL_ADDRESS=");
-        server
-    };
-    let there = |mut command: std::process::Command| {
+    let port = free_port().to_string();
+    let start_server = || OwnServer::start(&port, &["--db-filename".as_ref(), file.as_os_str()]);
+    let there = |mut command: Command| {
         command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
         command
     };
@@ -268,10 +250,9 @@ fn a_server_killed_and_restarted_on_its_file_costs_neither_workers_nor_starter_a
     let starter = there(world.fleet(["starter", "-n", "60", "--concurrency", "10"]));
     let mut starter = Process::start(starter);
     starter.out.wait_count(5);
-    let (pid, _) = server::process_of(&server);
-    kill(pid, Signal::KILL);
-    assert_eq!(server.exit_code(), 70);
-    server.err.wait_for("error: the Temporal dev server ended unexpectedly");
+    server.signal(Signal::KILL);
+    assert_eq!(server.up.exit_code(), 70);
+    server.up.err.wait_for("error: the Temporal dev server ended unexpectedly");
     // The SDK's own patience has ended: from here on it is the starter's.
     starter.err.wait_for("does not answer");
 
@@ -289,7 +270,7 @@ fn a_terminal_shows_progress_and_a_pipe_does_not() {
     assert!(piped.err.iter().all(|line| !line.contains('\u{1b}')), "{piped:#?}");
     assert!(piped.err.iter().all(|line| !line.contains("2/2 workflows")), "{piped:#?}");
 
-    let seen = crate::support::on_a_terminal(world.fleet(["starter", "-n", "2"]));
+    let seen = on_a_terminal(world.fleet(["starter", "-n", "2"]));
     assert!(seen.contains("/2 workflows"), "{seen:?}");
     assert_eq!(seen.matches("wf-starting-pid:").count(), 2, "{seen:?}");
     assert!(seen.contains("2 completed, 0 failed"), "{seen:?}");

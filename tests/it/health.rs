@@ -10,10 +10,8 @@ use serde_json::Value;
 
 use crate::{
     proxy::PollTrap,
-    server,
-    support::{
-        FLEET, Process, World, children_of, eventually, free_port, get, kill, labels, program, run,
-    },
+    server::{self, OwnServer},
+    support::{FLEET, Process, World, eventually, free_port, get, kill, labels, program, run},
 };
 
 fn health(address: &str, arguments: &[&str]) -> i32 {
@@ -24,32 +22,6 @@ fn health(address: &str, arguments: &[&str]) -> i32 {
 
 fn status(address: &str) -> Value {
     serde_json::from_str(&get(address, "/status").unwrap().1).unwrap()
-}
-
-/// A dev server of a test's own, which can be stopped and go on.
-struct StoppableServer {
-    address: String,
-    temporal: u32,
-    _up: Process,
-}
-
-impl StoppableServer {
-    fn start() -> Self {
-        let mut command = program(FLEET);
-        command.args(["up", "--dev-server", "--port", "0", "--ui-port", "0", "-w", "0", "-a", "0"]);
-        let up = Process::start(command);
-        let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
-        let guard = children_of(up.pid())[0].0;
-        Self {
-            address: line.split_once('=').unwrap().1.to_owned(),
-            temporal: children_of(guard)[0].0,
-            _up: up,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(self.temporal, signal);
-    }
 }
 
 #[track_caller]
@@ -118,7 +90,7 @@ fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
 #[test]
 fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
     let world = World::new();
-    let server = StoppableServer::start();
+    let server = OwnServer::start("0", &[]);
     server.signal(Signal::STOP);
 
     let address = format!("127.0.0.1:{}", free_port());
@@ -135,7 +107,7 @@ fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
 fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
     // The SDK counts a poller when its poll leaves, which says nothing of the server.
     let world = World::new();
-    let server = StoppableServer::start();
+    let server = OwnServer::start("0", &[]);
     for (role, poll) in
         [("activity-worker", "PollActivityTaskQueue"), ("workflow-worker", "PollWorkflowTaskQueue")]
     {

@@ -1,7 +1,8 @@
 //! The dev server that the tests share, and questions to it.
 
-use std::{collections::BTreeSet, future::Future, sync::OnceLock, time::Duration};
+use std::{collections::BTreeSet, ffi::OsStr, future::Future, sync::OnceLock, time::Duration};
 
+use rustix::process::Signal;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, UntypedWorkflow, Url,
     WorkflowFetchHistoryOptions, WorkflowStartOptions,
@@ -24,7 +25,7 @@ use temporalio_common::{
     },
 };
 
-use crate::support::{FLEET, Process, children_of, eventually, program};
+use crate::support::{FLEET, Process, children_of, eventually, kill, program};
 
 static SERVER: OnceLock<(Process, String)> = OnceLock::new();
 
@@ -42,6 +43,47 @@ pub(crate) fn address() -> &'static str {
         (server, address)
     });
     address
+}
+
+/// A dev server of a test's own, to be stopped, killed and restarted.
+pub(crate) struct OwnServer {
+    pub(crate) up: Process,
+    pub(crate) address: String,
+    /// The process of Temporal itself.
+    pub(crate) temporal: u32,
+}
+
+impl OwnServer {
+    /// On this port; "0" is any that is free. `more` are further arguments of `fleet up`.
+    pub(crate) fn start(port: &str, more: &[&OsStr]) -> Self {
+        let mut command = program(FLEET);
+        command.args([
+            "up",
+            "--dev-server",
+            "--port",
+            port,
+            "--ui-port",
+            "0",
+            "-w",
+            "0",
+            "-a",
+            "0",
+        ]);
+        command.args(more);
+        let up = Process::start(command);
+        let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
+        let guard = children_of(up.pid())[0].0;
+        Self {
+            address: line.split_once('=').unwrap().1.to_owned(),
+            temporal: children_of(guard)[0].0,
+            up,
+        }
+    }
+
+    /// Signals the server itself.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.temporal, signal);
+    }
 }
 
 /// Asks the server something.
@@ -280,16 +322,6 @@ pub(crate) fn pending_timers(workflow_id: &str) -> usize {
 
 fn latest_run(workflow_id: &str) -> WorkflowExecution {
     WorkflowExecution { workflow_id: workflow_id.to_owned(), ..Default::default() }
-}
-
-/// The process of Temporal's server, and its command line, under `fleet up --dev-server`.
-pub(crate) fn process_of(up: &Process) -> (u32, String) {
-    let of = |parent: u32| {
-        let mut children = children_of(parent).into_iter();
-        children.find(|(_, command_line)| command_line.contains("start-dev")).unwrap()
-    };
-    let (guard, _) = of(up.pid());
-    of(guard)
 }
 
 /// The process id at the end of an identity `<role>@<host>:<pid>`.

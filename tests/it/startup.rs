@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNames
 use uuid::Uuid;
 
 use crate::{
-    server,
+    server::{self, OwnServer},
     support::{FLEET, Process, World, eventually, free_port, kill, labels, program, run},
 };
 
@@ -25,10 +25,7 @@ fn workers_started_before_the_server_wait_for_it() {
     let waiting = up.err.wait_for("trying again");
     assert!(waiting.contains(&format!("cannot reach Temporal at http://{address}")), "{waiting}");
 
-    let mut server = program(FLEET);
-    server.args(["up", "--dev-server", "--port", &port, "--ui-port", "0", "-w", "0", "-a", "0"]);
-    let server = Process::start(server);
-    server.err.wait_for("export TEMPORAL_ADDRESS=");
+    let _server = OwnServer::start(&port, &[]);
     let results = run(there(world.fleet(["starter", "-n", "4"]))).success();
     assert_eq!(results.len(), 4);
     for line in &results {
@@ -110,36 +107,18 @@ fn a_namespace_that_is_created_late_is_found() {
 fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
     let world = World::new();
     let port = free_port().to_string();
-    let start_server = || {
-        let mut server = program(FLEET);
-        server.args([
-            "up",
-            "--dev-server",
-            "--port",
-            &port,
-            "--ui-port",
-            "0",
-            "-w",
-            "0",
-            "-a",
-            "0",
-        ]);
-        let server = Process::start(server);
-        server.err.wait_for("export TEMPORAL_ADDRESS=");
-        server
-    };
     let there = |mut command: Command| {
         command
             .env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"))
             .env("FLEET_CONNECT_TIMEOUT", "1s");
         command
     };
-    let mut server = start_server();
+    let mut server = OwnServer::start(&port, &[]);
     let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
     let results = run(there(world.fleet(["starter", "-n", "1"]))).success();
 
-    server.signal(Signal::TERM);
-    assert_eq!(server.exit_code(), 0);
+    server.up.signal(Signal::TERM);
+    assert_eq!(server.up.exit_code(), 0);
     kill(labels(&results[0])[0].parse().unwrap(), Signal::KILL);
     // Its replacement finds no server, twice.
     up.err.wait_for("workflow-worker:0 (signal: 9)");
@@ -147,6 +126,6 @@ fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
         let lines = up.err.so_far();
         lines.iter().filter(|it| it.contains("workflow-worker:0 (exit code: 69)")).count() >= 2
     });
-    let _server = start_server();
+    let _server = OwnServer::start(&port, &[]);
     run(there(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
 }

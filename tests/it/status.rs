@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     server::pid_of,
-    support::{Process, World, children_of, eventually, run},
+    support::{Process, World, children_of, eventually, on_a_terminal, run},
 };
 
 /// The queues that `fleet status --output json` shows.
@@ -81,7 +81,7 @@ fn a_queue_where_workflows_wait_and_nobody_polls_is_told_and_fails_a_check() {
     assert!(checked.out.contains(&"  no worker polls it".to_owned()), "{checked:#?}");
     assert!(checked.out.iter().all(|line| !line.contains('\u{1b}')), "{checked:#?}");
     assert!(queues(&world, &[])[0]["oldest_seconds"].as_f64().is_some());
-    let on_a_terminal = crate::support::on_a_terminal(world.fleet(["status"]));
+    let on_a_terminal = on_a_terminal(world.fleet(["status"]));
     assert!(on_a_terminal.contains("\u{1b}[31m"), "{on_a_terminal:?}");
     starter.ctrl_c();
     assert_eq!(starter.exit_code(), 130);
