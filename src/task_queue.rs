@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use temporalio_client::{Client, NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
 use temporalio_common::protos::temporal::api::{
     deployment::v1::{WorkerDeploymentOptions, WorkerDeploymentVersion},
-    enums::v1::{TaskQueueKind, TaskQueueType, WorkerVersioningMode},
-    taskqueue::v1::{PollerInfo, TaskQueue},
+    enums::v1::{DescribeTaskQueueMode, TaskQueueKind, TaskQueueType, WorkerVersioningMode},
+    taskqueue::v1::{PollerInfo, TaskQueue, TaskQueueVersionSelection},
     workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
 };
 
@@ -140,10 +140,59 @@ async fn ask(
         report_stats,
         ..Default::default()
     };
-    let mut client = client.clone();
-    let response = client.describe_task_queue(request.into_request()).await;
+    let mut here = client.clone();
+    let (response, elsewhere) = tokio::join!(
+        here.describe_task_queue(request.clone().into_request()),
+        pollers_of_all_partitions(client, request),
+    );
     let refused = |status| Error::Rpc { what: "describe a task queue", cause: describe(&status) };
-    Ok(response.map_err(refused)?.into_inner())
+    let mut response = response.map_err(refused)?.into_inner();
+    response.pollers = merged(response.pollers, elsewhere);
+    Ok(response)
+}
+
+/// The pollers that each of the queue's partitions knows, as of at most a few seconds ago: the server
+/// keeps its answer.
+///
+/// The plain question is answered by the first partition alone, of usually four. A worker with a
+/// poll or two may be unknown there for minutes, as the polls of a minute each come to the others.
+#[expect(deprecated, reason = "nothing else tells of all partitions")]
+async fn pollers_of_all_partitions(
+    client: &Client,
+    mut request: DescribeTaskQueueRequest,
+) -> Vec<PollerInfo> {
+    request.task_queue_types = vec![request.task_queue_type];
+    request.api_mode = DescribeTaskQueueMode::Enhanced.into();
+    request.report_pollers = true;
+    request.report_stats = false;
+    request.versions = Some(TaskQueueVersionSelection {
+        unversioned: true,
+        all_active: true,
+        ..Default::default()
+    });
+    // A server without this mode: the plain answer has to do, late as it may be.
+    let Ok(response) = client.clone().describe_task_queue(request.into_request()).await else {
+        return Vec::new();
+    };
+    let versions = response.into_inner().versions_info.into_values();
+    versions
+        .flat_map(|version| version.types_info.into_values())
+        .flat_map(|of_kind| of_kind.pollers)
+        .collect()
+}
+
+/// Each poller once, as it was seen last.
+fn merged(one: Vec<PollerInfo>, other: Vec<PollerInfo>) -> Vec<PollerInfo> {
+    let mut pollers: Vec<PollerInfo> = Vec::new();
+    for poller in one.into_iter().chain(other) {
+        let seen = |it: &PollerInfo| it.last_access_time.map(|at| (at.seconds, at.nanos));
+        match pollers.iter_mut().find(|it| it.identity == poller.identity) {
+            Some(known) if seen(known) < seen(&poller) => *known = poller,
+            Some(_) => {}
+            None => pollers.push(poller),
+        }
+    }
+    pollers
 }
 
 impl From<PollerInfo> for Poller {
