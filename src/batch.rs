@@ -5,10 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,17 +14,21 @@ use temporalio_client::{
     Client, NamespacedClient, UntypedWorkflow, WorkflowExecutionInfo, WorkflowGetResultOptions,
     WorkflowHandle, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
     errors::{WorkflowGetResultError, WorkflowStartError},
-    tonic::{Code, Status},
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest, Status},
 };
-use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
-use tokio::time::sleep;
+use temporalio_common::{
+    data_converters::RawValue,
+    protos::temporal::api::{common::v1::Payload, workflowservice::v1::GetSystemInfoRequest},
+};
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    client::{Target, describe},
+    client::{TRY_TIMEOUT, Target, describe},
     error::{Error, chain},
-    history::{Definition, History, PAGE, Workers},
+    history::{self, Definition, History, PAGE, Workers},
     payload,
 };
 
@@ -36,8 +37,10 @@ use crate::{
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(20);
 /// Between two tries of ours. The SDK itself tries each call for ten seconds.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A call that fails after so long was answered in between, by a server that has nothing new.
+/// A call that fails after so long was a long poll, which others (proxies, say) may have cut off.
 const LONG_POLL: Duration = Duration::from_secs(15);
+/// So often in a row a call may fail at a server that answers others.
+const MOST_FAILURES: u32 = 10;
 
 /// The root of the ids: with a batch's name and a workflow's number it gives that workflow's UUID.
 /// Changed, it would have every batch run again.
@@ -93,9 +96,10 @@ pub(crate) struct Outcome {
 /// Why a workflow has no result.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// In the server's words: `failed`, `cancelled`, `terminated` or `timed out`.
+    /// `failed`, `cancelled`, `terminated`, `timed out`; `lost` where the server does not know the
+    /// workflow any more, `unknown` where its answer cannot be read.
     pub(crate) status: &'static str,
-    /// The whole cause.
+    /// The whole cause, as far as there is one, on one line.
     pub(crate) cause: String,
 }
 
@@ -115,10 +119,10 @@ struct Inner {
     batch: Batch,
     client: Client,
     target: Target,
-    /// Started, and not known to have ended.
+    /// Started, or being started, and not reported as ended.
     running: Mutex<BTreeSet<usize>>,
-    /// Whether the server did not answer the last time that it was asked.
-    server_is_away: AtomicBool,
+    /// Held by who asks whether the server is there.
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl BatchRun {
@@ -128,7 +132,7 @@ impl BatchRun {
             client,
             target,
             running: Mutex::default(),
-            server_is_away: AtomicBool::new(false),
+            asking: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -136,7 +140,7 @@ impl BatchRun {
         &self.0.batch
     }
 
-    /// The ids of those that were started and are not known to have ended.
+    /// The ids of those that were started, as far as that is known, and are not known to have ended.
     pub(crate) fn running(&self) -> Vec<String> {
         self.0.running().iter().map(|index| self.batch().workflow_id(*index)).collect()
     }
@@ -175,7 +179,7 @@ enum Started {
 }
 
 impl Inner {
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
+    fn running(&self) -> MutexGuard<'_, BTreeSet<usize>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,6 +192,7 @@ impl Inner {
             return Ok(None);
         }
         let begun = Instant::now();
+        self.running().insert(0);
         let run_id = match self.start(0).await? {
             Started::Running { run_id } | Started::Ended { run_id } => run_id,
         };
@@ -198,6 +203,7 @@ impl Inner {
     async fn one(self: Arc<Self>, index: usize, begun: Option<Instant>) -> Result<Outcome, Error> {
         let workflow_id = self.batch.workflow_id(index);
         let begun = begun.unwrap_or_else(Instant::now);
+        self.running().insert(index);
         let (run_id, mut earlier) = match self.start(index).await? {
             Started::Running { run_id } => (run_id, false),
             Started::Ended { run_id } => {
@@ -205,19 +211,22 @@ impl Inner {
                 (run_id, true)
             }
         };
-        self.running().insert(index);
         let end = self.result(&workflow_id, &run_id).await?;
         let latency = begun.elapsed();
-        self.running().remove(&index);
 
         // Who worked on it is good to know, and no reason to fail.
         let history = History::read(&self.client, &workflow_id, &run_id, PAGE).await.ok();
         if let Some((was, starter)) = history.as_ref().and_then(History::started) {
             earlier |= starter != self.client.identity();
-            self.refuse_if_different(index, &was)?;
+            match history.as_ref().and_then(History::earlier_run) {
+                None => self.refuse_if_different(index, &was)?,
+                // This run's input is what the workflow continued with.
+                Some(_) => self.compare(index, &run_id).await?,
+            }
         }
         let end =
             end.map_err(|failure| failure.with_reason(history.as_ref().and_then(History::reason)));
+        self.running().remove(&index);
         Ok(Outcome {
             index,
             workflow_id,
@@ -282,7 +291,7 @@ impl Inner {
             match handle.get_result(WorkflowGetResultOptions::default()).await {
                 Ok(value) => Ok(Ok(value.payloads.into_iter().next())),
                 Err(WorkflowGetResultError::Rpc(status)) => Err(status),
-                Err(error) => Ok(Err(Failure::from(&error))),
+                Err(error) => Ok(Err(error.into())),
             }
         });
         ended.await?.map_err(|status| self.target.refusal("tell a workflow's result", &status))
@@ -329,30 +338,45 @@ impl Inner {
         &self,
         mut call: impl FnMut() -> F,
     ) -> Result<Result<T, Status>, Error> {
-        let mut failing_since = Instant::now();
+        let mut failures = 0;
         loop {
             let begun = Instant::now();
-            let answer = call().await;
-            let status = match answer {
-                Err(status) if is_passing(status.code()) => status,
-                answer => {
-                    self.server_is_away.store(false, Ordering::Relaxed);
-                    return Ok(answer);
+            match call().await {
+                Err(status) if is_passing(status.code()) && failures < MOST_FAILURES => {
+                    self.until_it_answers(&status).await?;
+                    failures = if begun.elapsed() > LONG_POLL { 0 } else { failures + 1 };
+                    sleep(PAUSE).await;
                 }
-            };
-            if begun.elapsed() > LONG_POLL {
-                failing_since = Instant::now();
+                answer => return Ok(answer),
             }
-            let left = self.target.patience.saturating_sub(failing_since.elapsed());
+        }
+    }
+
+    /// Waits for a server that did not answer. A call of its own asks for that: the one that failed
+    /// may be a long poll, which is silent for long at the best of times.
+    async fn until_it_answers(&self, failure: &Status) -> Result<(), Error> {
+        // All that wait notice; one asks, and says it.
+        let _turn = self.asking.lock().await;
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            let mut client = self.client.clone();
+            let question = client.get_system_info(GetSystemInfoRequest::default().into_request());
+            match timeout(TRY_TIMEOUT, question).await {
+                Ok(Err(status)) if is_passing(status.code()) => {}
+                Ok(_) => return Ok(()),
+                Err(_) => {}
+            }
+            let left = self.target.patience.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(self.target.unreachable(describe(&status), ""));
+                return Err(self.target.unreachable(describe(failure), ""));
             }
-            // All that wait notice; one says it.
-            if !self.server_is_away.swap(true, Ordering::Relaxed) {
+            if !told {
+                told = true;
                 warn!(
                     "Temporal at {} does not answer: {}; trying again for another {:.0} s",
                     self.target.address,
-                    describe(&status),
+                    describe(failure),
                     left.as_secs_f64()
                 );
             }
@@ -375,22 +399,29 @@ fn is_passing(code: Code) -> bool {
     )
 }
 
-impl From<&WorkflowGetResultError> for Failure {
-    fn from(error: &WorkflowGetResultError) -> Self {
-        let status = match error {
-            WorkflowGetResultError::Cancelled { .. } => "cancelled",
-            WorkflowGetResultError::Terminated { .. } => "terminated",
-            WorkflowGetResultError::TimedOut => "timed out",
-            _ => "failed",
+impl From<WorkflowGetResultError> for Failure {
+    fn from(error: WorkflowGetResultError) -> Self {
+        use WorkflowGetResultError as Error;
+        let (status, cause) = match error {
+            Error::Failed(error) => ("failed", history::words(error.failure())),
+            Error::Cancelled { .. } => ("cancelled", String::new()),
+            Error::Terminated { .. } => ("terminated", String::new()),
+            Error::TimedOut => ("timed out", String::new()),
+            Error::NotFound(_) => (
+                "lost",
+                "the server does not know it any more: its data is gone, or retention is over"
+                    .into(),
+            ),
+            other => ("unknown", chain(&other)),
         };
-        Self { status, cause: chain(error) }
+        Self { status, cause }
     }
 }
 
 impl Failure {
     fn with_reason(mut self, reason: Option<&str>) -> Self {
-        if let Some(reason) = reason.filter(|_| self.status != "failed") {
-            self.cause = format!("{}: {reason}", self.cause);
+        if let Some(reason) = reason.filter(|_| self.cause.is_empty()) {
+            reason.clone_into(&mut self.cause);
         }
         // One line: messages of applications have line ends, and stack traces.
         self.cause = self.cause.replace(char::is_control, " ");

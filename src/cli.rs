@@ -77,7 +77,8 @@ Results go to stdout, one a line; failures and the summary go to stderr. Exit 1 
 
 A batch has a name, which is shown where none is given. Run again with that name (and the same id
 prefix), nothing is started twice: what an earlier starter began is awaited, and what has ended is
-read, for as long as the namespace retains it.
+read, for as long as the namespace retains it. What failed has ended: to run it again, name another
+batch.
 
 Examples:
   {bin} starter                       25 workflows
@@ -100,8 +101,9 @@ Examples:
 
     /// Show the fleet's task queues by the server's account: who polls them, and what waits
     #[command(after_help = "\
-A worker that the server has not seen for 90 seconds is marked gone?. A queue where tasks wait and
-nobody polls is red, and with --check the exit code is 1.
+A worker that the server has not seen for 90 seconds is marked gone?: a poll lasts a minute, so one
+that was killed is noticed no sooner. A queue where tasks wait and nobody polls is red, and with
+--check the exit code is 1.
 
 Examples:
   {bin} status
@@ -216,7 +218,7 @@ pub(crate) struct UpArgs {
     /// Its UI's port; 0 for any free one [default: 8233, or any if that is taken]
     #[arg(long, value_name = "PORT", requires = "dev_server", value_parser = port)]
     pub(crate) ui_port: Option<u16>,
-    /// The file that keeps its data, made where there is none [default: in memory]
+    /// The file that keeps its data, for one server at a time; made where there is none [default: in memory]
     #[arg(long, value_name = "FILE", requires = "dev_server")]
     pub(crate) db_filename: Option<PathBuf>,
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
@@ -258,7 +260,7 @@ pub(crate) struct StarterArgs {
     /// The batch's name: begins it, or goes on with it [default: a new random one]
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) batch: Option<String>,
-    /// How long to wait for the workflows; those that still run then go on [default: until all end]
+    /// How long to wait once connected; workflows that still run go on [default: until all end]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// How to print results: as text, or an object a line and a summary as the last
@@ -369,7 +371,7 @@ fn port(text: &str) -> Result<u16, String> {
     Ok(u16::try_from(number).expect("checked"))
 }
 
-/// Each takes some kilobytes here, and a slot at the server.
+/// Each is an open request at the server, and here takes memory: 200 MB were seen with 500 of them.
 fn concurrency(text: &str) -> Result<usize, String> {
     parse_number(text, 1, 10_000)
 }
@@ -386,8 +388,9 @@ fn json(text: &str) -> Result<String, String> {
 }
 
 /// The command line of the program `bin`, whose name stands in the help's examples.
-pub(crate) fn command(bin: &str) -> clap::Command {
-    with_examples_for(bin, Cli::command().name(bin.to_owned()).bin_name(bin))
+pub(crate) fn command(bin: &str, version: &str) -> clap::Command {
+    let command = Cli::command().name(bin.to_owned()).bin_name(bin).version(version.to_owned());
+    with_examples_for(bin, command)
 }
 
 fn with_examples_for(bin: &str, mut command: clap::Command) -> clap::Command {
@@ -402,8 +405,8 @@ fn with_examples_for(bin: &str, mut command: clap::Command) -> clap::Command {
 }
 
 /// Parses the process's arguments.
-pub(crate) fn parse(bin: &str) -> Result<Cli, clap::Error> {
-    let matches = command(bin).try_get_matches()?;
+pub(crate) fn parse(bin: &str, version: &str) -> Result<Cli, clap::Error> {
+    let matches = command(bin, version).try_get_matches()?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -411,7 +414,7 @@ pub(crate) fn parse(bin: &str) -> Result<Cli, clap::Error> {
 mod tests {
     #[test]
     fn the_command_line_is_consistent_and_names_the_program() {
-        let mut command = super::command("orders");
+        let mut command = super::command("orders", "1.2");
         command.build();
         command.clone().debug_assert();
         for sub in command.get_subcommands_mut() {

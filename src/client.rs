@@ -4,10 +4,10 @@
 //! The SDK tries to connect once. A worker that starts together with its server, as in compose or
 //! Kubernetes, must wait for it, and say so; a worker whose configuration is wrong must not.
 
-use std::{error::Error as StdError, fs, time::Duration};
+use std::{error::Error as StdError, fs, net::IpAddr, time::Duration};
 
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, TlsOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, TlsOptions, Url,
     errors::ClientConnectError,
     grpc::WorkflowService,
     tonic::{
@@ -33,7 +33,7 @@ use crate::{
 
 /// How long one try may take: the SDK sets no limit, and an address that swallows packets would
 /// otherwise hang for minutes.
-const TRY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -107,6 +107,7 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
     refuse_what_is_ignored(&profile, &config.environment)?;
     find_files(&profile)?;
     let given = profile.address.clone().unwrap_or_default();
+    let has_api_key = profile.api_key.is_some();
     let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
     let mut connection = ConnectionOptions::try_from(profile).map_err(|error| wrong(&error))?;
     // The SDK takes what is no URL for a host name, and would then look for that in the DNS.
@@ -129,9 +130,23 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
         None if target.scheme() == "https" => connection.tls_options = Some(TlsOptions::default()),
         None => {}
     }
+    if has_api_key && connection.target.scheme() != "https" && !is_this_machine(&connection.target)
+    {
+        return Err(Error::ConnectionConfig(
+            "without TLS the API key would be sent in clear: expected https:// or host:port, and not \
+             TEMPORAL_TLS=false"
+                .into(),
+        ));
+    }
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
     Ok((connection, ClientOptions::new(namespace).build()))
+}
+
+fn is_this_machine(target: &Url) -> bool {
+    let host = target.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|it| it.is_loopback())
 }
 
 /// The SDK reads these settings and does nothing with them (docs/sdk.md). A connection that is not

@@ -194,6 +194,8 @@ words! { Versioning: "auto-upgrade" => AutoUpgrade, "pinned" => Pinned }
 pub struct Config {
     /// The fleet's name: the default queues start with it.
     pub fleet: String,
+    /// The program's version, for those who ask what runs.
+    pub version: String,
     /// This process's role, where one is set.
     pub role: Option<Role>,
     /// The task queue of workflows.
@@ -241,6 +243,8 @@ pub(crate) struct Defaults {
     pub(crate) fleet: String,
     pub(crate) workflow_task_queue: String,
     pub(crate) activity_task_queue: String,
+    /// The program's version.
+    pub(crate) version: String,
     /// Names of `FLEET_*` variables that are the program's own.
     pub(crate) known_variables: Vec<String>,
 }
@@ -315,6 +319,7 @@ impl Config {
             let behavior = behavior?;
             Some(Self {
                 fleet: defaults.fleet.clone(),
+                version: defaults.version.clone(),
                 role,
                 workflow_task_queue: workflow_task_queue?,
                 activity_task_queue: activity_task_queue?,
@@ -425,7 +430,7 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
 /// The rule, for a message.
 pub(crate) fn parse_name(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() || text.contains(char::is_control) {
-        return Err("expected a name, not empty or blank");
+        return Err("expected a name, not empty or blank, on one line");
     }
     Ok(text.to_owned())
 }
@@ -465,6 +470,7 @@ mod tests {
     fn defaults() -> Defaults {
         Defaults {
             fleet: "orders".into(),
+            version: "1.2".into(),
             workflow_task_queue: "orders-workflows".into(),
             activity_task_queue: "orders-activities".into(),
             known_variables: vec!["FLEET_API_URL".into()],

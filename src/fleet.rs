@@ -53,6 +53,7 @@ impl Fleet {
                 workflow_task_queue: format!("{name}-workflows"),
                 activity_task_queue: format!("{name}-activities"),
                 known_variables: Vec::new(),
+                version: own_version(),
             },
             workflow_id_prefix: name.to_owned(),
             workflows: Vec::new(),
@@ -113,6 +114,14 @@ impl Fleet {
         self
     }
 
+    /// The program's version, as `--version` and `/status` show it: `env!("CARGO_PKG_VERSION")` is
+    /// the usual one. Without it they show this crate's.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.defaults.version);
+        self
+    }
+
     /// Runs the command that this process's arguments name and returns its exit code: the whole
     /// `main` of a fleet's program. `--help` lists the commands.
     ///
@@ -145,6 +154,10 @@ impl Fleet {
         self.workflows.first().map(|(name, _)| *name)
     }
 
+    pub(crate) fn shown_version(&self) -> &str {
+        &self.defaults.version
+    }
+
     pub(crate) fn has_activities(&self) -> bool {
         self.has_activities
     }
@@ -171,4 +184,19 @@ impl Fleet {
         }
         Ok(options)
     }
+}
+
+/// This crate's version and, where the build was told it, the source revision: the Dockerfile sets
+/// `BUILD_REVISION` for the compiler.
+fn own_version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match revision() {
+        Some(revision) => format!("{version} ({revision})"),
+        None => version.to_owned(),
+    }
+}
+
+/// The source revision that this program was built from, where the build was told it.
+pub(crate) fn revision() -> Option<&'static str> {
+    option_env!("BUILD_REVISION").filter(|revision| !revision.is_empty())
 }

@@ -8,6 +8,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
+    failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
@@ -122,6 +123,28 @@ fn input(payloads: &Payloads) -> Option<String> {
     let text = |payload: &Payload| String::from_utf8_lossy(&payload.data).into_owned();
     let arguments: Vec<_> = payloads.payloads.iter().map(text).collect();
     (!arguments.is_empty()).then(|| arguments.join(", "))
+}
+
+/// A failure and its causes, outermost first, as people say it.
+pub(crate) fn words(failure: &Failure) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(failure);
+    while let Some(failure) = next {
+        let said = match &failure.failure_info {
+            Some(FailureInfo::ActivityFailureInfo(it)) => {
+                format!("activity {}", it.activity_type.clone().unwrap_or_default().name)
+            }
+            Some(FailureInfo::ChildWorkflowExecutionFailureInfo(it)) => {
+                format!("child workflow {}", it.workflow_type.clone().unwrap_or_default().name)
+            }
+            _ => failure.message.clone(),
+        };
+        if !said.is_empty() && words.last() != Some(&said) {
+            words.push(said);
+        }
+        next = failure.cause.as_deref();
+    }
+    words.join(": ")
 }
 
 impl Definition {

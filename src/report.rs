@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    batch::{Batch, Outcome},
+    batch::{Batch, BatchName, Failure, Outcome},
     cli::Output,
     error::exit,
     history::Workers,
@@ -30,6 +30,8 @@ pub(crate) struct Report {
     failed: usize,
     /// How many of both an earlier starter had started.
     earlier: usize,
+    /// How many of those that this starter started completed.
+    completed_here: usize,
     /// In microseconds, to three digits.
     latencies: Histogram<u64>,
     spread: Spread,
@@ -54,9 +56,11 @@ impl Spread {
 
 /// What is left of a batch that was left.
 pub(crate) struct Left {
-    /// The ids of the workflows that were started and are not known to have ended.
+    /// The ids of the workflows that were started, as far as that is known, and are not known to
+    /// have ended.
     pub(crate) running: Vec<String>,
-    pub(crate) not_started: usize,
+    /// The others: not started, unless an earlier starter did.
+    pub(crate) not_reached: usize,
     /// The command that goes on with it, where one can.
     pub(crate) attach: Option<String>,
 }
@@ -84,7 +88,7 @@ enum Line<'a> {
         failed: usize,
         begun_earlier: usize,
         running: &'a [String],
-        not_started: usize,
+        not_reached: usize,
         seconds: f64,
         workflows_per_second: f64,
         latency_ms: Option<Latency>,
@@ -108,6 +112,7 @@ impl Report {
             completed: 0,
             failed: 0,
             earlier: 0,
+            completed_here: 0,
             latencies: Histogram::new(3).expect("three digits are allowed"),
             spread: Spread::default(),
         }
@@ -123,6 +128,7 @@ impl Report {
         match outcome.latency {
             Some(latency) if outcome.end.is_ok() => {
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+                self.completed_here += 1;
                 // It grows as needed; only 2^64 µs would not fit.
                 let _ = self.latencies.record(micros);
             }
@@ -135,7 +141,9 @@ impl Report {
     fn print(&self, outcome: &Outcome) {
         let Outcome { index, workflow_id, end, latency, .. } = outcome;
         if let Err(failure) = end {
-            progress::to_stderr(&format!("{workflow_id}: {}\n", failure.cause));
+            let Failure { status, cause } = failure;
+            let colon = if cause.is_empty() { "" } else { ": " };
+            progress::to_stderr(&format!("{workflow_id}: {status}{colon}{cause}\n"));
         }
         match (self.output, end) {
             (Output::Text, Ok(result)) => Stdout::get().line(payload::line(result.as_ref())),
@@ -145,7 +153,7 @@ impl Report {
                 workflow_id,
                 status: end.as_ref().map_or_else(|failure| failure.status, |_| "completed"),
                 result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
-                cause: end.as_ref().err().map(|failure| failure.cause.as_str()),
+                cause: end.as_ref().err().map(|it| it.cause.as_str()).filter(|it| !it.is_empty()),
                 latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
             }),
         }
@@ -168,7 +176,7 @@ impl Report {
     /// Prints the summary: for people on stderr, and as the last line of JSON on stdout.
     pub(crate) fn print_summary(&self, batch: &Batch, left: &Left) {
         let wall = self.begun.elapsed();
-        progress::to_stderr(&format!("{}\n", self.summary(wall, left)));
+        progress::to_stderr(&format!("{}\n", self.summary(wall, &batch.name, left)));
         if self.output == Output::Json {
             print_json(&Line::Summary {
                 batch: batch.name.as_str(),
@@ -179,7 +187,7 @@ impl Report {
                 failed: self.failed,
                 begun_earlier: self.earlier,
                 running: &left.running,
-                not_started: left.not_started,
+                not_reached: left.not_reached,
                 seconds: wall.as_secs_f64(),
                 workflows_per_second: self.rate(wall),
                 latency_ms: self.latency(),
@@ -189,12 +197,15 @@ impl Report {
     }
 
     /// Some lines without a final line end.
-    fn summary(&self, wall: Duration, left: &Left) -> String {
+    fn summary(&self, wall: Duration, batch: &BatchName, left: &Left) -> String {
         let mut text = format!("{} completed, {} failed", self.completed, self.failed);
         if self.earlier > 0 {
             let _ = write!(text, " ({} of them begun earlier)", self.earlier);
         }
-        let _ = write!(text, " in {:.2} s: {:.1} workflows/s", wall.as_secs_f64(), self.rate(wall));
+        let _ = write!(text, " in {:.2} s", wall.as_secs_f64());
+        if self.completed_here > 0 {
+            let _ = write!(text, ": {:.1} workflows/s", self.rate(wall));
+        }
         if let Some(Latency { p50, p95, p99, max }) = self.latency() {
             let _ = write!(
                 text,
@@ -224,8 +235,17 @@ impl Report {
                 let _ = write!(text, "\n  and {} more", count - MOST_NAMED);
             }
         }
-        if left.not_started > 0 {
-            let _ = write!(text, "\n{} not started", left.not_started);
+        if left.not_reached > 0 {
+            let _ = match batch {
+                BatchName::Random(_) => write!(text, "\n{} not started", left.not_reached),
+                BatchName::Given(_) => {
+                    write!(
+                        text,
+                        "\n{} not looked at: begun earlier, or not at all",
+                        left.not_reached
+                    )
+                }
+            };
         }
         if let Some(attach) = &left.attach {
             let _ = write!(text, "\nto go on: {attach}");
@@ -236,7 +256,7 @@ impl Report {
     /// Of those that this starter started.
     #[expect(clippy::cast_precision_loss, reason = "counts of workflows are far from 2^52")]
     fn rate(&self, wall: Duration) -> f64 {
-        self.completed.saturating_sub(self.earlier) as f64 / wall.as_secs_f64()
+        self.completed_here as f64 / wall.as_secs_f64()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "to three digits anyway")]
@@ -258,7 +278,6 @@ fn print_json(line: &Line<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Failure;
 
     fn outcome(end: Result<(), &str>, latency: Option<u64>) -> Outcome {
         Outcome {
@@ -275,7 +294,7 @@ mod tests {
         }
     }
 
-    const NOTHING_LEFT: Left = Left { running: Vec::new(), not_started: 0, attach: None };
+    const NOTHING_LEFT: Left = Left { running: Vec::new(), not_reached: 0, attach: None };
 
     #[test]
     fn the_summary_counts_outcomes_latencies_and_each_workers_share() {
@@ -284,7 +303,7 @@ mod tests {
             report.add(outcome(Ok(()), Some(latency)));
         }
         assert_eq!(
-            report.summary(Duration::from_secs(2), &NOTHING_LEFT),
+            report.summary(Duration::from_secs(2), &BatchName::random(), &NOTHING_LEFT),
             "100 completed, 0 failed in 2.00 s: 50.0 workflows/s\n\
              latency p50 50 ms, p95 95 ms, p99 99 ms, max 100 ms\n\
              workflows     100  workflow-worker@host:1\n\
@@ -299,13 +318,13 @@ mod tests {
         report.add(outcome(Err("gone"), Some(7)));
         report.add(outcome(Ok(()), None));
         assert_eq!(report.exit_code(), 1);
-        let left = Left { running: vec!["a".into()], not_started: 4, attach: Some("x".into()) };
+        let left = Left { running: vec!["a".into()], not_reached: 4, attach: Some("x".into()) };
         assert_eq!(
-            report.summary(Duration::from_secs(1), &left),
-            "1 completed, 1 failed (1 of them begun earlier) in 1.00 s: 0.0 workflows/s\n\
+            report.summary(Duration::from_secs(1), &BatchName::Given("b".into()), &left),
+            "1 completed, 1 failed (1 of them begun earlier) in 1.00 s\n\
              workflows       2  workflow-worker@host:1\n\
              activities      6  activity-worker@host:2\n\
-             1 still runs:\n  a\n4 not started\nto go on: x"
+             1 still runs:\n  a\n4 not looked at: begun earlier, or not at all\nto go on: x"
         );
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use crate::progress;
+use crate::{error::Error, progress};
 
 enum Message {
     Line(String),
@@ -62,9 +62,18 @@ impl Stdout {
         let _ = self.messages.send(Message::Line(line.into()));
     }
 
-    /// The error of the last write that failed, if one did.
-    pub(crate) fn broken(&self) -> Option<Arc<io::Error>> {
-        self.broken.borrow().clone()
+    /// Whether all that was written so far was, or was to a reader who has seen enough, as `head`.
+    ///
+    /// # Errors
+    /// [`Error::Os`], for any other reason.
+    pub(crate) fn result(&self) -> Result<(), Error> {
+        match self.broken.borrow().as_deref() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Os {
+                what: "cannot write to standard output".into(),
+                source: io::Error::new(error.kind(), error.to_string()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Completes when a write has failed.

@@ -78,6 +78,7 @@ type Places = BTreeMap<String, Place>;
 pub(crate) struct Supervisor {
     fleet: watch::Sender<Places>,
     stop: CancellationToken,
+    version: String,
     tending: JoinSet<Result<(), Error>>,
 }
 
@@ -100,6 +101,7 @@ impl Supervisor {
         let mut supervisor = Self {
             fleet: watch::Sender::new(places),
             stop: CancellationToken::new(),
+            version: config.version.clone(),
             tending: JoinSet::new(),
         };
         for (name, role) in workers {
@@ -153,7 +155,12 @@ impl Supervisor {
 
     /// What it takes to tell how the fleet is, apart from the supervisor itself.
     pub(crate) fn watch(&self) -> FleetWatch {
-        FleetWatch { fleet: self.fleet.subscribe(), stop: self.stop.clone(), begun: Instant::now() }
+        FleetWatch {
+            fleet: self.fleet.subscribe(),
+            stop: self.stop.clone(),
+            version: self.version.clone(),
+            begun: Instant::now(),
+        }
     }
 }
 
@@ -162,6 +169,7 @@ impl Supervisor {
 pub(crate) struct FleetWatch {
     fleet: watch::Receiver<Places>,
     stop: CancellationToken,
+    version: String,
     begun: Instant,
 }
 
@@ -216,7 +224,7 @@ impl Health for FleetWatch {
         let (ready, state) = Health::ready(self);
         json!({
             "state": if ready || self.stop.is_cancelled() { state } else { "starting".to_owned() },
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": self.version,
             "pid": std::process::id(),
             "uptime_s": self.begun.elapsed().as_secs(),
             "workers": self.fleet.borrow().iter().map(worker).collect::<Vec<_>>(),

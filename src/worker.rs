@@ -28,10 +28,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    client::{self, identity},
+    client::{self, TRY_TIMEOUT, identity},
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
-    fleet::Fleet,
+    fleet::{Fleet, revision},
     role::Role,
     routing::with_activity_task_queue,
     state::{State, Vitals},
@@ -187,7 +187,9 @@ impl FleetWorker {
 
 /// When the server last saw a poll of `identity` on the queue, if it remembers one.
 async fn last_poll(client: &Client, queue: &str, role: Role, identity: &str) -> Option<SystemTime> {
-    let pollers = task_queue::pollers(client, queue, TaskKind::of(role)).await.ok()?;
+    let question = task_queue::pollers(client, queue, TaskKind::of(role));
+    // A question that got lost must not keep the next from being asked.
+    let pollers = timeout(TRY_TIMEOUT, question).await.ok()?.ok()?;
     pollers.into_iter().find(|poller| poller.identity == identity)?.last_access
 }
 
@@ -264,8 +266,12 @@ pub(crate) fn blank_options() -> WorkerOptions {
         .build()
 }
 
-/// The build of a worker that no deployment names one for.
+/// The build of a worker that no deployment names one for: the source revision where the program
+/// knows it.
 pub(crate) fn own_build_id() -> String {
+    if let Some(revision) = revision() {
+        return revision.to_owned();
+    }
     let build_id = std::env::current_exe()
         .and_then(std::fs::metadata)
         .and_then(|program| Ok((program.len(), program.modified()?)))

@@ -46,7 +46,7 @@ pub(crate) fn main(fleet: &Fleet) -> ExitCode {
         .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })
         .and_then(|shutdown| {
             let bin = program_name();
-            match cli::parse(&bin) {
+            match cli::parse(&bin, fleet.shown_version()) {
                 Ok(Cli { command, globals }) => {
                     let environment = Environment::capture();
                     Context { fleet, environment, shutdown, bin, globals }.run(command)
@@ -77,7 +77,7 @@ impl Context<'_> {
             Some(Command::Health(args)) => health::run(&self, &args),
             Some(Command::Config(args)) => config::run(&self, &args),
             Some(Command::Completions { shell }) => {
-                let mut command = cli::command(&self.bin);
+                let mut command = cli::command(&self.bin, self.fleet.shown_version());
                 clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
                 Ok(0)
             }
@@ -88,7 +88,8 @@ impl Context<'_> {
                 worker::run(&self, &WorkerArgs::default())
             }
             None => {
-                let _ = cli::command(&self.bin).write_help(&mut io::stderr().lock());
+                let _ = cli::command(&self.bin, self.fleet.shown_version())
+                    .write_help(&mut io::stderr().lock());
                 Ok(exit::USAGE)
             }
         }

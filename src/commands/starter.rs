@@ -1,10 +1,11 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
-use std::{future::pending, io, pin::pin, time::Duration};
+use std::{future::pending, pin::pin, time::Duration};
 
 use futures::StreamExt;
 use temporalio_client::Client;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(5);
 /// After so many results it is time to see that somebody reads them: they are kept until then.
 const UNREAD: usize = 1000;
+/// How long results that came may take to be read when the rest is not waited for.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
     let flags: Overrides =
@@ -98,6 +101,7 @@ pub(super) struct Waiting {
 }
 
 /// How the wait for a batch ended.
+#[derive(PartialEq, Eq)]
 enum Ended {
     Complete,
     Interrupted,
@@ -114,64 +118,69 @@ pub(super) async fn run_batch(
 ) -> Result<u8, Error> {
     let run = BatchRun::new(batch, client.clone(), Target::of(config)?);
     let mut report = Report::begin(waiting.output);
-    let ended = print_outcomes(context, &run, &client, waiting.timeout, &mut report).await;
+    let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
+    let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;
 
     if !matches!(ended, Err(Error::BatchMismatch { .. })) {
         let running = run.running();
-        let not_started = run.batch().count - report.ended() - running.len();
-        let something_left = not_started + running.len() > 0;
-        let attach = waiting.attach.filter(|_| something_left);
-        report.print_summary(run.batch(), &Left { running, not_started, attach });
+        let not_reached = run.batch().count - report.ended() - running.len();
+        let can_go_on =
+            matches!(ended, Ok(_) | Err(Error::NotDone { .. } | Error::Unreachable { .. }))
+                && not_reached + running.len() > 0;
+        let attach = waiting.attach.filter(|_| can_go_on);
+        report.print_summary(run.batch(), &Left { running, not_reached, attach });
     }
-    let flushed = tokio::select! {
-        () = Stdout::get().flush() => Ok(()),
-        () = context.shutdown.requested() => Err(()),
+    // Where the batch is complete, whoever reads the results may take their time, within the limit;
+    // else what can be read at once has to do.
+    let complete = matches!(ended, Ok(Ended::Complete));
+    let patience = match time_over {
+        Some((_, at)) if complete => Some(at),
+        None if complete => None,
+        _ => Some(Instant::now() + FLUSH_TIMEOUT),
     };
-    match (ended?, flushed) {
-        (Ended::Interrupted, _) | (_, Err(())) => return Ok(context.shutdown.exit_code()),
-        (Ended::Complete, Ok(())) => {}
+    tokio::select! {
+        () = Stdout::get().flush() => {}
+        () = until(patience) => {
+            if let Some((after, _)) = time_over.filter(|_| complete) {
+                return Err(Error::NotDone { after });
+            }
+        }
+        () = context.shutdown.requested(), if complete => return Ok(context.shutdown.exit_code()),
     }
-    match Stdout::get().broken() {
-        // `| head` has seen enough.
-        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Os {
-            what: "cannot write results".into(),
-            source: io::Error::new(error.kind(), error),
-        }),
-        _ => Ok(report.exit_code()),
+    if ended? == Ended::Interrupted {
+        return Ok(context.shutdown.exit_code());
     }
+    Stdout::get().result()?;
+    Ok(report.exit_code())
 }
 
-/// Where nothing comes for a while, says what may be the reason.
+/// Prints outcomes until all are there. Where none comes for a while, says what may be the reason.
 async fn print_outcomes(
     context: &Context<'_>,
     run: &BatchRun,
     client: &Client,
-    time: Option<Duration>,
+    time: Option<(Duration, Instant)>,
     report: &mut Report,
 ) -> Result<Ended, Error> {
     let progress = Progress::begin(run.batch().count);
     let mut outcomes = pin!(run.outcomes());
     let mut silence = pin!(sleep(SILENCE));
-    let mut time_over = pin!(async {
-        match time {
-            Some(time) => sleep(time).await,
-            None => pending().await,
-        }
-    });
-    let mut told = false;
+    let (after, at) = time.unzip();
+    let not_done = || Error::NotDone { after: after.unwrap_or_default() };
+    let mut told: Option<AbortOnDropHandle<()>> = None;
     loop {
         let outcome = tokio::select! {
             outcome = outcomes.next() => outcome,
             () = context.shutdown.requested() => return Ok(Ended::Interrupted),
             () = Stdout::get().broke() => return Ok(Ended::Complete),
-            () = &mut time_over => {
-                return Err(Error::NotDone { after: time.unwrap_or_default() });
-            }
-            () = &mut silence, if !told => {
-                told = true;
-                let queue = &run.batch().definition.task_queue;
-                let why = why_nothing_comes(context, client, queue, report).await;
-                Announce::Stderr.say(&why);
+            () = until(at) => return Err(not_done()),
+            () = &mut silence, if told.is_none() => {
+                // On its own: the server may take long to answer, or not answer.
+                let queue = run.batch().definition.task_queue.clone();
+                let why = tell_why_nothing_comes(
+                    context.bin.clone(), client.clone(), queue, report.ended(),
+                );
+                told = Some(AbortOnDropHandle::new(tokio::spawn(why)));
                 continue;
             }
         };
@@ -180,31 +189,36 @@ async fn print_outcomes(
         };
         report.add(outcome);
         progress.advance(report.failed());
+        told = None;
         silence.as_mut().reset(Instant::now() + SILENCE);
         if report.ended().is_multiple_of(UNREAD) {
             tokio::select! {
                 () = Stdout::get().flush() => {}
                 () = context.shutdown.requested() => return Ok(Ended::Interrupted),
+                () = until(at) => return Err(not_done()),
             }
         }
     }
 }
 
-async fn why_nothing_comes(
-    context: &Context<'_>,
-    client: &Client,
-    queue: &str,
-    report: &Report,
-) -> String {
-    match task_queue::pollers(client, queue, TaskKind::Workflow).await {
+/// Completes at that time, if there is one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+async fn tell_why_nothing_comes(bin: String, client: Client, queue: String, ended: usize) {
+    let why = match task_queue::pollers(&client, &queue, TaskKind::Workflow).await {
         Ok(pollers) if pollers.iter().all(Poller::is_gone) => {
-            format!("no worker polls '{queue}': start one with {} up", context.bin)
+            format!("no worker polls '{queue}': start one with {bin} up")
         }
         _ => format!(
-            "{} ended, none in the last {}: a workflow's history, in the Temporal UI, tells what it \
+            "{ended} ended, none in the last {}: a workflow's history, in the Temporal UI, tells what it \
              waits for; or its workers' log",
-            report.ended(),
             show(SILENCE)
         ),
-    }
+    };
+    Announce::Stderr.say(&why);
 }

@@ -55,7 +55,10 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
         }
         Output::Json => json(&address, &namespace, &rows),
     });
-    Stdout::get().flush().await;
+    tokio::select! {
+        () = Stdout::get().flush() => Stdout::get().result()?,
+        () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+    }
     let unserved = rows.iter().find(|row| row.view.is_unserved());
     match unserved.filter(|_| args.check) {
         Some(row) => Err(Error::Unserved {
@@ -72,7 +75,8 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
 async fn rows(client: &Client, config: &Config, named: &[String]) -> Result<Vec<Row>, Error> {
     use TaskKind::{Activity, Workflow};
     let mut asked: Vec<(&str, TaskKind, bool)> = Vec::new();
-    for queue in named {
+    let again = |index: usize| named[..index].contains(&named[index]);
+    for (_, queue) in named.iter().enumerate().filter(|(index, _)| !again(*index)) {
         asked.extend([(queue.as_str(), Workflow, true), (queue, Activity, true)]);
     }
     if named.is_empty() {
@@ -112,7 +116,7 @@ fn text(address: &str, namespace: &str, rows: &[Row], colour: bool) -> String {
             view.backlog,
             view.add_rate,
             view.dispatch_rate,
-            view.pollers.len(),
+            view.pollers.iter().filter(|it| !it.is_gone()).count(),
         );
         if let Some(version) = &view.routed_to {
             let _ = write!(text, "\n  new workflows go to version {version}");
@@ -205,7 +209,7 @@ mod tests {
             plain[2..6],
             [
                 "TASK QUEUE  KIND      BACKLOG    OLDEST  ADDED/S  DISPATCHED/S  POLLERS",
-                "q           activity       12    1m 35s      1.2           0.0        1",
+                "q           activity       12    1m 35s      1.2           0.0        0",
                 "  activity-worker@host:7  1m 40s ago  gone?  version orders:2",
                 "  no worker polls it",
             ]

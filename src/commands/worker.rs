@@ -102,7 +102,7 @@ impl WorkerHealth {
             "task_queue": task_queue(config, role),
             "identity": identity(role.as_str(), process::id()),
             "pid": process::id(),
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": config.version,
             "deployment": config.deployment.as_ref().map(|it| &it.name),
             "build_id": config.deployment.as_ref().map_or_else(own_build_id, |it| it.build_id.clone()),
         });

@@ -1,7 +1,11 @@
 //! The starter loses nothing: a batch can be left, killed, run again and grown, and every workflow
 //! of it runs once.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -131,6 +135,53 @@ fn a_wait_that_is_limited_ends_with_1_and_the_workflows_go_on() {
     });
 }
 
+#[test]
+fn a_server_that_falls_silent_is_given_up_and_ctrl_c_is_heard_meanwhile() {
+    let world = World::new();
+    let server = OwnServer::start("0", &[]);
+    let starter = |more: &[&str]| {
+        let mut command = world.fleet(["starter", "-n", "2", "--connect-timeout", "2s"]);
+        command.args(more).env("TEMPORAL_ADDRESS", &server.address);
+        Process::start(command)
+    };
+    let (mut patient, mut interrupted) = (starter(&[]), starter(&[]));
+    for starter in [&patient, &interrupted] {
+        starter.err.wait_for("no worker polls");
+    }
+    // And one that will ask a silent server who polls.
+    let mut asking = starter(&["--timeout", "15s"]);
+    asking.err.wait_for("batch ");
+    server.signal(Signal::STOP);
+    let begun = Instant::now();
+    interrupted.ctrl_c();
+    assert_eq!(interrupted.exit_code(), 130);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(asking.exit_code(), 1);
+    assert_eq!(asking.err.wait_end().last().unwrap(), "error: not done after 15s (--timeout)");
+
+    // The transport notices after 45 seconds.
+    assert_eq!(patient.exit_code(), 69);
+    let err = patient.err.wait_end();
+    assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
+    assert!(err.iter().any(|it| it.starts_with("to go on: ")), "{err:#?}");
+}
+
+#[test]
+fn results_that_nobody_reads_do_not_outlast_the_timeout() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    // More than a pipe holds, of ended workflows, which are quick to read.
+    run(world.fleet(["starter", "-n", "300", "--batch", &world.id()])).success();
+    let mut command = world.fleet(["starter", "-n", "300", "--batch", &world.id()]);
+    command.args(["--output", "json", "--timeout", "3s"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut starter = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    eventually("it leaves", || starter.try_wait().unwrap().is_some());
+    drop(reader);
+}
+
 /// An order that waits a minute for changes, unless it is expedited.
 const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
 
@@ -158,9 +209,9 @@ fn workflows_that_end_badly_are_a_line_each_with_the_whole_cause_and_the_others_
     assert_eq!(starter.exit_code(), 1);
     let err = starter.err.wait_end();
     for line in [
-        format!("{}: Workflow terminated: the customer is gone", id(0)),
-        format!("{}: Workflow cancelled: the customer changed their mind", id(1)),
-        format!("{}: Workflow timed out", id(3)),
+        format!("{}: terminated: the customer is gone", id(0)),
+        format!("{}: cancelled: the customer changed their mind", id(1)),
+        format!("{}: timed out", id(3)),
     ] {
         assert!(err.contains(&line), "{line}: {err:#?}");
     }
@@ -189,7 +240,8 @@ fn a_failures_line_goes_down_to_the_activitys_own_words() {
     let failed = run(world.orders(["starter", "-n", "2", "--input", input]));
     assert_eq!(failed.code, 1, "{failed:#?}");
     assert!(failed.out.is_empty());
-    let lines: Vec<_> = failed.err.iter().filter(|it| it.contains("the card is stolen")).collect();
+    let words = ": failed: activity Warehouse::charge: the card is stolen";
+    let lines: Vec<_> = failed.err.iter().filter(|it| it.ends_with(words)).collect();
     assert_eq!(lines.len(), 2, "{failed:#?}");
     assert!(lines.iter().all(|it| it.starts_with("orders-")), "{lines:#?}");
 }

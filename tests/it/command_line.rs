@@ -291,6 +291,12 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
         ),
         (
             &["starter"],
+            &[("TEMPORAL_ADDRESS", "http://temporal.invalid:7233")],
+            78,
+            "error: the connection to Temporal is misconfigured: without TLS the API key would be sent",
+        ),
+        (
+            &["starter"],
             &[("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true")],
             78,
             "error: the connection to Temporal is misconfigured: TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",

@@ -14,7 +14,7 @@ use temporalio_client::{UntypedWorkflow, WorkflowGetResultOptions, WorkflowStart
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_sdk::{
-    ActivityOptions, WorkflowContext, WorkflowResult,
+    ActivityOptions, ContinueAsNewOptions, WorkflowContext, WorkflowResult,
     activities::{ActivityContext, ActivityError, activities},
     workflows::{workflow, workflow_methods},
 };
@@ -99,6 +99,22 @@ impl TellQueue {
     }
 }
 
+/// Continues as new, counting down, until it is at zero.
+#[workflow]
+#[derive(Default)]
+struct Countdown;
+
+#[workflow_methods]
+impl Countdown {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, from: u32) -> WorkflowResult<String> {
+        if from > 0 {
+            ctx.continue_as_new(from - 1, ContinueAsNewOptions::default())?;
+        }
+        Ok("lift-off".into())
+    }
+}
+
 #[workflow]
 #[derive(Default)]
 struct Block;
@@ -154,6 +170,33 @@ async fn result_of(client: &temporalio_client::Client, name: &str, queue: &str) 
         .unwrap();
     let value = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
     value.to_value(&PayloadConverter::default())
+}
+
+#[test]
+fn a_batch_of_workflows_that_continue_as_new_is_read_again_and_not_taken_for_another() {
+    let fleet = Fleet::new("embedded").workflow::<Countdown>();
+    let world = World::new();
+    let there = environment(&world.workflow_queue(), &world.activity_queue(), "");
+    let config = fleet.config(there).unwrap();
+    server::ask(async |_| {
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
+        let id = world.id();
+        let mut starter = world.fleet(["starter", "-n", "2", "--workflow-type", "Countdown"]);
+        starter.args(["--input", "3", "--batch", &id]);
+        let mut again = world.fleet(["starter", "-n", "3", "--workflow-type", "Countdown"]);
+        again.args(["--input", "3", "--batch", &id]);
+        let batches = tokio::task::spawn_blocking(move || {
+            let results = [run(starter), run(again)];
+            stopped.notify_one();
+            results
+        });
+        let worker = FleetWorker::build(&fleet, &config, Role::WorkflowWorker).await.unwrap();
+        worker.run(stop.notified()).await.unwrap();
+        let [first, again] = batches.await.unwrap();
+        assert_eq!(first.success(), ["lift-off"; 2]);
+        assert_eq!(again.success(), ["lift-off"; 3]);
+    });
 }
 
 #[test]
