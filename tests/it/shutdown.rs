@@ -251,7 +251,8 @@ fn killing_the_servers_guard_stops_the_fleet_and_leaves_no_server_behind() {
     assert_eq!(up.exit_code(), 70, "{:?}", up.err.so_far());
     up.err.wait_for("error: the Temporal dev server ended unexpectedly (signal: 9)");
     up.err.wait_end();
-    assert!(TcpStream::connect(&address).is_err(), "the server still listens");
+    // It was killed as well, and nobody waited for it: a busy machine takes a moment to clear it away.
+    eventually("the server is gone", || TcpStream::connect(&address).is_err());
 }
 
 #[test]
