@@ -10,6 +10,7 @@ mod command_line;
 mod connection;
 mod crash;
 mod demo;
+mod deploy;
 mod health;
 mod interop;
 mod library;
