@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    future::ready,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -112,10 +113,7 @@ impl Batch {
 }
 
 /// A batch being run.
-#[derive(Clone)]
-pub(crate) struct BatchRun(Arc<Inner>);
-
-struct Inner {
+pub(crate) struct BatchRun {
     batch: Batch,
     client: Client,
     target: Target,
@@ -125,24 +123,30 @@ struct Inner {
     asking: tokio::sync::Mutex<()>,
 }
 
+/// What a start request left at the server.
+struct Started {
+    run_id: String,
+    /// It had ended already: an earlier starter had it run.
+    ended: bool,
+}
+
 impl BatchRun {
     pub(crate) fn new(batch: Batch, client: Client, target: Target) -> Self {
-        Self(Arc::new(Inner {
-            batch,
-            client,
-            target,
-            running: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
-        }))
+        let (running, asking) = Default::default();
+        Self { batch, client, target, running, asking }
     }
 
     pub(crate) fn batch(&self) -> &Batch {
-        &self.0.batch
+        &self.batch
     }
 
     /// The ids of those that were started, as far as that is known, and are not known to have ended.
-    pub(crate) fn running(&self) -> Vec<String> {
-        self.0.running().iter().map(|index| self.batch().workflow_id(*index)).collect()
+    pub(crate) fn running_ids(&self) -> Vec<String> {
+        self.running().iter().map(|index| self.batch.workflow_id(*index)).collect()
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the workflows and yields each one's outcome as it completes, or what makes it pointless
@@ -150,37 +154,14 @@ impl BatchRun {
     ///
     /// The first of a batch that may have been begun before is started alone: it tells whether that
     /// was done in the same way, before anything else is touched.
-    pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, Error>> + use<> {
-        let (opening, inner) = (self.0.clone(), self.0.clone());
-        let opened = stream::once(async move { opening.open().await });
-        opened.flat_map(move |opened| match opened {
-            Err(error) => stream::once(async { Err(error) }).left_stream(),
-            Ok(begun) => {
-                let inner = inner.clone();
-                let (count, concurrency) = (inner.batch.count, inner.batch.concurrency);
-                stream::iter(0..count)
-                    .map(move |index| {
-                        let begun = begun.filter(|_| index == 0);
-                        inner.clone().one(index, begun)
-                    })
-                    .buffer_unordered(concurrency)
-                    .right_stream()
-            }
+    pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, Error>> + '_ {
+        stream::once(self.open()).flat_map(move |opened| match opened {
+            Err(error) => stream::once(ready(Err(error))).left_stream(),
+            Ok(begun) => stream::iter(0..self.batch.count)
+                .map(move |index| self.one(index, begun.filter(|_| index == 0)))
+                .buffer_unordered(self.batch.concurrency)
+                .right_stream(),
         })
-    }
-}
-
-/// What a start request left at the server.
-enum Started {
-    /// It runs: since now, or since an earlier starter's request.
-    Running { run_id: String },
-    /// An earlier starter had it run, and it has ended.
-    Ended { run_id: String },
-}
-
-impl Inner {
-    fn running(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the first workflow of a batch that may have been begun before, and returns since when.
@@ -193,24 +174,17 @@ impl Inner {
         }
         let begun = Instant::now();
         self.running().insert(0);
-        let run_id = match self.start(0).await? {
-            Started::Running { run_id } | Started::Ended { run_id } => run_id,
-        };
+        let Started { run_id, .. } = self.start(0).await?;
         self.compare(0, &run_id).await?;
         Ok(Some(begun))
     }
 
-    async fn one(self: Arc<Self>, index: usize, begun: Option<Instant>) -> Result<Outcome, Error> {
+    /// Starts a workflow, waits for its end and looks who worked on it.
+    async fn one(&self, index: usize, begun: Option<Instant>) -> Result<Outcome, Error> {
         let workflow_id = self.batch.workflow_id(index);
         let begun = begun.unwrap_or_else(Instant::now);
         self.running().insert(index);
-        let (run_id, mut earlier) = match self.start(index).await? {
-            Started::Running { run_id } => (run_id, false),
-            Started::Ended { run_id } => {
-                self.compare(index, &run_id).await?;
-                (run_id, true)
-            }
-        };
+        let Started { run_id, ended: mut earlier } = self.start(index).await?;
         let end = self.result(&workflow_id, &run_id).await?;
         let latency = begun.elapsed();
 
@@ -250,11 +224,12 @@ impl Inner {
             let started = self.insist(|| async {
                 let workflow = UntypedWorkflow::new(workflow_type);
                 match self.client.start_workflow(workflow, input.clone(), options.clone()).await {
-                    Ok(handle) => Ok(Ok(Started::Running {
-                        run_id: handle.run_id().unwrap_or_default().to_owned(),
-                    })),
+                    Ok(handle) => {
+                        let run_id = handle.run_id().unwrap_or_default().to_owned();
+                        Ok(Ok(Started { run_id, ended: false }))
+                    }
                     Err(WorkflowStartError::AlreadyStarted { run_id, .. }) => {
-                        Ok(Ok(Started::Ended { run_id: run_id.unwrap_or_default() }))
+                        Ok(Ok(Started { run_id: run_id.unwrap_or_default(), ended: true }))
                     }
                     Err(WorkflowStartError::Rpc(status)) => Err(status),
                     Err(other) => {
@@ -342,9 +317,12 @@ impl Inner {
         loop {
             let begun = Instant::now();
             match call().await {
-                Err(status) if is_passing(status.code()) && failures < MOST_FAILURES => {
+                Err(status) if is_passing(status.code()) => {
                     self.until_it_answers(&status).await?;
                     failures = if begun.elapsed() > LONG_POLL { 0 } else { failures + 1 };
+                    if failures == MOST_FAILURES {
+                        return Err(self.target.unreachable(describe(&status), ""));
+                    }
                     sleep(PAUSE).await;
                 }
                 answer => return Ok(answer),

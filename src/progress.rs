@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -51,7 +51,7 @@ impl Drop for Progress {
     }
 }
 
-fn on_screen() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
+fn on_screen() -> MutexGuard<'static, Option<ProgressBar>> {
     ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

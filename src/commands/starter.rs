@@ -4,7 +4,7 @@ use std::{future::pending, pin::pin, time::Duration};
 
 use futures::StreamExt;
 use temporalio_client::Client;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
@@ -101,7 +101,6 @@ pub(super) struct Waiting {
 }
 
 /// How the wait for a batch ended.
-#[derive(PartialEq, Eq)]
 enum Ended {
     Complete,
     Interrupted,
@@ -120,9 +119,11 @@ pub(super) async fn run_batch(
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;
+    // The results come before the summary, on a terminal too.
+    let ended = until_read(context, time_over, ended).await;
 
     if !matches!(ended, Err(Error::BatchMismatch { .. })) {
-        let running = run.running();
+        let running = run.running_ids();
         let not_reached = run.batch().count - report.ended() - running.len();
         let can_go_on =
             matches!(ended, Ok(_) | Err(Error::NotDone { .. } | Error::Unreachable { .. }))
@@ -130,28 +131,32 @@ pub(super) async fn run_batch(
         let attach = waiting.attach.filter(|_| can_go_on);
         report.print_summary(run.batch(), &Left { running, not_reached, attach });
     }
-    // Where the batch is complete, whoever reads the results may take their time, within the limit;
-    // else what can be read at once has to do.
-    let complete = matches!(ended, Ok(Ended::Complete));
-    let patience = match time_over {
-        Some((_, at)) if complete => Some(at),
-        None if complete => None,
-        _ => Some(Instant::now() + FLUSH_TIMEOUT),
-    };
-    tokio::select! {
-        () = Stdout::get().flush() => {}
-        () = until(patience) => {
-            if let Some((after, _)) = time_over.filter(|_| complete) {
-                return Err(Error::NotDone { after });
-            }
+    match until_read(context, time_over, ended).await? {
+        Ended::Interrupted => Ok(context.shutdown.exit_code()),
+        Ended::Complete => {
+            Stdout::get().result()?;
+            Ok(report.exit_code())
         }
-        () = context.shutdown.requested(), if complete => return Ok(context.shutdown.exit_code()),
     }
-    if ended? == Ended::Interrupted {
-        return Ok(context.shutdown.exit_code());
+}
+
+/// Waits until what was printed is read. Where the batch is complete, the reader may take their time,
+/// within the limit; else what can be read at once has to do.
+async fn until_read(
+    context: &Context<'_>,
+    time: Option<(Duration, Instant)>,
+    ended: Result<Ended, Error>,
+) -> Result<Ended, Error> {
+    let (after, at) = time.unzip();
+    if let Ok(Ended::Complete) = ended {
+        return tokio::select! {
+            () = Stdout::get().flush() => ended,
+            () = context.shutdown.requested() => Ok(Ended::Interrupted),
+            () = until(at) => Err(Error::NotDone { after: after.unwrap_or_default() }),
+        };
     }
-    Stdout::get().result()?;
-    Ok(report.exit_code())
+    let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
+    ended
 }
 
 /// Prints outcomes until all are there. Where none comes for a while, says what may be the reason.
