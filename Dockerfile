@@ -15,33 +15,29 @@ ARG RUST_IMAGE=rust:1.95-slim-bookworm
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 # Static: libc and its DNS client are in the binary. Cargo applies these flags to what runs in the
-# image alone, and not to build scripts and macros, where a target is named.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# image alone, and not to build scripts and macros, where a target is named. The relocations of a
+# binary that can be loaded anywhere take a megabyte less when they are packed.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 ENV CARGO_TERM_COLOR=never
-# hadolint ignore=DL4006 # without a target the build fails at once
-RUN rustc -vV | sed -n 's/^host: //p' > /target
 
-# The dependencies, in a layer that changes with Cargo.lock alone.
+# The dependencies, in a layer that changes with Cargo.lock and the manifest alone.
 COPY Cargo.toml Cargo.lock ./
-# hadolint ignore=DL4006 # nothing in this pipe can fail alone
-RUN mkdir -p src tests/it \
-    && echo '//! To be replaced.' | tee src/lib.rs tests/it/main.rs > src/main.rs \
-    && echo 'fn main() {}' >> src/main.rs \
-    && cargo build --locked --profile dist --target "$(cat /target)"
+RUN mkdir -p src tests/it tests/containers \
+    && for file in src/lib.rs src/main.rs tests/it/main.rs tests/containers/main.rs; do \
+        printf '//! To be replaced.\nfn main() {}\n' > "$file"; \
+    done \
+    && cargo build --locked --profile dist --no-default-features --target "$(rustc --print host-tuple)"
 
 COPY src src
 # Which source this is: `fleet --version` and /status show it.
 ARG REVISION=""
 RUN touch src/lib.rs src/main.rs \
-    && BUILD_REVISION="${REVISION}" cargo build --locked --profile dist --target "$(cat /target)" \
-    && cp "target/$(cat /target)/dist/fleet" /fleet
+    && target="$(rustc --print host-tuple)" \
+    && BUILD_REVISION="${REVISION}" \
+        cargo build --locked --profile dist --no-default-features --target "$target" \
+    && cp "target/$target/dist/fleet" /fleet
 
 FROM scratch
-ARG REVISION=""
-LABEL org.opencontainers.image.title="temporal-fleet" \
-      org.opencontainers.image.description="Temporal workers as a fleet of processes" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
-      org.opencontainers.image.revision="${REVISION}"
 # For servers with a public certificate.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /fleet /fleet
@@ -51,3 +47,9 @@ ENV FLEET_HEALTH_ADDR=0.0.0.0:8080
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=6s --start-period=60s --retries=2 CMD ["/fleet", "health"]
 ENTRYPOINT ["/fleet"]
+ARG REVISION=""
+LABEL org.opencontainers.image.title="temporal-fleet" \
+      org.opencontainers.image.description="Temporal workers as a fleet of processes" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}"

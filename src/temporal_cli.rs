@@ -17,9 +17,6 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use temporalio_sdk_core::ephemeral_server::{
-    EphemeralExe, EphemeralExeVersion, TemporalDevServerConfig,
-};
 use tokio::{process::Command, time::timeout};
 
 use crate::{
@@ -44,6 +41,7 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
 /// How long the CLI may take to tell its version: well under a second, from a cold disk a few.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the SDK's download may take: it has no limit of its own.
+#[cfg(feature = "cli-download")]
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 /// How old a temporary folder must be before another fetch takes it for abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
@@ -282,7 +280,12 @@ async fn run(
 
 /// The SDK's own download. It has no call that only downloads, so it is asked to start a server
 /// with `--help`, which ends at once: the start fails, the program stays.
+#[cfg(feature = "cli-download")]
 async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
+    use temporalio_sdk_core::ephemeral_server::{
+        EphemeralExe, EphemeralExeVersion, TemporalDevServerConfig,
+    };
+
     let version = format!("v{VERSION}");
     let download = TemporalDevServerConfig::builder()
         .exe(EphemeralExe::CachedDownload {
@@ -300,6 +303,11 @@ async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
         Ok(_) => Ok(program),
         Err(_) => Err(format!("not done after {}", show(DOWNLOAD_TIMEOUT))),
     }
+}
+
+#[cfg(not(feature = "cli-download"))]
+async fn from_temporal(_folder: &Path) -> Result<PathBuf, String> {
+    Err("this program was built without the feature cli-download".into())
 }
 
 fn no_way(why: &str) -> Error {
