@@ -103,7 +103,12 @@ pub(crate) fn ask_at<F: Future>(address: &str, question: impl FnOnce(Client) -> 
 
 /// A workflow's history.
 pub(crate) fn history(workflow_id: &str) -> Vec<HistoryEvent> {
-    ask(async |client| {
+    history_at(address(), workflow_id)
+}
+
+/// The history of a workflow of the server at `address`.
+pub(crate) fn history_at(address: &str, workflow_id: &str) -> Vec<HistoryEvent> {
+    ask_at(address, async |client| {
         client
             .get_workflow_handle::<UntypedWorkflow>(workflow_id)
             .fetch_history(WorkflowFetchHistoryOptions::default())

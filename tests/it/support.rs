@@ -233,6 +233,11 @@ impl Process {
         kill_process_group(pid(self.pid()), Signal::INT).unwrap();
     }
 
+    /// The exit code, as [`exit_code`](Self::exit_code) gives it, once there is one.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(code_of)
+    }
+
     /// Waits for the exit.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -253,9 +258,12 @@ impl Process {
     /// Waits for the exit and returns its code: as a shell does, 128 and the number of a signal.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> i32 {
-        let status = self.wait();
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+        code_of(self.wait())
     }
+}
+
+fn code_of(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
 }
 
 impl Drop for Process {

@@ -1,0 +1,75 @@
+//! Stopping a container.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    project::{Container, Project},
+    support::{Process, eventually, run},
+};
+
+/// What compose gives a worker before it is killed.
+const GRACE: Duration = Duration::from_secs(30);
+
+fn health(container: &Container) -> Value {
+    container.state()["Health"]["Status"].take()
+}
+
+#[test]
+fn docker_stop_ends_an_idle_worker_with_0() {
+    let fleet = Project::new();
+    fleet.up(1);
+    for service in ["workflow-worker", "activity-worker"] {
+        let worker = fleet.container(service);
+        let took = worker.stop();
+        assert_eq!(worker.state()["ExitCode"], 0, "{service}");
+        assert!(took < GRACE, "{service}: {took:?}");
+    }
+}
+
+/// The bound is the issue's own: a server that is away must not make a rollout wait.
+#[test]
+fn docker_stop_takes_a_moment_while_the_server_is_down() {
+    let fleet = Project::new();
+    fleet.up(1);
+    fleet.run(["stop", "temporal"]);
+    for service in ["workflow-worker", "activity-worker"] {
+        let worker = fleet.container(service);
+        let took = worker.stop();
+        assert_eq!(worker.state()["ExitCode"], 0, "{service}");
+        assert!(took < Duration::from_secs(2), "{service}: {took:?}");
+    }
+}
+
+#[test]
+fn a_worker_is_healthy_then_drains_unhealthy_and_its_activity_is_done_at_the_first_attempt() {
+    let fleet = Project::orders();
+    let up = ["up", "--detach", "--no-build", "workflow-worker", "activity-worker"];
+    fleet.run(up);
+    let worker = fleet.container("activity-worker");
+    let first = health(&worker);
+    assert!(first == "starting" || first == "healthy", "{first}");
+    fleet.healthy("activity-worker", 1);
+    fleet.healthy("workflow-worker", 1);
+
+    let order = r#"{"id": "A-1", "items": [], "card": "valid", "charge_ms": 4500}"#;
+    let mut starter = Process::start(fleet.starter(["-n", "1", "--input", order]));
+    eventually("the order is being charged", || {
+        let status = worker.get("/status").map(|(_, body)| body).unwrap_or_default();
+        status.contains("\"activities_in_hand\": 1")
+    });
+    let id = worker.0.clone();
+    let stop = std::thread::spawn(move || Container(id).stop());
+    eventually("it drains unhealthy", || health(&worker) == "unhealthy");
+    assert_eq!(worker.state()["Running"], true, "and goes on");
+    let took = stop.join().unwrap();
+    assert!(took < GRACE, "{took:?}");
+    assert_eq!(worker.state()["ExitCode"], 0);
+
+    // What comes after the charge needs a worker again.
+    run(fleet.compose(["start", "activity-worker"])).success();
+    assert_eq!(starter.exit_code(), 0, "{}", starter.err.so_far().join("\n"));
+    let result = &starter.out.wait_end()[0];
+    assert!(result.starts_with("order A-1: charged at attempt 1, "), "{result}");
+}

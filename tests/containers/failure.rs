@@ -1,0 +1,96 @@
+//! What goes wrong with containers: killed, cut off, without their server, told a wrong address.
+
+use rustix::process::Signal;
+
+use crate::{
+    project::{Project, docker},
+    scale::Batch,
+    support::{eventually, run},
+};
+
+#[test]
+fn a_worker_killed_in_mid_flight_comes_back_and_the_batch_is_whole() {
+    let fleet = Project::new();
+    fleet.up(2);
+    let batch = Batch::start(&fleet, 150);
+    batch.completed(20);
+    let killed = fleet.containers("workflow-worker").remove(0);
+    killed.signal_from_host(Signal::KILL);
+    eventually("the engine starts it again", || {
+        killed.inspect()["RestartCount"] == 1 && killed.state()["Running"] == true
+    });
+    fleet.healthy("workflow-worker", 2);
+    batch.whole();
+}
+
+/// As the README says of it.
+#[test]
+fn docker_kill_is_taken_for_a_wish_and_nothing_comes_back() {
+    let fleet = Project::new();
+    fleet.up(1);
+    let worker = fleet.container("activity-worker");
+    docker(["kill", &worker.0]);
+    eventually("it is gone", || worker.state()["Status"] == "exited");
+    assert_eq!(worker.state()["ExitCode"], 137);
+    assert_eq!(worker.inspect()["RestartCount"], 0);
+    run(fleet.compose(["up", "--detach", "--no-build", "activity-worker"])).success();
+    fleet.healthy("activity-worker", 1);
+}
+
+#[test]
+fn a_server_restarted_in_mid_batch_loses_nothing() {
+    let fleet = Project::new();
+    fleet.up(2);
+    let before: Vec<_> = fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect();
+    let batch = Batch::start(&fleet, 150);
+    batch.completed(20);
+    fleet.run(["restart", "temporal"]);
+    batch.whole();
+    for worker in fleet.containers("workflow-worker") {
+        assert!(before.contains(&worker.0));
+        assert_eq!(worker.inspect()["RestartCount"], 0, "a worker outlives its server");
+    }
+}
+
+#[test]
+fn a_worker_cut_off_from_the_network_goes_on_when_it_is_back() {
+    let fleet = Project::new();
+    fleet.up(1);
+    let (worker, network) = (fleet.container("workflow-worker"), fleet.network());
+    let batch = Batch::start(&fleet, 150);
+    batch.completed(20);
+    docker(["network", "disconnect", &network, &worker.0]);
+    // Nobody else can work on the rest.
+    assert_eq!(worker.state()["Running"], true);
+    docker(["network", "connect", &network, &worker.0]);
+    batch.whole();
+    assert_eq!(worker.inspect()["RestartCount"], 0, "a worker outlives the network");
+}
+
+#[test]
+fn a_wrong_address_ends_the_container_with_a_line_and_a_code_of_ours() {
+    let fleet = Project::new();
+    let worker = |address: &str| {
+        let address = format!("TEMPORAL_ADDRESS={address}");
+        run(fleet.compose([
+            "run",
+            "--rm",
+            "--no-TTY",
+            "--no-deps",
+            "--env",
+            &address,
+            "--env",
+            "FLEET_CONNECT_TIMEOUT=1s",
+            "workflow-worker",
+        ]))
+    };
+    for (address, code, line) in [
+        ("temporal:7233/path", 78, "expected host:port"),
+        ("no-such-host.invalid:7233", 69, "cannot reach Temporal at no-such-host.invalid:7233"),
+    ] {
+        let ended = worker(address);
+        assert_eq!(ended.code, code, "{ended:#?}");
+        let errors: Vec<_> = ended.err.iter().filter(|it| it.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(line), "{ended:#?}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Scaling a fleet under load.
+
+use serde_json::Value;
+
+use crate::{
+    project::Project,
+    server::{activity_attempts, history_at},
+    support::Process,
+};
+
+/// A batch that is being worked on: the starter, in its container.
+pub(crate) struct Batch {
+    starter: Process,
+    size: usize,
+}
+
+impl Batch {
+    pub(crate) fn start(fleet: &Project, size: usize) -> Self {
+        let n = size.to_string();
+        let starter = fleet.starter(["-n", &n, "--concurrency", "20", "--output", "json"]);
+        Self { starter: Process::start(starter), size }
+    }
+
+    /// Waits until so many workflows have completed.
+    #[track_caller]
+    pub(crate) fn completed(&self, count: usize) {
+        self.starter.out.wait_count(count);
+    }
+
+    /// Waits for the end, and asserts that every workflow completed; returns their ids.
+    #[track_caller]
+    pub(crate) fn whole(mut self) -> Vec<String> {
+        let mut lines = self.starter.out.wait_end();
+        let code = self.starter.exit_code();
+        assert_eq!(code, 0, "{}", self.starter.err.so_far().join("\n"));
+        let summary: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+        assert_eq!(summary["completed"], self.size, "{summary}");
+        assert_eq!(summary["failed"], 0, "{summary}");
+        let id = |line: &String| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["workflow_id"].as_str().unwrap().to_owned()
+        };
+        lines.iter().map(id).collect()
+    }
+}
+
+/// The attempt of each activity that was begun.
+fn attempts(address: &str, workflows: &[String]) -> Vec<i32> {
+    let of = |id: &String| activity_attempts(&history_at(address, id));
+    workflows.iter().flat_map(of).map(|(_, attempt)| attempt).collect()
+}
+
+#[test]
+fn workflow_workers_that_come_and_go_under_a_batch_lose_and_repeat_nothing() {
+    let fleet = Project::new();
+    fleet.up(2);
+    let batch = Batch::start(&fleet, 400);
+    batch.completed(40);
+    fleet.scale("workflow-worker", 4);
+    fleet.healthy("workflow-worker", 4);
+    batch.completed(150);
+    fleet.scale("workflow-worker", 1);
+    assert_eq!(fleet.containers("workflow-worker").len(), 1);
+    let workflows = batch.whole();
+    assert_eq!(attempts(&fleet.address(), &workflows), [1; 400]);
+}
