@@ -86,7 +86,7 @@ fn a_wrong_address_ends_the_container_with_a_line_and_a_code_of_ours() {
     };
     for (address, code, line) in [
         ("temporal:7233/path", 78, "expected host:port"),
-        ("no-such-host.invalid:7233", 69, "cannot reach Temporal at no-such-host.invalid:7233"),
+        ("no-such-host.invalid:7233", 69, "no-such-host.invalid cannot be resolved"),
     ] {
         let ended = worker(address);
         assert_eq!(ended.code, code, "{ended:#?}");

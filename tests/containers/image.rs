@@ -54,6 +54,15 @@ fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
     let once = crate::project::Container(starters[0].clone());
     eventually("up's own starter ends", || once.state()["Status"] == "exited");
     assert_eq!(once.state()["ExitCode"], 0);
+
+    // And so it does at each `up`, which otherwise leaves alone what runs.
+    let ids = |fleet: &Project| -> BTreeSet<_> {
+        fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect()
+    };
+    let before = ids(&fleet);
+    fleet.run(["up", "--detach", "--build", "--scale", "workflow-worker=3"]);
+    let after = ids(&fleet);
+    assert!(before.is_subset(&after) && after.len() == 3, "{before:?}, then {after:?}");
 }
 
 #[test]

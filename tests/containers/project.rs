@@ -75,7 +75,7 @@ pub(crate) fn build_image() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         eprintln!("building the image {IMAGE}: the first time takes some minutes");
-        run(compose_of("fleet-test-build", ["build", "workflow-worker"])).success();
+        run(compose_of("fleet-test-build", ["build"])).success();
     });
 }
 
