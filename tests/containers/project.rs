@@ -52,13 +52,11 @@ fn run(command: Command) -> Finished {
     let shown = format!("{command:?}");
     let mut process = Process::start(command);
     let deadline = Instant::now() + LONGEST;
-    let code = loop {
-        if let Some(code) = process.ended() {
-            break code;
-        }
+    while process.ended().is_none() {
         assert!(Instant::now() < deadline, "still running: {shown}");
         std::thread::sleep(Duration::from_millis(5));
-    };
+    }
+    let code = process.exit_code();
     Finished { code, out: process.out.wait_end(), err: process.err.wait_end() }
 }
 

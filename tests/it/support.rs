@@ -233,9 +233,9 @@ impl Process {
         kill_process_group(pid(self.pid()), Signal::INT).unwrap();
     }
 
-    /// The exit code, as [`exit_code`](Self::exit_code) gives it, once there is one.
-    pub(crate) fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().unwrap().map(code_of)
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits for the exit.
@@ -243,7 +243,7 @@ impl Process {
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(
@@ -258,12 +258,9 @@ impl Process {
     /// Waits for the exit and returns its code: as a shell does, 128 and the number of a signal.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> i32 {
-        code_of(self.wait())
+        let status = self.wait();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
     }
-}
-
-fn code_of(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
 }
 
 impl Drop for Process {
