@@ -1,0 +1,106 @@
+//! Workers that are stopped under load, or while their server is away: nothing is lost on the way,
+//! and none of them hangs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    thread,
+};
+
+use rustix::process::Signal;
+use temporalio_common::protos::temporal::api::history::v1::{
+    HistoryEvent, history_event::Attributes,
+};
+
+use crate::{
+    server::{self, OwnServer},
+    support::{Process, World},
+};
+
+const ROLES: [&str; 2] = ["workflow-worker", "activity-worker"];
+
+#[test]
+fn scaling_down_under_load_loses_nothing_and_retries_no_activity() {
+    const WORKFLOWS: usize = 400;
+    // The batch takes as long as its slowest workflow. It is long enough for some 40 stops.
+    const MOST_STOPS: usize = 60;
+    let world = World::new();
+    let start = |role| {
+        let worker = Process::start(world.fleet(["worker", "--role", role]));
+        worker.err.wait_for("worker starts polling");
+        worker
+    };
+    // Three workers of a kind while one is replaced, two else, and one at the end.
+    let mut workers: VecDeque<_> = (0..2).map(|_| ROLES.map(start)).collect();
+    let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "30"];
+    let mut starter = Process::start(world.fleet(batch));
+    let mut stops = 0;
+    while starter.out.so_far().len() < WORKFLOWS && stops < MOST_STOPS {
+        workers.push_back(ROLES.map(start));
+        for mut worker in workers.pop_front().unwrap() {
+            worker.signal(Signal::TERM);
+            assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
+            worker.err.wait_for("drained");
+            stops += 1;
+        }
+    }
+    for mut worker in workers.pop_front().unwrap() {
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
+    }
+    assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
+    assert!(stops >= 8, "the batch was over after {stops} stops");
+
+    let histories = server::histories(&world.workflow_queue());
+    assert_eq!(histories.len(), WORKFLOWS);
+    let mut losses = BTreeMap::<_, usize>::new();
+    for loss in histories.iter().flatten().filter_map(loss) {
+        *losses.entry(loss).or_default() += 1;
+    }
+    assert!(losses.is_empty(), "{stops} stops: {losses:#?}");
+}
+
+/// What an event tells of a task that got lost.
+fn loss(event: &HistoryEvent) -> Option<String> {
+    match event.attributes.as_ref()? {
+        Attributes::WorkflowTaskTimedOutEventAttributes(it) => {
+            Some(format!("workflow task timed out: {}", it.timeout_type().as_str_name()))
+        }
+        Attributes::WorkflowTaskFailedEventAttributes(it) => {
+            Some(format!("workflow task failed: {}", it.cause().as_str_name()))
+        }
+        Attributes::ActivityTaskStartedEventAttributes(it) if it.attempt > 1 => {
+            let failure = it.last_failure.as_ref().map(|it| it.message.as_str());
+            Some(format!("activity at attempt {}: {}", it.attempt, failure.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_worker_that_is_stopped_while_its_server_is_away_leaves_with_nothing_in_hand() {
+    thread::scope(|scope| {
+        scope.spawn(|| leaves_without_its_server(Signal::KILL));
+        scope.spawn(|| leaves_without_its_server(Signal::STOP));
+    });
+}
+
+fn leaves_without_its_server(signal: Signal) {
+    let world = World::new();
+    let server = OwnServer::start("0", &[]);
+    let workers = ROLES.map(|role| {
+        let mut worker = world.fleet(["worker", "--role", role]);
+        worker.env("TEMPORAL_ADDRESS", &server.address);
+        // Past this the exit code would be 75.
+        worker.env("FLEET_DRAIN_TIMEOUT", "5s").env("FLEET_ACTIVITY_GRACE", "1s");
+        Process::start_ready(worker)
+    });
+    server.signal(signal);
+    for mut worker in workers {
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
+        eprintln!("{}", worker.err.wait_for("drained"));
+    }
+    if signal == Signal::STOP {
+        server.signal(Signal::CONT);
+    }
+}
