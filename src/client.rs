@@ -20,6 +20,7 @@ use temporalio_common::{
         ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
     },
     protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest,
+    telemetry::metrics::TemporalMeter,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -48,7 +49,17 @@ pub(crate) fn identity(role: &str, pid: u32) -> String {
 /// [`Error::Unreachable`] and [`Error::NamespaceMissing`] when the time is over;
 /// [`Error::ConnectionConfig`] and [`Error::Refused`] at once, since trying again cannot help.
 pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error> {
-    let (connection_options, client_options) = options(config, role)?;
+    connect_with(config, role, None).await
+}
+
+/// [`connect`], for someone who measures the connection.
+pub(crate) async fn connect_with(
+    config: &Config,
+    role: &str,
+    meter: Option<TemporalMeter>,
+) -> Result<Client, Error> {
+    let (mut connection_options, client_options) = options(config, role)?;
+    connection_options.metrics_meter = meter;
     let target = Target::new(&connection_options, config);
     let address = target.address.clone();
     let mut tries = Tries::new(config.connect_timeout);

@@ -135,7 +135,7 @@ impl Polls {
         self.workflow_tasks.until(|it| it.working == 0).await;
         self.activities.until(|it| it.working == 0).await;
         if self.workflow_tasks.now().polling + self.activities.now().polling == 0 {
-            pending().await
+            pending::<()>().await;
         }
     }
 

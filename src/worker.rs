@@ -15,11 +15,8 @@ use temporalio_common::worker::{
     VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
 };
 use temporalio_sdk::{
-    Runtime, Worker, WorkerOptions,
-    runtime::{
-        AutoscalingOptions, PollerBehavior, RuntimeOptions,
-        worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
-    },
+    Worker, WorkerOptions, WorkerRunError,
+    runtime::{AutoscalingOptions, PollerBehavior},
 };
 use tokio::{
     sync::watch,
@@ -32,9 +29,11 @@ use crate::{
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::{Fleet, revision},
+    polls::{Polls, Slots},
     role::Role,
     routing::with_activity_task_queue,
     state::{State, Vitals},
+    sticky_queue::StickyQueue,
     task_queue::{self, TaskKind},
 };
 
@@ -68,8 +67,7 @@ pub struct FleetWorker {
     role: Role,
     config: Config,
     vitals: Vitals,
-    // Holds the SDK's telemetry: it has to live as long as the worker.
-    _runtime: Runtime,
+    polls: Polls,
 }
 
 impl fmt::Debug for FleetWorker {
@@ -103,22 +101,19 @@ impl FleetWorker {
         let mut options = options(fleet, config, role)?;
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
-        let client = client::connect(config, role.as_str()).await?;
-        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
-        let worker = Worker::new(&runtime, client.clone(), options)?;
         let identity = identity(role.as_str(), process::id());
+        let sticky_queue = StickyQueue::of(&identity);
+        let meter = sticky_queue.meter();
+        let client = client::connect_with(config, role.as_str(), Some(meter)).await?;
+        let slots = Slots {
+            workflow_tasks: config.max_concurrent_workflow_tasks.get(),
+            activities: config.max_concurrent_activities.get(),
+            local_activities: LOCAL_ACTIVITY_SLOTS,
+        };
+        let (worker, polls) = Polls::of_new_worker(&client, options, slots, sticky_queue)?;
         let polled_before = last_poll(&client, worker.task_queue(), role, &identity).await;
         let config = config.clone();
-        Ok(Self {
-            worker,
-            client,
-            identity,
-            polled_before,
-            role,
-            config,
-            vitals,
-            _runtime: runtime,
-        })
+        Ok(Self { worker, client, identity, polled_before, role, config, vitals, polls })
     }
 
     /// Where the worker is in its life, now and as it changes.
@@ -127,7 +122,7 @@ impl FleetWorker {
         self.vitals.state()
     }
 
-    /// Works until `shutdown` completes, then drains: polls stop, workflow tasks and activities in
+    /// Works until `shutdown` completes, then drains: polls end, workflow tasks and activities in
     /// hand finish and report; activities that still run after [`Config::activity_grace`] are
     /// cancelled.
     ///
@@ -149,11 +144,7 @@ impl FleetWorker {
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
-                ended = &mut run => return match ended {
-                    // Nobody asked it to: a worker that polls no more must not pass for a good end.
-                    Ok(()) => Err(Error::Bug("the worker ended unasked".into())),
-                    Err(error) => Err(Error::WorkerRun(error)),
-                },
+                ended = &mut run => return Err(unasked(ended)),
                 () = &mut confirmed => {
                     vitals.advance(State::Ready);
                     info!(%role, "ready: the server lists this worker as a poller");
@@ -166,15 +157,29 @@ impl FleetWorker {
             (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
         info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
         let begun = Instant::now();
-        stop_polling();
-        // The SDK's own drain has no end: it waits for an activity that ignores its cancellation,
-        // and it can hang when the server is away (https://github.com/temporalio/sdk-rust/issues/1297).
-        match timeout(deadline, run).await {
+        let polls = &self.polls;
+        let drain = async {
+            tokio::select! {
+                ended = &mut run => return Err(unasked(ended)),
+                () = polls.end(&self.client, deadline) => {}
+            }
+            stop_polling();
+            tokio::select! {
+                ended = &mut run => ended.map_err(Error::WorkerRun),
+                () = polls.left_alone() => {
+                    warn!(%role, "the server did not end the last polls: a task that one of them \
+                                  still gets is retried elsewhere");
+                    Ok(())
+                }
+            }
+        };
+        // The SDK's own drain has no end: it waits for an activity that ignores its cancellation.
+        match timeout(deadline, drain).await {
             Ok(Ok(())) => {
                 info!(%role, took = ?begun.elapsed(), "drained");
                 Ok(())
             }
-            Ok(Err(error)) => Err(Error::WorkerRun(error)),
+            Ok(Err(error)) => Err(error),
             Err(_) => {
                 let (workflow_tasks, activities) =
                     (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
@@ -182,6 +187,14 @@ impl FleetWorker {
                 Err(Error::DrainDeadline { after: deadline })
             }
         }
+    }
+}
+
+/// Nobody asked it to: a worker that polls no more must not pass for a good end.
+fn unasked(ended: Result<(), WorkerRunError>) -> Error {
+    match ended {
+        Ok(()) => Error::Bug("the worker ended unasked".into()),
+        Err(error) => Error::WorkerRun(error),
     }
 }
 
@@ -235,17 +248,6 @@ fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, 
     task_queue(config, role).clone_into(&mut options.task_queue);
     options.max_cached_workflows = config.max_cached_workflows;
     options.graceful_shutdown_period = Some(config.activity_grace);
-    options.tuner = TunerHolder::builder()
-        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(
-            config.max_concurrent_workflow_tasks.get(),
-        ))
-        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(
-            config.max_concurrent_activities.get(),
-        ))
-        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(LOCAL_ACTIVITY_SLOTS))
-        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1)) // never used: a fleet registers no Nexus service
-        .build()
-        .into();
     // Set explicitly: left unset, a namespace may switch the pollers to autoscaling by itself
     // (https://github.com/temporalio/sdk-rust/issues/1432).
     options.workflow_task_poller_behavior = Some(poller_behavior(config.workflow_task_pollers));

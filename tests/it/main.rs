@@ -11,6 +11,7 @@ mod connection;
 mod crash;
 mod demo;
 mod deploy;
+mod drain;
 mod health;
 mod interop;
 mod library;

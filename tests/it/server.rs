@@ -118,6 +118,20 @@ pub(crate) fn history_at(address: &str, workflow_id: &str) -> Vec<HistoryEvent> 
     })
 }
 
+/// The histories of all workflows on a queue.
+pub(crate) fn histories(queue: &str) -> Vec<Vec<HistoryEvent>> {
+    let ids = workflow_ids(queue);
+    ask(async |client| {
+        let mut histories = Vec::new();
+        for id in ids {
+            let workflow = client.get_workflow_handle::<UntypedWorkflow>(id);
+            let history = workflow.fetch_history(WorkflowFetchHistoryOptions::default());
+            histories.push(history.into_events().await.unwrap());
+        }
+        histories
+    })
+}
+
 /// The history as JSON, the form in which people keep recorded histories.
 pub(crate) fn history_json(workflow_id: &str) -> Vec<u8> {
     ask(async |client| {
