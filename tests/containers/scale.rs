@@ -64,3 +64,21 @@ fn workflow_workers_that_come_and_go_under_a_batch_lose_and_repeat_nothing() {
     let workflows = batch.whole();
     assert_eq!(attempts(&fleet.address(), &workflows), [1; 400]);
 }
+
+#[test]
+fn scaling_down_from_three_to_one_with_up_drains_workers_of_both_kinds() {
+    let fleet = Project::new();
+    fleet.up(3);
+    fleet.scale("activity-worker", 3);
+    fleet.healthy("activity-worker", 3);
+    let batch = Batch::start(&fleet, 300);
+    batch.completed(60);
+    let scales = ["--scale", "workflow-worker=1", "--scale", "activity-worker=1"];
+    let services = ["workflow-worker", "activity-worker"];
+    fleet.run(["up", "--detach", "--no-build"].into_iter().chain(scales).chain(services));
+    let workflows = batch.whole();
+    for service in services {
+        assert_eq!(fleet.containers(service).len(), 1, "{service}");
+    }
+    assert_eq!(attempts(&fleet.address(), &workflows), [1; 300]);
+}
