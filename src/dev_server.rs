@@ -33,9 +33,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const RATE_LIMITS: [&str; 4] =
     ["frontend.rps", "frontend.namespaceRPS", "history.rps", "matching.rps"];
 
-/// What else it does otherwise than by default, so that a worker that stops loses no task
-/// (`polls.rs`): the server ends its polls, and hands them to no other partition of their queue.
-const NOTHING_LOST: [&str; 3] = [
+/// What else it does otherwise than by default, for workers that stop (`polls.rs`, docs/sdk.md): it
+/// ends their polls, and hands them to no other partition of their queue.
+const LAST_POLLS: [&str; 3] = [
     "frontend.enableCancelWorkerPollsOnShutdown=true",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
@@ -182,7 +182,7 @@ impl DevServer {
         for limit in RATE_LIMITS {
             command.args(["--dynamic-config-value", &format!("{limit}=50000")]);
         }
-        for setting in NOTHING_LOST {
+        for setting in LAST_POLLS {
             command.args(["--dynamic-config-value", setting]);
         }
         command.stdout(Stdio::null());

@@ -9,7 +9,7 @@
 //! 1. No new poll: the SDK takes a slot before each, and gets none any more. Only the sticky queue is
 //!    polled on: the server drops what lies on it when it hears that the worker is gone.
 //! 2. Busy polls come back by themselves, until all is quiet for a while: what the server is just
-//!    handing out when it ends the polls can be lost in the server.
+//!    handing out when it ends the polls may be lost in the server.
 //! 3. The server hears that the worker is gone, and ends the polls that are left.
 //! 4. What they brought is taken up.
 
