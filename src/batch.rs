@@ -31,6 +31,7 @@ use crate::{
     error::{Error, chain},
     history::{self, Definition, History, PAGE, Workers},
     payload,
+    telemetry::Traces,
 };
 
 /// A namespace that was created a moment ago can be described at once, but the server's caches
@@ -121,6 +122,7 @@ pub(crate) struct BatchRun {
     running: Mutex<BTreeSet<usize>>,
     /// Held by who asks whether the server is there.
     asking: tokio::sync::Mutex<()>,
+    traces: Option<Traces>,
 }
 
 /// What a start request left at the server.
@@ -131,9 +133,14 @@ struct Started {
 }
 
 impl BatchRun {
-    pub(crate) fn new(batch: Batch, client: Client, target: Target) -> Self {
+    pub(crate) fn new(
+        batch: Batch,
+        client: Client,
+        target: Target,
+        traces: Option<Traces>,
+    ) -> Self {
         let (running, asking) = Default::default();
-        Self { batch, client, target, running, asking }
+        Self { batch, client, target, running, asking, traces }
     }
 
     pub(crate) fn batch(&self) -> &Batch {
@@ -210,8 +217,19 @@ impl BatchRun {
         })
     }
 
-    /// Starts a workflow, unless an earlier starter has.
+    /// Starts a workflow, unless an earlier starter has: all tries in one span.
     async fn start(&self, index: usize) -> Result<Started, Error> {
+        let start = self.try_start(index);
+        match &self.traces {
+            Some(traces) => {
+                let (id, batch) = (self.batch.workflow_id(index), self.batch.name.as_str());
+                traces.starting(&id, batch, start).await
+            }
+            None => start.await,
+        }
+    }
+
+    async fn try_start(&self, index: usize) -> Result<Started, Error> {
         let Definition { workflow_type, task_queue, input } = &self.batch.definition;
         let input = RawValue::new(input.as_deref().map(payload::from_json).into_iter().collect());
         let options = WorkflowStartOptions::new(task_queue, self.batch.workflow_id(index))

@@ -62,7 +62,7 @@ fn own_path() -> Result<PathBuf, Error> {
     Ok(if !path.exists() && running.exists() { running } else { path })
 }
 
-/// A foreign program, under guard, without the user's Temporal settings: they are for our processes.
+/// A foreign program, under guard, without the user's settings for Temporal and for telemetry: they are for our processes.
 /// What the program writes to stderr goes to the file `stderr`, if one is given.
 pub(crate) fn guarded(
     program: &OsStr,
@@ -70,7 +70,7 @@ pub(crate) fn guarded(
     stderr: Option<&Path>,
 ) -> Result<process::Command, Error> {
     let mut command = this_program()?;
-    command.arg(GUARD).env_clear().envs(environment.without_temporal().iter());
+    command.arg(GUARD).env_clear().envs(environment.for_others().iter());
     if let Some(stderr) = stderr {
         command.arg("--stderr").arg(stderr);
     }

@@ -30,6 +30,7 @@ use crate::{
     environment::Environment,
     error::{Error, chain, root_cause},
     label::hostname,
+    telemetry::Traces,
 };
 
 /// How long one try may take: the SDK sets no limit, and an address that swallows packets would
@@ -48,18 +49,27 @@ pub(crate) fn identity(role: &str, pid: u32) -> String {
 /// # Errors
 /// [`Error::Unreachable`] and [`Error::NamespaceMissing`] when the time is over;
 /// [`Error::ConnectionConfig`] and [`Error::Refused`] at once, since trying again cannot help.
-pub(crate) async fn connect(config: &Config, role: &str) -> Result<Client, Error> {
-    connect_with(config, role, None).await
+pub(crate) async fn connect(
+    config: &Config,
+    role: &str,
+    traces: Option<&Traces>,
+) -> Result<Client, Error> {
+    connect_with(config, role, traces, None).await
 }
 
 /// [`connect`], for someone who measures the connection.
 pub(crate) async fn connect_with(
     config: &Config,
     role: &str,
+    traces: Option<&Traces>,
     meter: Option<TemporalMeter>,
 ) -> Result<Client, Error> {
-    let (mut connection_options, client_options) = options(config, role)?;
+    let (mut connection_options, mut client_options) = options(config, role)?;
     connection_options.metrics_meter = meter;
+    if let Some(traces) = traces {
+        client_options =
+            ClientOptions::new(client_options.namespace).plugins(traces.plugins()).build();
+    }
     let target = Target::new(&connection_options, config);
     let address = target.address.clone();
     let mut tries = Tries::new(config.connect_timeout);

@@ -22,6 +22,7 @@ use crate::{
     label::LabelStyle,
     role::Role,
     settings::{ConfigError, Overrides, Settings, Source},
+    telemetry,
 };
 
 /// One setting: its key, its environment variable, its default and what it means.
@@ -230,6 +231,8 @@ pub struct Config {
     pub deployment: Option<Deployment>,
     /// The environment the settings came from: describes the connection, and is handed to children.
     pub environment: Environment,
+    /// What is exported, by OpenTelemetry's own variables.
+    pub(crate) telemetry: telemetry::settings::Settings,
     /// The settings' file that was read, if any.
     pub(crate) file: Option<PathBuf>,
     /// The behaviour of versioned workers, also where there is no deployment.
@@ -310,6 +313,10 @@ impl Config {
             let what = format!("RUST_LOG={directives:?}");
             settings.complain(what, Source::Environment, format!("not a log filter: {error}"));
         }
+        let (telemetry, problems) = telemetry::settings::Settings::read(&environment);
+        for (what, rule) in problems {
+            settings.complain(what, Source::Environment, rule);
+        }
 
         let sources = VARS.iter().map(|var| (var, settings.source(var.key))).collect();
         let file = settings.file.clone();
@@ -342,6 +349,7 @@ impl Config {
                 }),
                 behavior,
                 environment,
+                telemetry,
                 file,
                 sources,
             })

@@ -12,6 +12,7 @@ use std::{
 };
 
 const TEMPORAL_PREFIX: &str = "TEMPORAL_";
+const OTEL_PREFIX: &str = "OTEL_";
 
 /// The process environment, captured once and passed in.
 ///
@@ -75,10 +76,20 @@ impl Environment {
         without
     }
 
-    /// The names that begin as ours or Temporal's do and whose values are not Unicode.
+    /// The same environment for a foreign program: without any `TEMPORAL_*` or `OTEL_*` variable. They
+    /// are for our processes; Temporal's server would trace itself to where the fleet's traces go.
+    pub(crate) fn for_others(&self) -> Self {
+        let mut without = self.without_temporal();
+        without.variables.retain(|name, _| !name.starts_with(OTEL_PREFIX));
+        without
+    }
+
+    /// The names that begin as ours, Temporal's or OpenTelemetry's do and whose values are not Unicode.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = &str> {
         let names = self.others.iter().filter_map(|(name, _)| name.to_str());
-        names.filter(|name| name.starts_with("FLEET_") || name.starts_with(TEMPORAL_PREFIX))
+        names.filter(|name| {
+            ["FLEET_", TEMPORAL_PREFIX, OTEL_PREFIX].iter().any(|it| name.starts_with(it))
+        })
     }
 
     /// The folders in which programs are looked for.

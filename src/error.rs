@@ -34,6 +34,15 @@ pub enum Error {
     #[error("the connection to Temporal is misconfigured: {0}")]
     ConnectionConfig(String),
 
+    /// Traces cannot be exported as `OTEL_EXPORTER_OTLP_*` describe it: correct them.
+    #[error("the export of traces ({endpoint}) is misconfigured: {cause}")]
+    Telemetry {
+        /// Where they were to go.
+        endpoint: String,
+        /// What is wrong.
+        cause: String,
+    },
+
     /// Nothing answered in `FLEET_CONNECT_TIMEOUT`: start the server, or correct `TEMPORAL_ADDRESS`.
     #[error("cannot reach Temporal at {address} (tried for {}): {cause}{hint}", crate::config::show(*.tried))]
     Unreachable {
@@ -252,6 +261,7 @@ impl Error {
             Self::NotDone { .. } | Self::Unserved { .. } => exit::FAILED,
             Self::Config(_)
             | Self::ConnectionConfig(_)
+            | Self::Telemetry { .. }
             | Self::Refused { .. }
             | Self::NamespaceMissing { .. }
             | Self::NothingRegistered { .. }

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, process::ExitCode};
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use temporalio_common::WorkflowDefinition;
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
 use temporalio_workflow::workflows::WorkflowImplementation;
@@ -13,6 +14,7 @@ use crate::{
     error::Error,
     role::Role,
     settings::{ConfigError, Overrides},
+    telemetry::Traces,
     worker::blank_options,
 };
 
@@ -29,6 +31,17 @@ pub struct Fleet {
     /// Holds the registered activities; the queue and the rest are set for each worker.
     activities: WorkerOptions,
     has_activities: bool,
+    tracing: Tracing,
+}
+
+/// Where a fleet's traces go.
+enum Tracing {
+    /// Where the environment says.
+    Environment,
+    /// Where the program says.
+    By(SdkTracerProvider),
+    /// Nowhere.
+    Off,
 }
 
 impl fmt::Debug for Fleet {
@@ -59,6 +72,7 @@ impl Fleet {
             workflows: Vec::new(),
             activities: blank_options(),
             has_activities: false,
+            tracing: Tracing::Environment,
         }
     }
 
@@ -122,6 +136,25 @@ impl Fleet {
         self
     }
 
+    /// Sends traces by a provider of the program's own, whatever the environment says; a program that
+    /// has one flushes it, too. It needs the SDK's
+    /// [`WorkflowIdGenerator`](temporalio_sdk::opentelemetry::WorkflowIdGenerator), and its processors
+    /// the SDK's
+    /// [`WorkflowSpanProcessor`](temporalio_sdk::opentelemetry::WorkflowSpanProcessor) around them, so
+    /// that what is replayed is not sent again.
+    #[must_use]
+    pub fn tracer_provider(mut self, provider: SdkTracerProvider) -> Self {
+        self.tracing = Tracing::By(provider);
+        self
+    }
+
+    /// Sends no traces, whatever the environment says.
+    #[must_use]
+    pub fn without_traces(mut self) -> Self {
+        self.tracing = Tracing::Off;
+        self
+    }
+
     /// Runs the command that this process's arguments name and returns its exit code: the whole
     /// `main` of a fleet's program. `--help` lists the commands.
     ///
@@ -147,6 +180,18 @@ impl Fleet {
         flags: &Overrides,
     ) -> Result<Config, ConfigError> {
         Config::resolve(&self.defaults, file, environment, flags)
+    }
+
+    /// The traces of a process in `role`, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::Telemetry`].
+    pub(crate) fn traces(&self, config: &Config, role: &str) -> Result<Option<Traces>, Error> {
+        match &self.tracing {
+            Tracing::Environment => Traces::start(config, role),
+            Tracing::By(provider) => Ok(Some(Traces::by(provider.clone(), config))),
+            Tracing::Off => Ok(None),
+        }
     }
 
     /// The type of the workflow that `fleet starter` starts when none is named.

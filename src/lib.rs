@@ -75,6 +75,7 @@
 //! - [`FleetWorker`]: one worker, for programs that embed it.
 //! - [`activity_task_queue`] and [`worker_label`]: what workflow code may ask of its fleet.
 //! - [`DrainSignal`]: how an activity learns that its worker drains.
+//! - [`TraceContext`]: how code that left an activity's thread joins its trace.
 //! - [`Shutdown`]: SIGINT and SIGTERM as one future.
 //! - [`Error`]: what can go wrong, and with which exit code a command leaves then.
 //! - [`parallelized`]: the sample that the `fleet` binary runs.
@@ -126,4 +127,5 @@ pub use routing::activity_task_queue;
 pub use settings::ConfigError;
 pub use shutdown::Shutdown;
 pub use state::State;
+pub use telemetry::TraceContext;
 pub use worker::FleetWorker;

@@ -235,7 +235,7 @@ fn is_service_link(name: &str) -> bool {
         || numbered_port().unwrap_or(false)
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let nearest = known
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     format!("no such setting; the nearest is {}", nearest.unwrap_or_default())

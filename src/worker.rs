@@ -20,6 +20,7 @@ use temporalio_sdk::{
 };
 use tokio::{
     sync::watch,
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tracing::{info, warn};
@@ -35,6 +36,7 @@ use crate::{
     state::{State, Vitals},
     sticky_queue::StickyQueue,
     task_queue::{self, TaskKind},
+    telemetry::{FLUSH_TIMEOUT, Traces, replay},
 };
 
 /// The SDK's default for local activities, which have no setting of ours.
@@ -68,6 +70,8 @@ pub struct FleetWorker {
     config: Config,
     vitals: Vitals,
     polls: Polls,
+    /// To be flushed when it ends, where nobody else does.
+    traces: Option<Traces>,
 }
 
 impl fmt::Debug for FleetWorker {
@@ -88,7 +92,11 @@ impl FleetWorker {
     /// [`Error::NothingRegistered`] and [`Error::Registration`] for a fleet that cannot serve the
     /// role; those of connecting (after [`Config::connect_timeout`]); [`Error::WorkerCreate`].
     pub async fn build(fleet: &Fleet, config: &Config, role: Role) -> Result<Self, Error> {
-        Self::build_with(fleet, config, role, Vitals::default()).await
+        let traces = fleet.traces(config, role.as_str())?;
+        let vitals = Vitals::default();
+        let mut worker = Self::build_with(fleet, config, role, vitals, traces.as_ref()).await?;
+        worker.traces = traces;
+        Ok(worker)
     }
 
     /// [`build`](Self::build), for someone who watches the worker from before it connects.
@@ -97,14 +105,16 @@ impl FleetWorker {
         config: &Config,
         role: Role,
         vitals: Vitals,
+        traces: Option<&Traces>,
     ) -> Result<Self, Error> {
         let mut options = options(fleet, config, role)?;
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
+        options.workflow_interceptor(replay::interceptor());
         let identity = identity(role.as_str(), process::id());
         let sticky_queue = StickyQueue::of(&identity);
         let meter = sticky_queue.meter();
-        let client = client::connect_with(config, role.as_str(), Some(meter)).await?;
+        let client = client::connect_with(config, role.as_str(), traces, Some(meter)).await?;
         let slots = Slots {
             workflow_tasks: config.max_concurrent_workflow_tasks.get(),
             activities: config.max_concurrent_activities.get(),
@@ -113,7 +123,17 @@ impl FleetWorker {
         let (worker, polls) = Polls::of_new_worker(&client, options, slots, sticky_queue)?;
         let polled_before = last_poll(&client, worker.task_queue(), role, &identity).await;
         let config = config.clone();
-        Ok(Self { worker, client, identity, polled_before, role, config, vitals, polls })
+        Ok(Self {
+            worker,
+            client,
+            identity,
+            polled_before,
+            role,
+            config,
+            vitals,
+            polls,
+            traces: None,
+        })
     }
 
     /// Where the worker is in its life, now and as it changes.
@@ -130,6 +150,15 @@ impl FleetWorker {
     /// [`Error::DrainDeadline`] when work was still in hand at [`Config::drain_timeout`];
     /// [`Error::WorkerRun`] when the worker ended without being asked to.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let traces = self.traces.take();
+        let ended = self.work(shutdown).await;
+        if let Some(traces) = traces {
+            let _ = spawn_blocking(move || traces.flush(FLUSH_TIMEOUT)).await;
+        }
+        ended
+    }
+
+    async fn work(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let (role, vitals, deadline) = (self.role, self.vitals, self.config.drain_timeout);
         let identity = self.identity;
         let task_queue = self.worker.task_queue().to_owned();

@@ -10,14 +10,16 @@ use crate::{
     client,
     config::Config,
     error::Error,
+    telemetry::settings::{Endpoint, describe},
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
     let config = context.config(Vec::new())?;
     let connection = client::describe_connection(&config)?;
+    let telemetry = telemetry(&config);
     let text = match args.output {
-        Output::Text => as_toml(&config, &connection),
-        Output::Json => as_json(&config, &connection),
+        Output::Text => as_toml(&config, &connection, &telemetry),
+        Output::Json => as_json(&config, &connection, &telemetry),
     };
     let printed = writeln!(io::stdout().lock(), "{text}");
     match printed {
@@ -28,11 +30,24 @@ pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error>
     }
 }
 
-fn as_toml(config: &Config, connection: &[(String, String)]) -> String {
+/// What is exported to where, and the variables that are set for it, with what is secret masked.
+fn telemetry(config: &Config) -> Vec<(String, String)> {
+    let shown = |it: &Option<Endpoint>| it.as_ref().map_or("off".into(), ToString::to_string);
+    let traces = ("traces".to_owned(), shown(&config.telemetry.traces));
+    [traces].into_iter().chain(describe(&config.environment)).collect()
+}
+
+fn as_toml(
+    config: &Config,
+    connection: &[(String, String)],
+    telemetry: &[(String, String)],
+) -> String {
     let file = config.file.as_ref().map_or("none".into(), |file| file.display().to_string());
     let mut lines = vec![format!("# Fleet {}. Settings' file: {file}", config.fleet)];
     lines.push("# The connection (Temporal's own variables or its configuration file):".into());
     lines.extend(connection.iter().map(|(name, value)| format!("#   {name} = {value:?}")));
+    lines.push("# Telemetry (OpenTelemetry's own variables):".into());
+    lines.extend(telemetry.iter().map(|(name, value)| format!("#   {name} = {value:?}")));
     for (var, value, source) in config.values() {
         // What only a process has is shown, but cannot stand in a file.
         let comment = if var.in_file() { "" } else { "# " };
@@ -47,18 +62,25 @@ fn as_toml(config: &Config, connection: &[(String, String)]) -> String {
     lines.join("\n")
 }
 
-fn as_json(config: &Config, connection: &[(String, String)]) -> String {
+fn as_json(
+    config: &Config,
+    connection: &[(String, String)],
+    telemetry: &[(String, String)],
+) -> String {
     let settings: Map<String, Value> = config
         .values()
         .map(|(var, value, source)| {
             (var.key.to_owned(), json!({ "value": value, "source": source.to_string() }))
         })
         .collect();
-    let connection: Map<String, Value> =
-        connection.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let pairs = |lines: &[(String, String)]| -> Map<String, Value> {
+        lines.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
+    };
+    let (connection, telemetry) = (pairs(connection), pairs(telemetry));
     let file = config.file.as_ref().map(|file| file.display().to_string());
     let all = json!({
         "fleet": config.fleet, "file": file, "settings": settings, "connection": connection,
+        "telemetry": telemetry,
     });
     format!("{all:#}")
 }

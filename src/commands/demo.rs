@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Context,
-    starter::{Waiting, batch, run_batch},
+    starter::{Waiting, batch, flush, run_batch},
     up::{dev_server, workers},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     dev_server::{DevServer, Options, Port},
     error::Error,
     supervisor::{Announce, FleetWatch, Supervisor},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 /// Workers connect and poll in a fraction of a second, on a machine that has time for them.
@@ -25,7 +25,19 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     let flags =
         args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None);
+    let traces = context.fleet.traces(&config, "starter")?;
+    telemetry::install(&config, "warn", None, traces.as_ref());
+    let shown = demo(context, args, config, traces.as_ref()).await;
+    flush(traces).await;
+    shown
+}
+
+async fn demo(
+    context: &Context<'_>,
+    args: DemoArgs,
+    config: Config,
+    traces: Option<&Traces>,
+) -> Result<u8, Error> {
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
     let counts = workers(context, &args.counts)?;
@@ -47,7 +59,7 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
-        shown = show(context, &config, supervisor.watch(), batch, what_to_try) => shown,
+        shown = show(context, &config, supervisor.watch(), batch, what_to_try, traces) => shown,
         error = supervisor.failed() => Err(error),
         error = server.failed() => Err(error),
     };
@@ -65,9 +77,10 @@ async fn show(
     mut fleet: FleetWatch,
     batch: Batch,
     what_to_try: Option<String>,
+    traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let ready = async {
-        let client = client::connect(config, "starter").await?;
+        let client = client::connect(config, "starter", traces).await?;
         fleet.ready(READY_TIMEOUT).await?;
         Ok(client)
     };
@@ -78,7 +91,7 @@ async fn show(
 
     // The server ends with this command: nothing is left to go on with.
     let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
-    let code = run_batch(context, batch, client, config, waiting).await?;
+    let code = run_batch(context, batch, client, config, waiting, traces).await?;
     if let Some(what_to_try) = what_to_try.filter(|_| !context.shutdown.is_requested()) {
         say(&what_to_try);
         context.shutdown.requested().await;

@@ -4,7 +4,10 @@ use std::{future::pending, pin::pin, time::Duration};
 
 use futures::StreamExt;
 use temporalio_client::Client;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
@@ -21,7 +24,7 @@ use crate::{
     stdout::Stdout,
     supervisor::Announce,
     task_queue::{self, Poller, TaskKind},
-    telemetry,
+    telemetry::{self, FLUSH_TIMEOUT as FLUSH_TRACES, Traces},
 };
 
 /// After so long without a result it is time to say why.
@@ -35,7 +38,27 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None);
+    let traces = context.fleet.traces(&config, "starter")?;
+    telemetry::install(&config, "warn", None, traces.as_ref());
+    let ended = start(context, args, &config, traces.as_ref()).await;
+    flush(traces).await;
+    ended
+}
+
+/// Sends what is left of the traces.
+pub(super) async fn flush(traces: Option<Traces>) {
+    if let Some(traces) = traces {
+        // It blocks, at most for its timeout, and may not where others wait.
+        let _ = spawn_blocking(move || traces.flush(FLUSH_TRACES)).await;
+    }
+}
+
+async fn start(
+    context: &Context<'_>,
+    args: StarterArgs,
+    config: &Config,
+    traces: Option<&Traces>,
+) -> Result<u8, Error> {
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let named = args.batch.is_some();
     let mut batch = batch(context, args.workload, args.num_workflows, queue)?;
@@ -43,7 +66,7 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
         batch.name = BatchName::Given(name);
     }
 
-    let connect = client::connect(&config, "starter");
+    let connect = client::connect(config, "starter", traces);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
@@ -55,7 +78,7 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
         timeout: args.timeout,
         attach: Some(command_line(if named { None } else { Some(&name) })),
     };
-    run_batch(context, batch, client, &config, waiting).await
+    run_batch(context, batch, client, config, waiting, traces).await
 }
 
 /// The batch that the arguments describe, under a name of its own.
@@ -114,8 +137,9 @@ pub(super) async fn run_batch(
     client: Client,
     config: &Config,
     waiting: Waiting,
+    traces: Option<&Traces>,
 ) -> Result<u8, Error> {
-    let run = BatchRun::new(batch, client.clone(), Target::of(config)?);
+    let run = BatchRun::new(batch, client.clone(), Target::of(config)?, traces.cloned());
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;

@@ -38,10 +38,10 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None);
+    telemetry::install(&config, "warn", None, None);
     let address = Target::of(&config)?.address;
     let asked = async {
-        let client = client::connect(&config, "status").await?;
+        let client = client::connect(&config, "status", None).await?;
         let rows = rows(&client, &config, &args.task_queue).await?;
         Ok((client.namespace(), rows))
     };

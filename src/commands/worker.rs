@@ -2,7 +2,9 @@
 
 use std::{
     io::{self, Write},
-    process, thread,
+    process,
+    sync::{Arc, OnceLock},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,7 +22,7 @@ use crate::{
     role::Role,
     shutdown::Shutdown,
     state::{State, Vitals},
-    telemetry,
+    telemetry::{self, FLUSH_TIMEOUT, Traces},
     worker::{FleetWorker, own_build_id, task_queue},
 };
 
@@ -31,6 +33,8 @@ const SUPERVISED_LOG_FILTER: &str = "warn";
 
 /// How far past the drain deadline the last resort waits.
 const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
+/// How long the collector is waited for where the drain has left no time.
+const LEAST_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error> {
     let name = args.supervised.as_deref();
@@ -45,11 +49,21 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     let mut flags = args.settings.overrides();
     flags.extend(args.role.map(|role| ("role", role.to_string())));
     let config = context.config(flags)?;
-    telemetry::install(&config, filter, name);
     let role = config.role.ok_or(Error::RoleMissing)?;
+    let traces = context.fleet.traces(&config, role.as_str())?;
+    telemetry::install(&config, filter, name, traces.as_ref());
     settle(&config);
-    leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
-    block_on(runtime_for(role)?, work(context, &config, role, name.is_some()))
+    let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
+    let work = work(context, &config, role, name.is_some(), traces.as_ref());
+    let ended = block_on(runtime_for(role)?, work);
+    if let Some(traces) = traces {
+        // What the drain has left of its time; the last resort is further away than the least.
+        let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
+            config.drain_timeout.saturating_sub(stopped.elapsed())
+        });
+        traces.flush(left.clamp(LEAST_FLUSH_TIMEOUT, FLUSH_TIMEOUT));
+    }
+    ended
 }
 
 async fn work(
@@ -57,6 +71,7 @@ async fn work(
     config: &Config,
     role: Role,
     supervised: bool,
+    traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let vitals = Vitals::default();
     let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
@@ -71,7 +86,7 @@ async fn work(
     if let Some(parent) = parent {
         tokio::spawn(tell_states(vitals.state(), parent));
     }
-    let build = FleetWorker::build_with(context.fleet, config, role, vitals);
+    let build = FleetWorker::build_with(context.fleet, config, role, vitals, traces);
     if let Some(worker) = context.unless_stopped(build).await? {
         worker.run(context.shutdown.requested()).await?;
     }
@@ -133,15 +148,20 @@ impl Health for WorkerHealth {
 
 /// The last resort: workflow code that never yields keeps a worker's only thread, and with it the
 /// drain deadline, from running.
-fn leave_at_the_latest(shutdown: &Shutdown, after: Duration) {
-    let shutdown = shutdown.clone();
+///
+/// What comes back is when the stop was asked for, from then on.
+fn leave_at_the_latest(shutdown: &Shutdown, after: Duration) -> Arc<OnceLock<Instant>> {
+    let stopped = Arc::<OnceLock<Instant>>::default();
+    let (shutdown, at) = (shutdown.clone(), stopped.clone());
     // Without the thread the deadline proper still holds.
     let _ = thread::Builder::new().name("last-resort".into()).spawn(move || {
         shutdown.wait();
+        at.get_or_init(Instant::now);
         thread::sleep(after);
         // Not eprintln!, which panics where stderr is gone: the process has to leave.
         let line = "error: the worker is stuck past its drain deadline: leaving\n";
         let _ = io::stderr().lock().write_all(line.as_bytes());
         process::exit(exit::DRAIN_DEADLINE.into());
     });
+    stopped
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod batch;
+mod collector;
 mod command_line;
 mod connection;
 mod crash;
@@ -23,4 +24,5 @@ mod shutdown;
 mod startup;
 mod status;
 mod support;
+mod traces;
 mod versioning;

@@ -1,0 +1,38 @@
+//! Logs and traces: what a process says of itself.
+//!
+//! [`install`] is for a process that is all the fleet's. A program that embeds a worker has a
+//! subscriber of its own, or none: its workers' traces ([`Traces`]) touch nothing global.
+
+mod batches;
+mod logs;
+mod otlp;
+pub(crate) mod replay;
+pub(crate) mod settings;
+mod traces;
+
+use opentelemetry::global;
+use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+pub use traces::TraceContext;
+pub(crate) use traces::{FLUSH_TIMEOUT, Traces};
+
+use crate::config::Config;
+
+/// Has the log written, and spans of `tracing` join the traces, if there are any.
+pub(crate) fn install(
+    config: &Config,
+    default_filter: &str,
+    name: Option<&str>,
+    traces: Option<&Traces>,
+) {
+    // What comes of the collector is told whether it goes or comes.
+    let default_filter = format!("{default_filter},temporal_fleet::telemetry=info");
+    let subscriber = Registry::default()
+        .with(logs::layer(config, &default_filter, name))
+        .with(traces.map(Traces::layer));
+    // A program that embeds the library may have installed its own; then that one serves.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    if let Some(traces) = traces {
+        global::set_tracer_provider(traces.provider());
+    }
+}
