@@ -37,8 +37,16 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// What a program under test must not inherit: the caller's own fleet and Temporal settings, and
 /// what cargo tells a test of its package, which a nested cargo takes for a change (the build script
 /// of ring asks for it) and builds half the tree again, under the feet of the outer one.
-const NOT_INHERITED: [&str; 8] =
-    ["FLEET_", "TEMPORAL_", "OTEL_", "TRACE", "RUST_LOG", "CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PRIMARY_PACKAGE"];
+const NOT_INHERITED: [&str; 8] = [
+    "FLEET_",
+    "TEMPORAL_",
+    "OTEL_",
+    "TRACE",
+    "RUST_LOG",
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_PRIMARY_PACKAGE",
+];
 
 /// A program without [`NOT_INHERITED`].
 pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {

@@ -1,0 +1,84 @@
+//! A fleet whose own spans and log lines join the trace of each workflow.
+//!
+//! ```text
+//! $ export OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317
+//! $ cargo run --example traces -- demo -n 1 --num-workers 1 --input '"tea"'
+//! tea, and a pressed orange
+//! ```
+//!
+//! With a collector there, the trace reads (see docs/telemetry.md):
+//!
+//! ```text
+//! fleet starter
+//! └─ StartWorkflow:Breakfast
+//!    └─ RunWorkflow:Breakfast
+//!       ├─ StartActivity:Kitchen::brew
+//!       │  └─ RunActivity:Kitchen::brew
+//!       │     └─ heat                       from `#[instrument]` or `info_span!`
+//!       ├─ decide                           once, however often the workflow replays
+//!       └─ StartActivity:Kitchen::press
+//!          └─ RunActivity:Kitchen::press
+//!             └─ squeeze                    of a synchronous activity: it enters its trace
+//! ```
+
+use std::{process::ExitCode, time::Duration};
+
+use temporal_fleet::{Fleet, TraceContext, activity_task_queue};
+use temporalio_sdk::{
+    ActivityOptions, WorkflowContext, WorkflowResult,
+    activities::{ActivityContext, ActivityError, activities},
+    workflows::{workflow, workflow_methods},
+};
+use tracing::{Instrument, info, info_span};
+
+fn main() -> ExitCode {
+    Fleet::new("breakfast").workflow::<Breakfast>().activities(Kitchen).main()
+}
+
+#[workflow]
+#[derive(Default)]
+struct Breakfast;
+
+#[workflow_methods]
+impl Breakfast {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, drink: String) -> WorkflowResult<String> {
+        let options = || {
+            ActivityOptions::with_start_to_close_timeout(Duration::from_secs(10))
+                .maybe_task_queue(activity_task_queue())
+                .build()
+        };
+        info!("deciding");
+        let drink = ctx.execute_activity(Kitchen::brew, drink, options()).await?;
+        info_span!("decide").in_scope(|| {});
+        info!("decided");
+        let fruit = ctx.execute_activity(Kitchen::press, "orange".to_owned(), options()).await?;
+        Ok(format!("{drink}, and {fruit}"))
+    }
+}
+
+struct Kitchen;
+
+#[activities]
+impl Kitchen {
+    #[activity]
+    async fn brew(_ctx: ActivityContext, drink: String) -> Result<String, ActivityError> {
+        info!(drink, "brewing");
+        async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            info!("it boils");
+        }
+        .instrument(info_span!("heat", degrees = 90))
+        .await;
+        Ok(drink)
+    }
+
+    /// A synchronous activity runs on a thread of its own, which knows of no trace until it enters it.
+    #[activity]
+    fn press(ctx: ActivityContext, fruit: String) -> Result<String, ActivityError> {
+        let _joined = TraceContext::of(&ctx).enter();
+        info!("pressing");
+        info_span!("squeeze").in_scope(|| std::thread::sleep(Duration::from_millis(10)));
+        Ok(format!("a pressed {fruit}"))
+    }
+}

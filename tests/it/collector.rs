@@ -1,0 +1,232 @@
+//! A collector: takes OTLP over gRPC or HTTP and keeps what it got; and ways to be a bad one.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use flate2::read::GzDecoder;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::{KeyValue, any_value::Value},
+    trace::v1::{Span as Proto, status::StatusCode},
+};
+use prost::Message;
+use tokio::sync::oneshot;
+use tonic::{Status, codec::CompressionEncoding};
+
+use crate::support::{eventually, free_port};
+
+/// A span as it was received.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    pub(crate) name: String,
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    /// Empty for a root.
+    pub(crate) parent: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) resource: BTreeMap<String, String>,
+    pub(crate) events: Vec<(String, BTreeMap<String, String>)>,
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl Span {
+    pub(crate) fn service(&self) -> &str {
+        &self.resource["service.name"]
+    }
+}
+
+#[derive(Clone, Default)]
+struct Received {
+    spans: Arc<Mutex<Vec<Span>>>,
+    /// The headers of the last request.
+    headers: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+/// A collector of a test's own.
+pub(crate) struct Collector {
+    pub(crate) port: u16,
+    received: Received,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Collector {
+    pub(crate) fn grpc() -> Self {
+        Self::at(free_port(), false)
+    }
+
+    pub(crate) fn http() -> Self {
+        Self::at(free_port(), true)
+    }
+
+    pub(crate) fn at(port: u16, http: bool) -> Self {
+        let received = Received::default();
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let service = received.clone();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+                ready.send(()).unwrap();
+                let serve = async {
+                    if http {
+                        serve_http(listener, service).await;
+                    } else {
+                        serve_grpc(listener, service).await;
+                    }
+                };
+                tokio::select! {
+                    () = serve => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        is_ready.recv().unwrap();
+        Self { port, received, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        self.received.spans.lock().unwrap().clone()
+    }
+
+    pub(crate) fn headers(&self) -> BTreeMap<String, String> {
+        self.received.headers.lock().unwrap().clone()
+    }
+
+    /// Waits until there are that many spans.
+    #[track_caller]
+    pub(crate) fn wait(&self, count: usize) -> Vec<Span> {
+        eventually(&format!("{count} spans"), || self.spans().len() >= count);
+        self.spans()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // The port is free after that.
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+impl Received {
+    fn add(&self, request: ExportTraceServiceRequest, headers: BTreeMap<String, String>) {
+        *self.headers.lock().unwrap() = headers;
+        let mut spans = self.spans.lock().unwrap();
+        for of_resource in request.resource_spans {
+            let resource = values(of_resource.resource.unwrap().attributes);
+            let all = of_resource.scope_spans.into_iter().flat_map(|it| it.spans);
+            spans.extend(all.map(|span| read(span, resource.clone())));
+        }
+    }
+}
+
+fn read(span: Proto, resource: BTreeMap<String, String>) -> Span {
+    let status = span.status.unwrap_or_default();
+    Span {
+        name: span.name,
+        trace: hex(&span.trace_id),
+        id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        attributes: values(span.attributes),
+        resource,
+        events: span.events.into_iter().map(|it| (it.name, values(it.attributes))).collect(),
+        status: status.code(),
+        message: status.message,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn values(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let shown = |value| match value {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        Value::BoolValue(is) => is.to_string(),
+        other => format!("{other:?}"),
+    };
+    let value = |it: &KeyValue| it.value.clone()?.value.map(shown);
+    attributes.iter().map(|it| (it.key.clone(), value(it).unwrap_or_default())).collect()
+}
+
+#[tonic::async_trait]
+impl TraceService for Received {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        let headers = request.metadata().clone().into_headers();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+        self.add(request.get_ref().clone(), headers.collect());
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+async fn serve_grpc(listener: tokio::net::TcpListener, received: Received) {
+    let service = TraceServiceServer::new(received).accept_compressed(CompressionEncoding::Gzip);
+    let incoming = futures::stream::unfold(listener, |listener| async {
+        Some((listener.accept().await.map(|(stream, _)| stream), listener))
+    });
+    tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming(incoming)
+        .await
+        .unwrap();
+}
+
+async fn serve_http(listener: tokio::net::TcpListener, received: Received) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let received = received.clone();
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let received = received.clone();
+            async move {
+                let mut headers: BTreeMap<_, _> = request
+                    .headers()
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                    .collect();
+                headers.insert(":path".into(), request.uri().path().to_owned());
+                let mut body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
+                if headers.get("content-encoding").is_some_and(|it| it == "gzip") {
+                    let mut plain = Vec::new();
+                    GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
+                    body = plain;
+                }
+                let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+                received.add(request, headers);
+                Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+            }
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+/// A port that takes connections and never answers, as long as this lives.
+pub(crate) fn black_hole() -> TcpListener {
+    // The system completes connections, as many as the backlog has room for, without anybody's help.
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
