@@ -74,7 +74,19 @@ impl SpanQueue {
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        let transport = runtime.block_on(async { Transport::new(&endpoint) })?;
+        let transport = {
+            // Not block_on: this may be called from within another runtime.
+            let _entered = runtime.enter();
+            Transport::new(&endpoint)
+        };
+        let transport = match transport {
+            Ok(transport) => transport,
+            Err(problem) => {
+                // For the same reason not dropped.
+                runtime.shutdown_background();
+                return Err(problem);
+            }
+        };
         let sender = Sender {
             transport,
             endpoint,
