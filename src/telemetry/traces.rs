@@ -351,13 +351,31 @@ impl WorkflowInterceptor for Marking {
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
         let ended = next.run(input);
         WorkflowInterceptorFuture::new(async move {
+            let mut leaves = Leaves(Some(Context::current()));
             let result = ended.await;
-            if let Err(WorkflowTermination::ContinueAsNew(_)) = &result {
+            match &result {
+                Err(WorkflowTermination::Evicted) => drop(leaves),
                 // The plugin takes it for a failure; what is Ok stays so.
-                Context::current().span().set_status(Status::Ok);
+                Err(WorkflowTermination::ContinueAsNew(_)) => {
+                    leaves.0.take().unwrap_or_default().span().set_status(Status::Ok);
+                }
+                _ => leaves.0 = None,
             }
             result
         })
+    }
+}
+
+/// A workflow that leaves this worker before it has ended: the cache is full, or the worker drains.
+/// What remains of it is held by the SDK, and its span with it; nobody would end that.
+struct Leaves(Option<Context>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        if let Some(context) = self.0.take() {
+            context.span().set_attribute(KeyValue::new("fleet.evicted", true));
+            context.span().end();
+        }
     }
 }
 
