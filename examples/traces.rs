@@ -75,6 +75,7 @@ impl Kitchen {
 
     /// A synchronous activity runs on a thread of its own, which knows of no trace until it enters it.
     #[activity]
+    #[expect(clippy::needless_pass_by_value, reason = "the macro wants values")]
     fn press(ctx: ActivityContext, fruit: String) -> Result<String, ActivityError> {
         let _joined = TraceContext::of(&ctx).enter();
         info!("pressing");

@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     let config = context.config(flags)?;
     let traces = context.fleet.traces(&config, "starter")?;
     telemetry::install(&config, "warn", None, traces.as_ref());
-    let shown = demo(context, args, config, traces.as_ref()).await;
+    let shown = Box::pin(demo(context, args, config, traces.as_ref())).await;
     flush(traces).await;
     shown
 }

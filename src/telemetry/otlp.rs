@@ -107,7 +107,7 @@ impl Transport {
                 client.export(request).await.map_err(|status| refused(&status))?.into_inner()
             }
             Self::Http { endpoint, tls } => {
-                let body = post(endpoint, tls, request.encode_to_vec()).await?;
+                let body = post(endpoint, tls.as_ref(), request.encode_to_vec()).await?;
                 // An answer that is no message says nothing of what was dropped.
                 ExportTraceServiceResponse::decode(body.as_slice()).unwrap_or_default()
             }
@@ -120,7 +120,7 @@ impl Transport {
 /// A connection for each request: there is one a second at most, and none that can have gone stale.
 async fn post(
     endpoint: &Endpoint,
-    tls: &Option<TlsConnector>,
+    tls: Option<&TlsConnector>,
     message: Vec<u8>,
 ) -> Result<Vec<u8>, Failure> {
     let url = &endpoint.url;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     io::Read,
     net::TcpListener,
     sync::{Arc, Mutex},
@@ -133,7 +134,7 @@ impl Received {
         *self.headers.lock().unwrap() = headers;
         let mut spans = self.spans.lock().unwrap();
         for of_resource in request.resource_spans {
-            let resource = values(of_resource.resource.unwrap().attributes);
+            let resource = values(&of_resource.resource.unwrap().attributes);
             let all = of_resource.scope_spans.into_iter().flat_map(|it| it.spans);
             spans.extend(all.map(|span| read(span, resource.clone())));
         }
@@ -147,19 +148,23 @@ fn read(span: Proto, resource: BTreeMap<String, String>) -> Span {
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
-        attributes: values(span.attributes),
+        attributes: values(&span.attributes),
         resource,
-        events: span.events.into_iter().map(|it| (it.name, values(it.attributes))).collect(),
+        events: span.events.into_iter().map(|it| (it.name, values(&it.attributes))).collect(),
         status: status.code(),
         message: status.message,
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
-fn values(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let shown = |value| match value {
         Value::StringValue(text) => text,
         Value::IntValue(number) => number.to_string(),

@@ -8,10 +8,16 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::support::{Process, World, labels, program, run};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    collector::{Collector, Span},
+    support::{Process, World, labels, program, run},
+};
 
 /// What `pip install` of this brings is kept in the build folder, for the next run.
-const PYTHON_SDK: &str = "temporalio==1.35.0";
+const PYTHON_SDK: &str = "temporalio[opentelemetry]==1.35.0";
 
 fn python_sdk() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -99,4 +105,85 @@ fn workers_of_both_languages_share_the_same_queues() {
     }
     assert_eq!(workflows, workflow_pids);
     assert_eq!(activities, activity_pids);
+}
+
+/// The spans that Python wrote to a file: name, trace, id and parent.
+fn spans_of_python(file: &Path) -> Vec<[String; 4]> {
+    let lines = fs::read_to_string(file).unwrap();
+    let read = |line: &str| {
+        let span: Value = serde_json::from_str(line).unwrap();
+        let text =
+            |value: &Value| value.as_str().unwrap_or_default().trim_start_matches("0x").to_owned();
+        let context = &span["context"];
+        [&span["name"], &context["trace_id"], &context["span_id"], &span["parent_id"]].map(text)
+    };
+    lines.lines().map(read).collect()
+}
+
+fn ours(spans: &[Span]) -> Vec<[String; 4]> {
+    let all = spans.iter();
+    all.map(|it| [&it.name, &it.trace, &it.id, &it.parent].map(Clone::clone)).collect()
+}
+
+#[track_caller]
+fn assert_chain(spans: &[[String; 4]], names: &[&str]) {
+    let mut parent = String::new();
+    for name in names {
+        let found: Vec<_> = spans.iter().filter(|it| it[0] == *name).collect();
+        assert_eq!(found.len(), 1, "{name}: {spans:#?}");
+        let [_, trace, id, above] = found[0];
+        assert_eq!(*above, parent, "{name}: {spans:#?}");
+        assert_eq!(*trace, spans[0][1], "{name}: {spans:#?}");
+        parent.clone_from(id);
+    }
+}
+
+#[test]
+fn a_trace_that_python_starts_goes_on_in_our_workers() {
+    let (world, collector) = (World::new(), Collector::grpc());
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("starter");
+    let mut up = world.fleet(["up", "-w", "1"]);
+    up.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    let mut up = Process::start_ready(up);
+    let mut starter = python(&world, &["starter", "1"]);
+    starter.env("SPANS", &file);
+    run(starter).success();
+    up.signal(Signal::TERM);
+    assert_eq!(up.exit_code(), 0);
+    let spans = [spans_of_python(&file), ours(&collector.spans())].concat();
+    assert_chain(
+        &spans,
+        &[
+            "StartWorkflow:ParallelizedWorkflow",
+            "RunWorkflow:ParallelizedWorkflow",
+            "StartActivity:echo_pid_activity",
+            "RunActivity:echo_pid_activity",
+        ],
+    );
+}
+
+#[test]
+fn a_trace_that_our_starter_begins_goes_on_in_pythons_workers_and_back_in_ours() {
+    let (world, collector) = (World::new(), Collector::grpc());
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("workflows");
+    let mut workflows = python(&world, &["workflow-worker"]);
+    workflows.env("SPANS", &file);
+    let _workflows = Process::start(workflows);
+    let with = |mut command: std::process::Command| {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+        command
+    };
+    let mut activities = Process::start(with(world.fleet(["worker", "--role", "activity-worker"])));
+    run(with(world.fleet(["starter", "-n", "1"]))).success();
+    activities.signal(Signal::TERM);
+    assert_eq!(activities.exit_code(), 0);
+    let spans = [spans_of_python(&file), ours(&collector.spans())].concat();
+    // In Python a run is a moment: what it does is beside it, below the start.
+    let above = ["fleet starter", "StartWorkflow:ParallelizedWorkflow"];
+    let run = ["RunWorkflow:ParallelizedWorkflow"];
+    let activity = ["StartActivity:echo_pid_activity", "RunActivity:echo_pid_activity"];
+    assert_chain(&spans, &[above.as_slice(), &run].concat());
+    assert_chain(&spans, &[above.as_slice(), &activity].concat());
 }
