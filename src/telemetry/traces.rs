@@ -367,7 +367,7 @@ impl WorkflowInterceptor for Marking {
 }
 
 /// A workflow that leaves this worker before it has ended: the cache is full, or the worker drains.
-/// What remains of it is held by the SDK, and its span with it; nobody would end that.
+/// Something in the SDK keeps the context of its span, and with it the span, which nobody would end.
 struct Leaves(Option<Context>);
 
 impl Drop for Leaves {

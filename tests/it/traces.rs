@@ -10,6 +10,10 @@ use std::{
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use rustix::process::Signal;
 use serde_json::Value;
+use temporal_fleet::{
+    Fleet, FleetWorker, Role,
+    parallelized::{EchoActivities, ParallelizedWorkflow},
+};
 
 use crate::{
     collector::{Collector, Span, black_hole},
@@ -411,6 +415,31 @@ fn users_spans_events_and_logs_join_and_are_not_repeated_on_replay() {
         assert_eq!(said[0]["trace_id"], span.trace, "{message}: {lines:#?}");
         assert_eq!(said[0]["span_id"], span.id, "{message}: {lines:#?}");
     }
+}
+
+#[test]
+fn an_embedded_workers_traces_are_sent_with_nothing_global_or_not_at_all() {
+    let sample =
+        || Fleet::new("embedded").workflow::<ParallelizedWorkflow>().activities(EchoActivities);
+    for (fleet, count) in [(sample(), 3), (sample().without_traces(), 0)] {
+        let (world, collector) = (World::new(), Collector::grpc());
+        let environment = format!(
+            "TEMPORAL_ADDRESS={}\nFLEET_WORKFLOW_TASK_QUEUE={}\nOTEL_EXPORTER_OTLP_ENDPOINT={}",
+            server::address(),
+            world.workflow_queue(),
+            collector.endpoint()
+        );
+        let config = fleet.config(environment.parse().unwrap()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let starter = world.fleet(["starter", "-n", "1"]);
+        runtime.block_on(async {
+            let worker = FleetWorker::build(&fleet, &config, Role::Worker).await.unwrap();
+            let results = tokio::task::spawn_blocking(|| run(starter).success());
+            worker.run(async { drop(results.await.unwrap()) }).await.unwrap();
+        });
+        assert_eq!(collector.spans().len(), count, "{:#?}", collector.spans());
+    }
+    assert!(!tracing::dispatcher::has_been_set(), "the program's own");
 }
 
 #[test]
