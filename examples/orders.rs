@@ -13,6 +13,7 @@
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
+use opentelemetry::global;
 use serde::{Deserialize, Serialize};
 use temporal_fleet::{Fleet, activity_task_queue};
 use temporalio_common::RetryPolicy;
@@ -162,6 +163,8 @@ impl Warehouse {
     #[activity]
     async fn ship(_ctx: ActivityContext, order_id: String) -> Result<(), ActivityError> {
         tracing::info!(order_id, "shipped");
+        // At /metrics it is `orders_shipped_total`.
+        global::meter("orders").u64_counter("orders.shipped").build().add(1, &[]);
         Ok(())
     }
 }

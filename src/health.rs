@@ -1,10 +1,16 @@
-//! The health listener: `/livez`, `/readyz` and `/status` on one address.
+//! The health listener: `/livez`, `/readyz`, `/status` and `/metrics` on one address.
 //!
 //! Alive is whoever answers: a process whose poll loop has ended exits, and one whose thread is stuck
 //! does not answer. Ready is what the server confirms ([`crate::state`]). Neither has anything to do
 //! with how long ago a task came: an idle queue is healthy.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{
@@ -34,6 +40,8 @@ pub(crate) trait Health: Send + Sync + 'static {
     fn ready(&self) -> (bool, String);
     /// All there is to tell.
     fn status(&self) -> Value;
+    /// The metrics, in Prometheus' text form.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
 /// A bound health listener.
@@ -70,9 +78,8 @@ impl Listener {
             };
             let health = health.clone();
             tokio::spawn(async move {
-                let answer = service_fn(|request| {
-                    let answer = answer(&request, health.as_ref());
-                    async { Ok::<_, Infallible>(answer) }
+                let answer = service_fn(|request| async {
+                    Ok::<_, Infallible>(answer(request, health.as_ref()).await)
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -87,7 +94,7 @@ impl Listener {
     }
 }
 
-fn answer(request: &Request<Incoming>, health: &dyn Health) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, health: &impl Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD".into());
     }
@@ -100,8 +107,32 @@ fn answer(request: &Request<Incoming>, health: &dyn Health) -> Response<Full<Byt
         "/status" => {
             respond(StatusCode::OK, "application/json", format!("{:#}\n", health.status()))
         }
-        _ => plain(StatusCode::NOT_FOUND, "/livez, /readyz or /status".into()),
+        "/metrics" => respond(StatusCode::OK, prometheus::TEXT_FORMAT, health.metrics().await),
+        _ => plain(StatusCode::NOT_FOUND, "/livez, /readyz, /status or /metrics".into()),
     }
+}
+
+/// Asks the listener at `address`: the code and the body of its answer, which may have at most `limit`
+/// bytes.
+///
+/// # Errors
+/// What kept it from answering within `patience`.
+pub(crate) fn ask(
+    address: SocketAddr,
+    path: &str,
+    patience: Duration,
+    limit: u64,
+) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(limit).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let code = code.ok_or_else(|| io::Error::other("no answer in HTTP"))?;
+    Ok((code, body.trim().to_owned()))
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {

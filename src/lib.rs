@@ -97,6 +97,7 @@ mod fleet;
 mod health;
 mod history;
 pub mod label;
+mod metrics;
 pub mod parallelized;
 mod parent;
 mod payload;

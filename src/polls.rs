@@ -23,8 +23,9 @@ use temporalio_client::{
     request_extensions::RetryConfigForCall,
     tonic::{IntoRequest, Status},
 };
-use temporalio_common::protos::temporal::api::{
-    enums::v1::TaskQueueType, workflowservice::v1::ShutdownWorkerRequest,
+use temporalio_common::{
+    protos::temporal::api::{enums::v1::TaskQueueType, workflowservice::v1::ShutdownWorkerRequest},
+    telemetry::TelemetryOptions,
 };
 use temporalio_sdk::{Worker, WorkerCreateError, WorkerOptions};
 use temporalio_sdk_core::{
@@ -80,6 +81,7 @@ impl Polls {
         options: WorkerOptions,
         slots: Slots,
         sticky_queue: StickyQueue,
+        telemetry: TelemetryOptions,
     ) -> Result<(Worker, Self), WorkerCreateError> {
         let failed = WorkerCreateError::Initialization;
         let mut config =
@@ -92,7 +94,8 @@ impl Polls {
             .local_activity_slot_supplier(Arc::new(local_activities))
             .build();
         config.tuner = Some(Arc::new(tuner));
-        let runtime = RuntimeOptions::builder().build().map_err(refused)?;
+        let runtime =
+            RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(refused)?;
         let runtime = CoreRuntime::new_assume_tokio(runtime).map_err(failed)?;
         let core = init_worker(&runtime, config, client.connection().clone()).map_err(failed)?;
         let core = Arc::new(core);

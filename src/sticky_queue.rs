@@ -1,8 +1,9 @@
 //! The name of a worker's sticky queue.
 //!
 //! The SDK makes it up and keeps it to itself until it stops, which is too late for `polls.rs`. But
-//! it labels the metrics of its polls with it: hence a meter that measures nothing. Whoever wants
-//! the connection's metrics passes them on from here.
+//! it labels the metrics of its polls with it, where it is asked to: hence a meter that reads the
+//! labels, and puts the worker's own queue in their place. No two sticky queues have the same name,
+//! and each label of its own would be a metric of its own.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,8 +11,8 @@ use temporalio_common::telemetry::{
     TaskQueueLabelStrategy,
     metrics::{
         CoreMeter, Counter, Gauge, GaugeF64, Histogram, HistogramDuration, HistogramF64,
-        MetricAttributes, MetricParameters, MetricValue, NewAttributes, NoOpCoreMeter,
-        TemporalMeter, UpDownCounter,
+        MetricAttributes, MetricKeyValue, MetricParameters, MetricValue, NewAttributes,
+        NoOpCoreMeter, TemporalMeter, UpDownCounter,
     },
 };
 
@@ -20,12 +21,15 @@ use temporalio_common::telemetry::{
 pub(crate) struct StickyQueue {
     /// What the names of the worker's sticky queues begin with: its identity.
     prefix: Arc<str>,
+    /// The queue that the worker polls beside.
+    normal: Arc<str>,
     name: Arc<OnceLock<String>>,
 }
 
 impl StickyQueue {
-    pub(crate) fn of(identity: &str) -> Self {
-        Self { prefix: format!("{identity}-").into(), name: Arc::default() }
+    /// Of the worker that calls itself `identity` and polls the queue `normal`.
+    pub(crate) fn of(identity: &str, normal: &str) -> Self {
+        Self { prefix: format!("{identity}-").into(), normal: normal.into(), name: Arc::default() }
     }
 
     /// Its name; empty while the worker polls none.
@@ -33,72 +37,102 @@ impl StickyQueue {
         self.name.get().cloned().unwrap_or_default()
     }
 
-    /// For the worker's connection.
-    pub(crate) fn meter(&self) -> TemporalMeter {
+    /// For the worker's connection; `inner` measures it, if anybody does.
+    pub(crate) fn meter(&self, inner: Option<Arc<dyn CoreMeter>>) -> TemporalMeter {
+        let inner = inner.unwrap_or_else(|| Arc::new(NoOpCoreMeter));
+        // As the SDK labels the worker's own metrics.
+        let service = MetricKeyValue::new("service_name", "temporal-core-sdk");
         let labels = TaskQueueLabelStrategy::UseNormalAndSticky;
-        TemporalMeter::new(Arc::new(self.clone()), NewAttributes::default(), labels)
+        let reading = Reading { queue: self.clone(), inner };
+        TemporalMeter::new(Arc::new(reading), [service].into(), labels)
+    }
+
+    /// The labels, with the worker's own queue in place of its sticky one.
+    fn read(&self, mut labels: NewAttributes) -> NewAttributes {
+        for label in &mut labels.attributes {
+            if let MetricValue::String(value) = &mut label.value
+                && value.starts_with(&*self.prefix)
+            {
+                let sticky = std::mem::replace(value, self.normal.to_string());
+                self.name.get_or_init(|| sticky);
+            }
+        }
+        labels
     }
 }
 
-impl CoreMeter for StickyQueue {
+/// A meter of which the labels are read.
+#[derive(Debug)]
+struct Reading {
+    queue: StickyQueue,
+    inner: Arc<dyn CoreMeter>,
+}
+
+impl CoreMeter for Reading {
     fn new_attributes(&self, labels: NewAttributes) -> MetricAttributes {
-        self.extend_attributes(MetricAttributes::Empty, labels)
+        self.inner.new_attributes(self.queue.read(labels))
     }
 
     fn extend_attributes(&self, known: MetricAttributes, new: NewAttributes) -> MetricAttributes {
-        if self.name.get().is_none() {
-            let queue = new.attributes.into_iter().find_map(|label| match label.value {
-                MetricValue::String(name) if name.starts_with(&*self.prefix) => Some(name),
-                _ => None,
-            });
-            queue.map(|name| self.name.set(name));
-        }
-        known
+        self.inner.extend_attributes(known, self.queue.read(new))
     }
 
     fn counter(&self, of: MetricParameters) -> Counter {
-        NoOpCoreMeter.counter(of)
+        self.inner.counter(of)
     }
 
     fn histogram(&self, of: MetricParameters) -> Histogram {
-        NoOpCoreMeter.histogram(of)
+        self.inner.histogram(of)
     }
 
     fn histogram_f64(&self, of: MetricParameters) -> HistogramF64 {
-        NoOpCoreMeter.histogram_f64(of)
+        self.inner.histogram_f64(of)
     }
 
     fn histogram_duration(&self, of: MetricParameters) -> HistogramDuration {
-        NoOpCoreMeter.histogram_duration(of)
+        self.inner.histogram_duration(of)
     }
 
     fn gauge(&self, of: MetricParameters) -> Gauge {
-        NoOpCoreMeter.gauge(of)
+        self.inner.gauge(of)
     }
 
     fn gauge_f64(&self, of: MetricParameters) -> GaugeF64 {
-        NoOpCoreMeter.gauge_f64(of)
+        self.inner.gauge_f64(of)
     }
 
     fn up_down_counter(&self, of: MetricParameters) -> UpDownCounter {
-        NoOpCoreMeter.up_down_counter(of)
+        self.inner.up_down_counter(of)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use temporalio_common::telemetry::metrics::MetricKeyValue;
-
     use super::*;
 
+    fn queue_label(value: &str) -> NewAttributes {
+        [MetricKeyValue::new("task_queue", value.to_owned())].into()
+    }
+
     #[test]
-    fn the_label_that_begins_with_the_identity_is_the_name() {
-        let queue = StickyQueue::of("worker@here:1");
-        let mut meter = queue.meter();
-        meter.merge_attributes([MetricKeyValue::new("task_queue", "orders")].into());
-        meter.merge_attributes([MetricKeyValue::new("task_queue", "worker@here:12-f00")].into());
-        assert_eq!(queue.name(), "");
-        meter.merge_attributes([MetricKeyValue::new("task_queue", "worker@here:1-f00")].into());
+    fn the_label_that_begins_with_the_identity_is_the_name_and_is_told_to_nobody() {
+        let queue = StickyQueue::of("worker@here:1", "orders");
+        let read = |value| match queue.read(queue_label(value)).attributes.remove(0).value {
+            MetricValue::String(value) => value,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((read("orders"), queue.name()), ("orders".into(), String::new()));
+        let others = "worker@here:12-f00";
+        assert_eq!((read(others), queue.name()), (others.into(), String::new()));
+        let own = "worker@here:1-f00";
+        assert_eq!((read(own), queue.name()), ("orders".into(), own.into()));
+    }
+
+    #[test]
+    fn the_label_is_read_where_nobody_measures() {
+        let queue = StickyQueue::of("worker@here:1", "orders");
+        let mut meter = queue.meter(None);
+        meter.merge_attributes(queue_label("worker@here:1-f00"));
         assert_eq!(queue.name(), "worker@here:1-f00");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, process::ExitStatus, time::Duration};
 
+use opentelemetry::KeyValue;
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,8 @@ use crate::{
     child::{self, Child, Event},
     config::Config,
     error::{Error, exit},
-    health::Health,
+    health::{Health, ask},
+    metrics::{Metrics, exposition::merged},
     parent::Notice,
     progress,
     role::Role,
@@ -29,6 +31,10 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// A worker that was ready for this long was not part of a crash loop.
 const STEADY: Duration = Duration::from_secs(10);
+/// How long a worker may take to tell its metrics, and how much they may be: a tenth of Prometheus' own
+/// timeout, and many times what they are.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
+const LARGEST_SCRAPE: u64 = 4 * 1024 * 1024;
 /// So many early exits in a row are a crash loop: before the worker was ready, or soon after it.
 const CRASH_LOOP: u32 = 5;
 
@@ -154,8 +160,13 @@ impl Supervisor {
     }
 
     /// What it takes to tell how the fleet is, apart from the supervisor itself.
-    pub(crate) fn watch(&self) -> FleetWatch {
+    /// With `metrics`, these tell of it too.
+    pub(crate) fn watch(&self, metrics: Option<Metrics>) -> FleetWatch {
+        if let Some(metrics) = &metrics {
+            observe(metrics, &self.fleet.subscribe());
+        }
         FleetWatch {
+            metrics,
             fleet: self.fleet.subscribe(),
             stop: self.stop.clone(),
             version: self.version.clone(),
@@ -170,6 +181,7 @@ pub(crate) struct FleetWatch {
     fleet: watch::Receiver<Places>,
     stop: CancellationToken,
     version: String,
+    metrics: Option<Metrics>,
     begun: Instant,
 }
 
@@ -230,6 +242,64 @@ impl Health for FleetWatch {
             "workers": self.fleet.borrow().iter().map(worker).collect::<Vec<_>>(),
         })
     }
+
+    /// The supervisor's own metrics and those of its workers; of one that does not answer, none.
+    async fn metrics(&self) -> String {
+        let addresses: Vec<_> = self
+            .fleet
+            .borrow()
+            .values()
+            .filter_map(|place| place.running.as_ref()?.health)
+            .collect();
+        let asked: Vec<_> = addresses
+            .into_iter()
+            .map(|address| {
+                spawn_blocking(move || ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE))
+            })
+            .collect();
+        let mut texts: Vec<_> = self.metrics.iter().map(Metrics::text).collect();
+        for answer in asked {
+            if let Ok(Ok((200, text))) = answer.await {
+                texts.push(text);
+            }
+        }
+        merged(texts.iter().map(String::as_str))
+    }
+}
+
+/// Counts a fleet's workers by role and state, and their restarts.
+fn observe(metrics: &Metrics, fleet: &watch::Receiver<Places>) {
+    let meter = metrics.meter();
+    let places = fleet.clone();
+    meter
+        .u64_observable_gauge("fleet.workers")
+        .with_description("Workers of this fleet, by role and state")
+        .with_callback(move |it| {
+            let mut counts = BTreeMap::<_, u64>::new();
+            for place in places.borrow().values() {
+                let running = place.running.as_ref();
+                let state = running.map_or("stopped".to_owned(), |it| it.state.to_string());
+                *counts.entry((place.role.as_str(), state)).or_default() += 1;
+            }
+            for ((role, state), count) in counts {
+                it.observe(count, &[KeyValue::new("role", role), KeyValue::new("state", state)]);
+            }
+        })
+        .build();
+    let places = fleet.clone();
+    meter
+        .u64_observable_counter("fleet.worker.restarts")
+        .with_description("How often a worker was replaced")
+        .with_callback(move |it| {
+            for (name, place) in places.borrow().iter() {
+                let about = [
+                    KeyValue::new("worker", name.clone()),
+                    KeyValue::new("role", place.role.as_str()),
+                ];
+                it.observe(u64::from(place.restarts), &about);
+            }
+        })
+        .build();
 }
 
 /// One worker's place in the fleet: the process that fills it changes, the name stays.

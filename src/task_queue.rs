@@ -78,6 +78,13 @@ impl TaskKind {
         if role.runs_workflows() { Self::Workflow } else { Self::Activity }
     }
 
+    /// The kinds that a worker in `role` takes from its queue.
+    pub(crate) fn all_of(role: Role) -> Vec<Self> {
+        let kinds =
+            [(role.runs_workflows(), Self::Workflow), (role.runs_activities(), Self::Activity)];
+        kinds.into_iter().filter_map(|(does, kind)| does.then_some(kind)).collect()
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Workflow => "workflow",

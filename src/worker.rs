@@ -2,8 +2,9 @@
 //! drained before a deadline.
 
 use std::{
+    convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, pending},
     pin::pin,
     process,
     time::{Duration, Instant, SystemTime},
@@ -30,6 +31,7 @@ use crate::{
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::{Fleet, revision},
+    metrics::{DrainOutcome, Metrics},
     polls::{Polls, Slots},
     role::Role,
     routing::with_activity_task_queue,
@@ -69,6 +71,7 @@ pub struct FleetWorker {
     role: Role,
     config: Config,
     vitals: Vitals,
+    metrics: Option<Metrics>,
     polls: Polls,
     /// To be flushed when it ends, where nobody else does.
     traces: Option<Traces>,
@@ -94,7 +97,8 @@ impl FleetWorker {
     pub async fn build(fleet: &Fleet, config: &Config, role: Role) -> Result<Self, Error> {
         let traces = fleet.traces(config, role.as_str())?;
         let vitals = Vitals::default();
-        let mut worker = Self::build_with(fleet, config, role, vitals, traces.as_ref()).await?;
+        let mut worker =
+            Self::build_with(fleet, config, role, vitals, None, traces.as_ref()).await?;
         worker.traces = traces;
         Ok(worker)
     }
@@ -105,6 +109,7 @@ impl FleetWorker {
         config: &Config,
         role: Role,
         vitals: Vitals,
+        metrics: Option<Metrics>,
         traces: Option<&Traces>,
     ) -> Result<Self, Error> {
         let mut options = options(fleet, config, role)?;
@@ -112,15 +117,17 @@ impl FleetWorker {
         options.worker_interceptor(vitals.workflow_interceptor());
         options.workflow_interceptor(replay::interceptor());
         let identity = identity(role.as_str(), process::id());
-        let sticky_queue = StickyQueue::of(&identity);
-        let meter = sticky_queue.meter();
+        let sticky_queue = StickyQueue::of(&identity, task_queue(config, role));
+        let meter = sticky_queue.meter(metrics.as_ref().map(Metrics::for_connection));
         let client = client::connect_with(config, role.as_str(), traces, Some(meter)).await?;
         let slots = Slots {
             workflow_tasks: config.max_concurrent_workflow_tasks.get(),
             activities: config.max_concurrent_activities.get(),
             local_activities: LOCAL_ACTIVITY_SLOTS,
         };
-        let (worker, polls) = Polls::of_new_worker(&client, options, slots, sticky_queue)?;
+        let telemetry = metrics.as_ref().map(Metrics::for_runtime).unwrap_or_default();
+        let (worker, polls) =
+            Polls::of_new_worker(&client, options, slots, sticky_queue, telemetry)?;
         let polled_before = last_poll(&client, worker.task_queue(), role, &identity).await;
         let config = config.clone();
         Ok(Self {
@@ -131,6 +138,7 @@ impl FleetWorker {
             role,
             config,
             vitals,
+            metrics,
             polls,
             traces: None,
         })
@@ -170,6 +178,8 @@ impl FleetWorker {
         info!(%role, task_queue, identity, "worker starts polling");
         let mut confirmed =
             pin!(polls(&self.client, &task_queue, role, &identity, self.polled_before).fuse());
+        let mut backlog =
+            pin!(watch_backlog(&self.client, &task_queue, role, self.metrics.as_ref()));
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -178,6 +188,7 @@ impl FleetWorker {
                     vitals.advance(State::Ready);
                     info!(%role, "ready: the server lists this worker as a poller");
                 }
+                never = &mut backlog => match never {},
                 () = &mut shutdown => break,
             }
         }
@@ -186,6 +197,11 @@ impl FleetWorker {
             (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
         info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
         let begun = Instant::now();
+        let count = |took, outcome| {
+            if let Some(metrics) = &self.metrics {
+                metrics.drained(took, outcome);
+            }
+        };
         let polls = &self.polls;
         let drain = async {
             tokio::select! {
@@ -205,7 +221,9 @@ impl FleetWorker {
         // The SDK's own drain has no end: it waits for an activity that ignores its cancellation.
         match timeout(deadline, drain).await {
             Ok(Ok(())) => {
-                info!(%role, took = ?begun.elapsed(), "drained");
+                let took = begun.elapsed();
+                info!(%role, ?took, "drained");
+                count(took, DrainOutcome::Done);
                 Ok(())
             }
             Ok(Err(error)) => Err(error),
@@ -213,6 +231,7 @@ impl FleetWorker {
                 let (workflow_tasks, activities) =
                     (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
                 warn!(%role, workflow_tasks, activities, "the drain deadline passed with work in hand");
+                count(begun.elapsed(), DrainOutcome::Deadline);
                 Err(Error::DrainDeadline { after: deadline })
             }
         }
@@ -252,6 +271,28 @@ async fn polls(
     while last_poll(client, queue, role, identity).await <= before {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Asks the server now and then what waits in the worker's queue, for the metrics.
+async fn watch_backlog(
+    client: &Client,
+    queue: &str,
+    role: Role,
+    metrics: Option<&Metrics>,
+) -> Infallible {
+    /// As often as Prometheus usually asks.
+    const PERIOD: Duration = Duration::from_secs(15);
+    let Some(metrics) = metrics else { return pending().await };
+    loop {
+        for kind in TaskKind::all_of(role) {
+            // A server that is away tells nothing; that is told elsewhere.
+            let view = timeout(TRY_TIMEOUT, task_queue::view(client, queue, kind));
+            if let Ok(Ok(view)) = view.await {
+                metrics.backlog(queue, kind, &view);
+            }
+        }
+        sleep(PERIOD).await;
     }
 }
 

@@ -59,7 +59,7 @@ async fn demo(
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
-        shown = show(context, &config, supervisor.watch(), batch, what_to_try, traces) => shown,
+        shown = show(context, &config, supervisor.watch(None), batch, what_to_try, traces) => shown,
         error = supervisor.failed() => Err(error),
         error = server.failed() => Err(error),
     };

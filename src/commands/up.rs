@@ -2,7 +2,8 @@
 
 use std::{fmt::Write, time::Duration};
 
-use tokio::time::sleep;
+use futures::future::join;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::Context;
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     dev_server::{DevServer, Options, Port, USUAL_PORTS},
     error::Error,
     health::Listener,
+    metrics::Metrics,
     role::Role,
     stdout::Stdout,
     supervisor::{Announce, Supervisor},
@@ -85,9 +87,11 @@ async fn supervise(
     mut server: Option<DevServer>,
     health: Option<Listener>,
 ) -> Result<u8, Error> {
+    let metrics = Metrics::start(config, "up", None)?;
     Announce::Stdout.say(&what_starts(counts));
     let mut supervisor = Supervisor::start(config, &counts, Announce::Stdout, &context.shutdown);
-    let health = health.map(|listener| tokio::spawn(listener.serve(supervisor.watch())));
+    let watch = supervisor.watch(metrics.clone());
+    let health = health.map(|listener| tokio::spawn(listener.serve(watch)));
     Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
 
     let failed = tokio::select! {
@@ -102,8 +106,13 @@ async fn supervise(
     if let Some(health) = health {
         health.abort();
     }
+    let flush_metrics = async {
+        if let Some(metrics) = metrics {
+            let _ = spawn_blocking(move || metrics.flush(FLUSH_TIMEOUT)).await;
+        }
+    };
     tokio::select! {
-        () = Stdout::get().flush() => {}
+        _ = join(Stdout::get().flush(), flush_metrics) => {}
         () = sleep(FLUSH_TIMEOUT) => {}
     }
     match failed {

@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     error::{Error, exit},
     health::{Health, Listener},
+    metrics::Metrics,
     parent::{Notice, Parent},
     role::Role,
     shutdown::Shutdown,
@@ -52,17 +53,27 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     let role = config.role.ok_or(Error::RoleMissing)?;
     let traces = context.fleet.traces(&config, role.as_str())?;
     telemetry::install(&config, filter, name, traces.as_ref());
+    let metrics = Metrics::start(&config, role.as_str(), name)?;
     settle(&config);
     let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
-    let work = work(context, &config, role, name.is_some(), traces.as_ref());
+    let work = work(context, &config, role, name.is_some(), metrics.as_ref(), traces.as_ref());
     let ended = block_on(runtime_for(role)?, work);
-    if let Some(traces) = traces {
-        // What the drain has left of its time; the last resort is further away than the least.
+    // What the drain has left of its time; the last resort is further away than the least.
+    let left = || {
         let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
             config.drain_timeout.saturating_sub(stopped.elapsed())
         });
-        traces.flush(left.clamp(LEAST_FLUSH_TIMEOUT, FLUSH_TIMEOUT));
-    }
+        left.clamp(LEAST_FLUSH_TIMEOUT, FLUSH_TIMEOUT)
+    };
+    thread::scope(|scope| {
+        // At the same time: each may have to wait for a collector that does not answer.
+        if let Some(metrics) = metrics {
+            scope.spawn(move || metrics.flush(left()));
+        }
+        if let Some(traces) = traces {
+            traces.flush(left());
+        }
+    });
     ended
 }
 
@@ -71,22 +82,30 @@ async fn work(
     config: &Config,
     role: Role,
     supervised: bool,
+    metrics: Option<&Metrics>,
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let vitals = Vitals::default();
     let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
+    if let Some(metrics) = metrics {
+        metrics.observe_worker(&vitals, role, &config.version, &build_id(config));
+        metrics.install();
+    }
     if let Some(address) = config.health_addr {
         let listener = Listener::bind(address).await?;
         if let Some(parent) = &mut parent {
             parent.tell(Notice::HealthAddr(listener.address));
         }
-        let health = WorkerHealth::new(vitals.clone(), config, role, context.shutdown.clone());
+        let metrics = metrics.cloned();
+        let health =
+            WorkerHealth::new(vitals.clone(), config, role, context.shutdown.clone(), metrics);
         tokio::spawn(listener.serve(health));
     }
     if let Some(parent) = parent {
         tokio::spawn(tell_states(vitals.state(), parent));
     }
-    let build = FleetWorker::build_with(context.fleet, config, role, vitals, traces);
+    let build =
+        FleetWorker::build_with(context.fleet, config, role, vitals, metrics.cloned(), traces);
     if let Some(worker) = context.unless_stopped(build).await? {
         worker.run(context.shutdown.requested()).await?;
     }
@@ -104,13 +123,20 @@ async fn tell_states(mut state: watch::Receiver<State>, mut parent: Parent) {
 struct WorkerHealth {
     vitals: Vitals,
     shutdown: Shutdown,
+    metrics: Option<Metrics>,
     begun: Instant,
     /// The part of the status that does not change.
     about: Value,
 }
 
 impl WorkerHealth {
-    fn new(vitals: Vitals, config: &Config, role: Role, shutdown: Shutdown) -> Self {
+    fn new(
+        vitals: Vitals,
+        config: &Config,
+        role: Role,
+        shutdown: Shutdown,
+        metrics: Option<Metrics>,
+    ) -> Self {
         let about = json!({
             "role": role.as_str(),
             "fleet": config.fleet,
@@ -119,9 +145,9 @@ impl WorkerHealth {
             "pid": process::id(),
             "version": config.version,
             "deployment": config.deployment.as_ref().map(|it| &it.name),
-            "build_id": config.deployment.as_ref().map_or_else(own_build_id, |it| it.build_id.clone()),
+            "build_id": build_id(config),
         });
-        Self { vitals, shutdown, begun: Instant::now(), about }
+        Self { vitals, shutdown, metrics, begun: Instant::now(), about }
     }
 
     fn state(&self) -> State {
@@ -144,6 +170,15 @@ impl Health for WorkerHealth {
         status["uptime_s"] = json!(self.begun.elapsed().as_secs());
         status
     }
+
+    async fn metrics(&self) -> String {
+        self.metrics.as_ref().map(Metrics::text).unwrap_or_default()
+    }
+}
+
+/// The build that histories and `/status` name.
+fn build_id(config: &Config) -> String {
+    config.deployment.as_ref().map_or_else(own_build_id, |it| it.build_id.clone())
 }
 
 /// The last resort: workflow code that never yields keeps a worker's only thread, and with it the

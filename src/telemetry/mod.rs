@@ -3,20 +3,21 @@
 //! [`install`] is for a process that is all the fleet's. A program that embeds a worker has a
 //! subscriber of its own, or none: its workers' traces ([`Traces`]) touch nothing global.
 
-mod batches;
+mod export;
 mod logs;
-mod otlp;
 pub(crate) mod replay;
 pub(crate) mod settings;
 mod traces;
 
 use opentelemetry::global;
+use opentelemetry_sdk::metrics::{PeriodicReader, exporter::PushMetricExporter};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 pub use traces::TraceContext;
-pub(crate) use traces::{FLUSH_TIMEOUT, Traces};
+pub(crate) use traces::{FLUSH_TIMEOUT, Traces, resource};
 
-use crate::config::Config;
+use crate::{config::Config, error::Error};
 
 /// Has the log written, and spans of `tracing` join the traces, if there are any.
 pub(crate) fn install(
@@ -35,4 +36,19 @@ pub(crate) fn install(
     if let Some(traces) = traces {
         global::set_tracer_provider(traces.provider());
     }
+}
+
+/// What sends metrics now and then; `None` where the environment names no endpoint for them.
+///
+/// # Errors
+/// [`Error::Telemetry`] for certificates that do not fit.
+pub(crate) fn metric_reader(
+    config: &Config,
+    ending: CancellationToken,
+) -> Result<Option<PeriodicReader<impl PushMetricExporter + use<>>>, Error> {
+    let Some(endpoint) = &config.telemetry.metrics else { return Ok(None) };
+    let exporter = export::metrics(endpoint, ending)
+        .map_err(|cause| Error::Telemetry { endpoint: endpoint.to_string(), cause })?;
+    let interval = config.telemetry.metric_interval;
+    Ok(Some(PeriodicReader::builder(exporter).with_interval(interval).build()))
 }

@@ -20,9 +20,10 @@ use crate::{environment::Environment, settings::unknown};
 pub(crate) struct Settings {
     /// Where spans go; `None` where nothing is to be sent.
     pub(crate) traces: Option<Endpoint>,
-    /// Where metrics would go.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no metrics are sent yet"))]
+    /// Where metrics go; `None` where none are to be sent.
     pub(crate) metrics: Option<Endpoint>,
+    /// `OTEL_METRIC_EXPORT_INTERVAL`.
+    pub(crate) metric_interval: Duration,
     /// `OTEL_SERVICE_NAME`.
     pub(crate) service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`.
@@ -174,6 +175,8 @@ const EXPORTER: [&str; 8] = [
 const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 /// OpenTelemetry's default.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// OpenTelemetry's default.
+const METRIC_INTERVAL: Duration = Duration::from_mins(1);
 /// The port of OTLP over HTTP.
 const HTTP_PORT: u16 = 4318;
 
@@ -193,6 +196,9 @@ impl Settings {
         let settings = Self {
             traces: reader.endpoint(Signal::Traces),
             metrics: reader.endpoint(Signal::Metrics),
+            metric_interval: reader
+                .parse("OTEL_METRIC_EXPORT_INTERVAL", parse_milliseconds)
+                .unwrap_or(METRIC_INTERVAL),
             service_name: reader.parse("OTEL_SERVICE_NAME", |text| Ok(text.to_owned())),
             attributes: reader
                 .parse("OTEL_RESOURCE_ATTRIBUTES", parse_attributes)
@@ -261,8 +267,9 @@ impl Reader<'_> {
         let timeout = self.of(signal, "TIMEOUT", parse_milliseconds).unwrap_or(TIMEOUT);
         let compression = self.of(signal, "COMPRESSION", |text| match text {
             "gzip" => Ok(true),
-            "none" => Ok(false),
-            _ => Err("expected gzip or none".into()),
+            // `opentelemetry-otlp` reads it as well, and does not know the word.
+            "none" => Err("expected gzip; unset it for none".into()),
+            _ => Err("expected gzip".into()),
         });
         let ca = self.of(signal, "CERTIFICATE", read_file);
         let certificate = self.of(signal, "CLIENT_CERTIFICATE", read_file);
@@ -614,7 +621,7 @@ mod tests {
             ),
             (
                 "OTEL_EXPORTER_OTLP_COMPRESSION=zstd",
-                "OTEL_EXPORTER_OTLP_COMPRESSION=\"zstd\": expected gzip or none",
+                "OTEL_EXPORTER_OTLP_COMPRESSION=\"zstd\": expected gzip",
             ),
             (
                 "OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere",

@@ -18,7 +18,7 @@ use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
     resource::{ResourceDetector, TelemetryResourceDetector},
-    trace::{Sampler, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_sdk::{
@@ -33,11 +33,12 @@ use temporalio_sdk::{
     },
 };
 use temporalio_workflow::WorkflowTermination;
+use tokio_util::sync::CancellationToken;
 use tracing::{Event, Level, Metadata, Subscriber, field, warn};
 use tracing_subscriber::{Layer, filter::filter_fn, layer, registry::LookupSpan};
 
 use super::{
-    batches::SpanQueue,
+    export,
     settings::{Propagators, Settings},
 };
 use crate::{
@@ -58,8 +59,8 @@ pub(crate) struct Traces {
     propagators: Propagators,
     /// The caller's context, where the environment has one.
     caller: Context,
-    /// Whether the provider is ours, to be shut down.
-    ours: bool,
+    /// Tells the exporter that the process ends, where the provider is ours, to be shut down.
+    ending: Option<CancellationToken>,
 }
 
 impl Traces {
@@ -72,8 +73,15 @@ impl Traces {
         let Settings { traces, sampler, propagators, batches, limits, .. } = &config.telemetry;
         let Some(endpoint) = traces else { return Ok(None) };
         let resource = resource(config, role);
-        let queue = SpanQueue::start(endpoint.clone(), *batches, &resource)
+        let ending = CancellationToken::new();
+        let exporter = export::spans(endpoint, ending.clone())
             .map_err(|cause| Error::Telemetry { endpoint: endpoint.to_string(), cause })?;
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(batches.queue)
+            .with_max_export_batch_size(batches.most)
+            .with_scheduled_delay(batches.delay)
+            .build();
+        let queue = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
         let of_parent = || Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         let mut provider = SdkTracerProvider::builder()
             .with_id_generator(WorkflowIdGenerator::default())
@@ -91,13 +99,18 @@ impl Traces {
             provider = provider.with_max_links_per_span(most);
         }
         let caller = caller(&config.environment);
-        Ok(Some(Self { provider: provider.build(), propagators: *propagators, caller, ours: true }))
+        Ok(Some(Self {
+            provider: provider.build(),
+            propagators: *propagators,
+            caller,
+            ending: Some(ending),
+        }))
     }
 
     /// Traces by a provider that the program has made, and flushes.
     pub(crate) fn by(provider: SdkTracerProvider, config: &Config) -> Self {
         let caller = caller(&config.environment);
-        Self { provider, propagators: config.telemetry.propagators, caller, ours: false }
+        Self { provider, propagators: config.telemetry.propagators, caller, ending: None }
     }
 
     pub(crate) fn provider(&self) -> SdkTracerProvider {
@@ -166,18 +179,20 @@ impl Traces {
 
     /// Sends what there is, for so long at most, and ends the export. It blocks.
     pub(crate) fn flush(&self, within: Duration) {
-        // What was not sent has been told by the thread that sends.
-        let _ = if self.ours {
-            self.provider.shutdown_with_timeout(within)
-        } else {
-            self.provider.force_flush()
+        // What was not sent has been told by the exporter.
+        let _ = match &self.ending {
+            Some(ending) => {
+                ending.cancel();
+                self.provider.shutdown_with_timeout(within)
+            }
+            None => self.provider.force_flush(),
         };
     }
 }
 
 /// Who speaks: the role as the service, the fleet as its namespace, the process as its instance. What
 /// the environment says of it has the last word.
-fn resource(config: &Config, role: &str) -> Resource {
+pub(crate) fn resource(config: &Config, role: &str) -> Resource {
     let (deployment, build_id) = match &config.deployment {
         Some(it) => (Some(it.name.clone()), it.build_id.clone()),
         None => (None, own_build_id()),

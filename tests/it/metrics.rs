@@ -1,0 +1,193 @@
+//! `/metrics`: the SDK's, the fleet's and a program's own, under the names that dashboards ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::process::Signal;
+
+use crate::support::{Process, World, eventually, free_port, get, kill, run};
+
+/// The samples of a scrape: name, labels, value.
+struct Scrape(Vec<(String, BTreeMap<String, String>, f64)>);
+
+impl Scrape {
+    #[track_caller]
+    fn of(address: &str) -> Self {
+        let (code, text) = get(address, "/metrics").unwrap();
+        assert_eq!(code, 200);
+        let mut described = BTreeSet::new();
+        let mut samples = vec![];
+        for line in text.lines() {
+            if let Some(about) = line.strip_prefix("# TYPE ") {
+                assert!(described.insert(about.to_owned()), "described twice: {about}");
+            }
+            if !line.starts_with('#') {
+                samples.push(sample(line));
+            }
+        }
+        Self(samples)
+    }
+
+    /// The sum of a metric's samples that have all of these labels; `None` where there is none.
+    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let has = |of: &BTreeMap<String, String>| {
+            labels.iter().all(|(key, value)| of.get(*key).is_some_and(|it| it == value))
+        };
+        self.0
+            .iter()
+            .filter(|(its, of, _)| its == name && has(of))
+            .map(|(.., value)| *value)
+            .reduce(|a, b| a + b)
+    }
+
+    /// The workers that a metric has samples of.
+    fn workers(&self, name: &str) -> BTreeSet<&str> {
+        let of_it = self.0.iter().filter(|(its, ..)| its == name);
+        of_it.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
+    }
+}
+
+fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|it| !it.is_empty());
+    let label = |text: &str| {
+        let (key, value) = text.split_once("=\"").unwrap();
+        (key.to_owned(), value.trim_end_matches('"').to_owned())
+    };
+    (name.to_owned(), labels.map(label).collect(), value.parse().unwrap())
+}
+
+#[test]
+fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
+    up.env("FLEET_HEALTH_ADDR", &address);
+    let up = Process::start(up);
+    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    run(world.fleet(["starter", "-n", "25"])).success();
+
+    let scrape = Scrape::of(&address);
+    let queue = world.workflow_queue();
+    let of_queue = [("task_queue", queue.as_str())];
+    assert_eq!(scrape.sum("temporal_workflow_completed_total", &of_queue), Some(25.0));
+    let executions = "temporal_activity_execution_latency_seconds_count";
+    assert_eq!(scrape.sum(executions, &[("activity_type", "echo_pid_activity")]), Some(25.0));
+    let completions = [("operation", "RespondActivityTaskCompleted")];
+    assert_eq!(scrape.sum("temporal_request_total", &completions), Some(25.0));
+    for name in [
+        "temporal_workflow_task_schedule_to_start_latency_seconds_bucket",
+        "temporal_activity_schedule_to_start_latency_seconds_bucket",
+        "temporal_workflow_task_execution_latency_seconds_bucket",
+        "temporal_workflow_endtoend_latency_seconds_bucket",
+        "temporal_request_latency_seconds_bucket",
+        "temporal_long_request_total",
+        "temporal_num_pollers",
+        "temporal_worker_task_slots_available",
+        "temporal_worker_task_slots_used",
+        "temporal_sticky_cache_size",
+        "temporal_sticky_cache_hit_total",
+    ] {
+        assert!(scrape.sum(name, &[]).is_some(), "{name}");
+    }
+    // The SDK's own buckets: in seconds, and those of the metric.
+    let quickest = [("le", "0.1")];
+    let waits = "temporal_workflow_task_schedule_to_start_latency_seconds_bucket";
+    assert!(scrape.sum(waits, &quickest).is_some());
+
+    // Those of sticky queues would be a metric each.
+    let queues: BTreeSet<_> =
+        scrape.0.iter().filter_map(|(_, of, _)| of.get("task_queue")).collect();
+    assert_eq!(queues, [&world.activity_queue(), &world.workflow_queue()].into());
+    assert!(scrape.sum("temporal_long_request_total", &of_queue) > Some(1.0));
+
+    let all = ["activity-worker:0", "workflow-worker:0", "workflow-worker:1"].into();
+    for name in ["fleet_build_info", "process_cpu_time_seconds_total", "process_memory_usage_bytes"]
+    {
+        assert_eq!(scrape.workers(name), all, "{name}");
+    }
+    assert!(scrape.sum("process_memory_usage_bytes", &[]) > Some(1e6));
+    assert!(scrape.sum("process_cpu_time_seconds_total", &[]) > Some(0.0));
+    let ready = |role| scrape.sum("fleet_workers", &[("role", role), ("state", "ready")]);
+    assert_eq!((ready("workflow-worker"), ready("activity-worker")), (Some(2.0), Some(1.0)));
+    assert_eq!(scrape.sum("fleet_worker_state", &[("state", "ready")]), Some(3.0));
+    assert_eq!(scrape.sum("fleet_worker_state", &[("state", "draining")]), Some(0.0));
+    assert_eq!(scrape.sum("fleet_worker_restarts_total", &[]), Some(0.0));
+    for queue in [world.workflow_queue(), world.activity_queue()] {
+        for name in ["fleet_task_queue_backlog", "fleet_task_queue_backlog_age_seconds"] {
+            assert!(scrape.sum(name, &[("task_queue", &queue)]).is_some(), "{name} {queue}");
+        }
+    }
+    drop(up);
+}
+
+#[test]
+fn a_worker_that_hangs_is_missing_and_one_that_died_is_counted() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut up = world.fleet(["up", "-w", "2", "-a", "0"]);
+    up.env("FLEET_HEALTH_ADDR", &address);
+    let _up = Process::start(up);
+    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    let pid = |index: usize| {
+        let status: serde_json::Value =
+            serde_json::from_str(&get(&address, "/status").unwrap().1).unwrap();
+        u32::try_from(status["workers"][index]["pid"].as_u64().unwrap()).unwrap()
+    };
+    let hanging = pid(0);
+    kill(hanging, Signal::STOP);
+    let scrape = Scrape::of(&address);
+    assert_eq!(scrape.workers("fleet_build_info"), ["workflow-worker:1"].into());
+    kill(hanging, Signal::CONT);
+    kill(pid(1), Signal::KILL);
+    let restarts = [("worker", "workflow-worker:1")];
+    eventually("its successor is told of", || {
+        let scrape = Scrape::of(&address);
+        scrape.sum("fleet_worker_restarts_total", &restarts) == Some(1.0)
+            && scrape.workers("fleet_build_info").len() == 2
+    });
+}
+
+#[test]
+fn an_activity_counts_what_it_likes() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    let mut worker = world.orders(["worker", "--role", "activity-worker"]);
+    worker.env("FLEET_HEALTH_ADDR", &address);
+    let _worker = Process::start(worker);
+    let order = r#"{"id": "1", "items": ["tea", "pot"], "hold_ms": 1, "card": "valid"}"#;
+    run(world.orders(["starter", "-n", "3", "--input", order])).success();
+    let scrape = Scrape::of(&address);
+    assert_eq!(scrape.sum("orders_shipped_total", &[]), Some(3.0));
+    // A worker alone has a target of its own in Prometheus, which names it.
+    assert_eq!(scrape.workers("orders_shipped_total"), [].into());
+    assert_eq!(scrape.sum("fleet_tasks_in_hand", &[("kind", "activity")]), Some(0.0));
+}
+
+#[test]
+fn what_fails_is_counted_by_its_reason() {
+    let world = World::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut worker = world.fleet(["worker", "--role", "workflow-worker"]);
+    worker.env("FLEET_HEALTH_ADDR", &address);
+    let _worker = Process::start(worker);
+    let _starter =
+        Process::start(world.fleet(["starter", "-n", "1", "--workflow-type", "Unknown"]));
+    eventually("its workflow task fails", || {
+        get(&address, "/metrics").is_some()
+            && Scrape::of(&address)
+                .sum("temporal_workflow_task_execution_failed_total", &[])
+                .is_some_and(|count| count >= 1.0)
+    });
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut lost = world.fleet(["worker", "--role", "workflow-worker"]);
+    lost.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_NAMESPACE", "no-such-namespace");
+    let _lost = Process::start(lost);
+    let not_found = [("operation", "DescribeNamespace"), ("status_code", "NOT_FOUND")];
+    eventually("its search for the namespace fails", || {
+        get(&address, "/metrics").is_some()
+            && Scrape::of(&address).sum("temporal_request_failure_total", &not_found).is_some()
+    });
+}
