@@ -40,11 +40,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::settings::{Endpoint, Protocol};
+use super::{
+    FLUSH_TIMEOUT,
+    settings::{Endpoint, Protocol},
+};
 use crate::error::root_cause;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// What the last try has, once the process ends: a little less than the flush.
+const LAST_TRY: Duration = FLUSH_TIMEOUT.saturating_sub(Duration::from_millis(500));
 /// A collector that comes and goes is told of no more often than this.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
@@ -99,6 +104,11 @@ impl<E> Export<E> {
         Self { exporter, outage, patience: endpoint.timeout, ending }
     }
 
+    async fn no_more_time(&self) {
+        self.ending.cancelled().await;
+        sleep(LAST_TRY).await;
+    }
+
     async fn send<F>(&self, try_once: impl Fn() -> F) -> OTelSdkResult
     where
         F: Future<Output = OTelSdkResult>,
@@ -107,8 +117,12 @@ impl<E> Export<E> {
             let deadline = Instant::now() + self.patience;
             let mut pause = FIRST_PAUSE;
             loop {
-                let sent = timeout_at(deadline, try_once()).await;
-                let sent = sent.unwrap_or(Err(OTelSdkError::Timeout(self.patience)));
+                let sent = tokio::select! {
+                    sent = timeout_at(deadline, try_once()) => {
+                        sent.unwrap_or(Err(OTelSdkError::Timeout(self.patience)))
+                    }
+                    () = self.no_more_time() => Err(OTelSdkError::Timeout(LAST_TRY)),
+                };
                 self.outage.note(&sent);
                 let over = self.ending.is_cancelled() || Instant::now() + pause >= deadline;
                 if sent.is_ok() || over {
