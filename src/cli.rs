@@ -103,10 +103,12 @@ Examples:
     #[command(after_help = "\
 A worker that the server has not seen for 90 seconds is marked gone?: a poll lasts a minute, so one
 that was killed is noticed no sooner. A queue where tasks wait and nobody polls is red, and with
---check the exit code is 1.
+--check the exit code is 1. With --watch it is shown until Ctrl-C (exit 130): on a terminal in place,
+else a block or a line of JSON each time; a server that is away for a while is waited for.
 
 Examples:
   {bin} status
+  {bin} status --watch 5s
   {bin} status --check --output json
   {bin} status --task-queue any-queue --task-queue another")]
     Status(StatusArgs),
@@ -169,6 +171,10 @@ pub(crate) struct StatusArgs {
     /// Exit 1 where tasks wait on a queue that nobody polls
     #[arg(long)]
     pub(crate) check: bool,
+    /// Show it again after each interval, until Ctrl-C [default interval: 2s]
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "2s",
+        conflicts_with = "check", value_parser = interval)]
+    pub(crate) watch: Option<Duration>,
     /// How to print it
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: Output,
@@ -364,6 +370,14 @@ fn log_filter(text: &str) -> Result<String, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     parse_number(text, 1, usize::MAX)
+}
+
+/// Each is a question or more to the server.
+fn interval(text: &str) -> Result<Duration, &'static str> {
+    match parse_duration(text)? {
+        interval if interval >= Duration::from_millis(100) => Ok(interval),
+        _ => Err("expected a duration of 100ms or more"),
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {

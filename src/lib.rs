@@ -106,6 +106,7 @@ mod progress;
 mod report;
 mod role;
 pub mod routing;
+mod screen;
 mod settings;
 mod shutdown;
 mod state;

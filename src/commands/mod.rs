@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod guard;
 mod health;
+mod live;
 mod starter;
 mod status;
 mod up;

@@ -2,20 +2,24 @@
 
 use std::{
     fmt::Write,
-    io::{self, IsTerminal},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::future::try_join_all;
 use serde_json::json;
 use temporalio_client::{Client, NamespacedClient};
+use tokio::time::timeout;
 
-use super::Context;
+use super::{
+    Context,
+    live::{self, Now},
+};
 use crate::{
     cli::{Output, StatusArgs},
     client::{self, Target},
     config::{Config, show},
     error::Error,
+    screen,
     settings::Overrides,
     stdout::Stdout,
     task_queue::{self, Poller, TaskKind, View},
@@ -34,27 +38,52 @@ struct Row {
     view: View,
 }
 
+/// An answer that takes longer is not waited for where it is asked for again anyway.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, Error> {
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None, None);
+    let filter = if args.watch.is_some() { "error" } else { "warn" };
+    telemetry::install(&config, filter, None, None);
     let address = Target::of(&config)?.address;
-    let asked = async {
-        let client = client::connect(&config, "status", None).await?;
-        let rows = rows(&client, &config, &args.task_queue).await?;
-        Ok((client.namespace(), rows))
-    };
-    let Some((namespace, rows)) = context.unless_stopped(asked).await? else {
+    let connect = client::connect(&config, "status", None);
+    let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
-    Stdout::get().line(match args.output {
-        Output::Text => {
-            let colour = io::stdout().is_terminal() && config.environment.get("NO_COLOR").is_none();
-            text(&address, &namespace, &rows, colour)
-        }
-        Output::Json => json(&address, &namespace, &rows),
-    });
+    let namespace = client.namespace();
+    let colour = screen::has_colour(&config.environment);
+    let print = |rows: &[Row]| match args.output {
+        Output::Text => text(&address, &namespace, rows, colour),
+        Output::Json => json(&address, &namespace, rows),
+    };
+    if let Some(interval) = args.watch {
+        let in_place = args.output == Output::Text;
+        return live::repeat(context, interval, in_place, async || {
+            let asked = timeout(PATIENCE, rows(&client, &config, &args.task_queue)).await;
+            let silent = |_| Error::Rpc {
+                what: "describe a task queue",
+                cause: format!("no answer within {}", show(PATIENCE)),
+            };
+            let mut block = print(&asked.map_err(silent)??);
+            if in_place {
+                let now = humantime::format_rfc3339_seconds(SystemTime::now());
+                block = format!("{now}, every {}\n{block}", show(interval));
+                if screen::size().is_none() {
+                    block.push('\n');
+                }
+            }
+            Ok(Now { block, is_news: true, is_last: false })
+        })
+        .await;
+    }
+
+    let asked = context.unless_stopped(rows(&client, &config, &args.task_queue)).await?;
+    let Some(rows) = asked else {
+        return Ok(context.shutdown.exit_code());
+    };
+    Stdout::get().line(print(&rows));
     tokio::select! {
         () = Stdout::get().flush() => Stdout::get().result()?,
         () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
@@ -169,6 +198,7 @@ fn json(address: &str, namespace: &str, rows: &[Row]) -> String {
         })
     });
     json!({
+        "time": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         "address": address,
         "namespace": namespace,
         "queues": queues.collect::<Vec<_>>(),
@@ -180,7 +210,6 @@ fn json(address: &str, namespace: &str, rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
 
     fn unserved() -> Row {
         let poller = Poller {
