@@ -113,6 +113,25 @@ Examples:
   {bin} status --task-queue any-queue --task-queue another")]
     Status(StatusArgs),
 
+    /// Show where one workflow's time went: each task with its worker, queue wait and run time
+    #[command(after_help = "\
+It reads the server's history of one run: each workflow task, activity, timer, child workflow, signal
+and update on a common axis, and of a run that still goes on what it waits for. Runs before and after
+it (a retry, a cron schedule, a workflow that continued as new) are named, not shown.
+
+The history tells of an activity's last attempt only: the time before that, of attempts that failed and
+of the pauses after them, is shown as one. Of a workflow task it tells of the first attempt that failed
+and of the one that did not.
+
+Exit 0 whatever became of the workflow; 1 if there is none by that id. The JSON is described in
+docs/trace.md.
+
+Examples:
+  {bin} trace orders-1b4e28ba
+  {bin} trace orders-1b4e28ba --follow          until it closes, on a terminal in place
+  {bin} trace orders-1b4e28ba --output json | jq '.rows[] | select(.queue_wait_ms > 1000)'")]
+    Trace(TraceArgs),
+
     /// Ask a worker's or a fleet's health listener: exit 0 if it is ready, else 1
     #[command(after_help = "\
 For probes in images without a shell or curl. 0.0.0.0 is asked on loopback.
@@ -175,6 +194,31 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "2s",
         conflicts_with = "check", value_parser = interval)]
     pub(crate) watch: Option<Duration>,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
+    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The workflow's id
+    #[arg(value_name = "WORKFLOW_ID", value_parser = parse_name)]
+    pub(crate) workflow_id: String,
+    /// One of its runs [default: the latest]
+    #[arg(long, value_name = "RUN_ID", value_parser = run_id)]
+    pub(crate) run_id: Option<String>,
+    /// Print it again whenever something has happened, until the run closes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print every row as text, and not 200 of them at most
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The width of the text, in characters [default: the terminal's, or 100]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = width)]
+    pub(crate) width: Option<usize>,
     /// How to print it
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: Output,
@@ -378,6 +422,14 @@ fn interval(text: &str) -> Result<Duration, &'static str> {
         interval if interval >= Duration::from_millis(100) => Ok(interval),
         _ => Err("expected a duration of 100ms or more"),
     }
+}
+
+fn run_id(text: &str) -> Result<String, &'static str> {
+    uuid::Uuid::try_parse(text).map(|_| text.to_owned()).map_err(|_| "expected a run id, a UUID")
+}
+
+fn width(text: &str) -> Result<usize, String> {
+    parse_number(text, 60, 1_000)
 }
 
 fn port(text: &str) -> Result<u16, String> {

@@ -129,6 +129,23 @@ pub enum Error {
         backlog: i64,
     },
 
+    /// The server has no such workflow, or no such run of it: correct the id or the namespace. Its
+    /// retention may also be over.
+    #[error(
+        "no workflow {workflow_id:?}{} in namespace {namespace:?} at {address}",
+        of_run(.run_id)
+    )]
+    WorkflowMissing {
+        /// The namespace.
+        namespace: String,
+        /// The server's address.
+        address: String,
+        /// The workflow's id.
+        workflow_id: String,
+        /// The run's; empty where it was not named.
+        run_id: String,
+    },
+
     /// The command line asks for what makes no sense together.
     #[error("{0}")]
     Usage(String),
@@ -258,7 +275,9 @@ impl Error {
             Self::DrainDeadline { .. } => exit::DRAIN_DEADLINE,
             Self::WorkerConfig { code, .. } => *code,
             Self::Usage(_) => exit::USAGE,
-            Self::NotDone { .. } | Self::Unserved { .. } => exit::FAILED,
+            Self::NotDone { .. } | Self::Unserved { .. } | Self::WorkflowMissing { .. } => {
+                exit::FAILED
+            }
             Self::Config(_)
             | Self::ConnectionConfig(_)
             | Self::Telemetry { .. }
@@ -284,6 +303,10 @@ impl Error {
             | Self::Rpc { .. } => exit::SOFTWARE,
         }
     }
+}
+
+fn of_run(run_id: &str) -> String {
+    if run_id.is_empty() { String::new() } else { format!(" with run {run_id}") }
 }
 
 /// An error and its causes on one line, each said once: some libraries repeat the cause in the

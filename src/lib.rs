@@ -116,6 +116,7 @@ mod supervisor;
 mod task_queue;
 mod telemetry;
 mod temporal_cli;
+mod timeline;
 mod worker;
 
 pub use config::{Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};

@@ -66,7 +66,7 @@ impl View {
 }
 
 /// The kind of task that a poller asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TaskKind {
     Workflow,
     Activity,

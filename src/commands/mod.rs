@@ -7,6 +7,7 @@ mod health;
 mod live;
 mod starter;
 mod status;
+mod trace;
 mod up;
 mod worker;
 
@@ -74,6 +75,7 @@ impl Context<'_> {
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
             Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
             Some(Command::Status(args)) => block_on(one_thread()?, status::run(&self, args)),
+            Some(Command::Trace(args)) => block_on(one_thread()?, trace::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
             Some(Command::Health(args)) => health::run(&self, &args),
             Some(Command::Config(args)) => config::run(&self, &args),
