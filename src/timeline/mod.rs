@@ -335,7 +335,7 @@ pub(crate) fn short(duration: Duration) -> String {
         0 if millis < 9.95 => format!("{millis:.1} ms"),
         0 if millis < 999.5 => format!("{millis:.0} ms"),
         0..10 if millis < 9995.0 => format!("{:.2} s", millis / 1000.0),
-        0..60 if millis < 59_950.0 => format!("{:.1} s", millis / 1000.0),
+        0..60 => format!("{:.1} s", millis / 1000.0),
         0..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {:02}h", seconds / 86_400, seconds % 86_400 / 3600),

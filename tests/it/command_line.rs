@@ -43,6 +43,7 @@ fn every_command_has_help_with_examples() {
         &["demo"],
         &["health"],
         &["status"],
+        &["trace"],
         &["config"],
         &["completions"],
     ] {
@@ -113,6 +114,37 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
             &[],
             2,
             "error: invalid value '' for '--task-queue <QUEUE>': expected a name, not empty or blank",
+        ),
+        (
+            &["status", "--watch", "10ms"],
+            &[],
+            2,
+            "error: invalid value '10ms' for '--watch [<INTERVAL>]': expected a duration of 100ms or more",
+        ),
+        (
+            &["status", "--watch", "--check"],
+            &[],
+            2,
+            "error: the argument '--watch [<INTERVAL>]' cannot be used with '--check'",
+        ),
+        (&["trace"], &[], 2, "error: the following required arguments were not provided:"),
+        (
+            &["trace", "x", "--run-id", "latest"],
+            &[],
+            2,
+            "error: invalid value 'latest' for '--run-id <RUN_ID>': expected a run id, a UUID",
+        ),
+        (
+            &["trace", "x", "--width", "-1"],
+            &[],
+            2,
+            "error: invalid value '-1' for '--width <N>': expected a whole number from 60 to 1000",
+        ),
+        (
+            &["trace", "x"],
+            &[("TEMPORAL_TLS", "yes")],
+            78,
+            "error: the connection to Temporal is misconfigured: TEMPORAL_TLS=\"yes\", which",
         ),
         (
             &["up", "--db-filename", "x.db"],

@@ -25,5 +25,6 @@ mod shutdown;
 mod startup;
 mod status;
 mod support;
+mod trace;
 mod traces;
 mod versioning;

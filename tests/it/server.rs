@@ -269,14 +269,21 @@ pub(crate) fn packing(queue: &str) -> (String, String) {
 
 /// Sends a signal without arguments.
 pub(crate) fn signal(workflow_id: &str, name: &str) {
+    signal_often(workflow_id, name, 1);
+}
+
+/// Sends a signal so often.
+pub(crate) fn signal_often(workflow_id: &str, name: &str, times: usize) {
     ask(async |mut client| {
-        let request = SignalWorkflowExecutionRequest {
-            namespace: client.namespace(),
-            workflow_execution: Some(latest_run(workflow_id)),
-            signal_name: name.to_owned(),
-            ..Default::default()
-        };
-        client.signal_workflow_execution(request.into_request()).await.unwrap();
+        for _ in 0..times {
+            let request = SignalWorkflowExecutionRequest {
+                namespace: client.namespace(),
+                workflow_execution: Some(latest_run(workflow_id)),
+                signal_name: name.to_owned(),
+                ..Default::default()
+            };
+            client.signal_workflow_execution(request.into_request()).await.unwrap();
+        }
     });
 }
 

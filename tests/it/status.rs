@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    server::pid_of,
-    support::{Process, World, children_of, eventually, on_a_terminal, run},
+    server::{OwnServer, pid_of},
+    support::{
+        Process, World, children_of, eventually, free_port, kill, on_a_terminal,
+        on_a_terminal_until, run,
+    },
 };
 
 /// The queues that `fleet status --output json` shows.
@@ -85,4 +89,69 @@ fn a_queue_where_workflows_wait_and_nobody_polls_is_told_and_fails_a_check() {
     assert!(on_a_terminal.contains("\u{1b}[31m"), "{on_a_terminal:?}");
     starter.ctrl_c();
     assert_eq!(starter.exit_code(), 130);
+}
+
+#[test]
+fn watch_prints_a_line_of_json_each_time_until_a_signal_or_its_reader_ends_it() {
+    let world = World::new();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let arguments = ["status", "--watch", "100ms", "--output", "json"];
+        let mut watch = Process::start(world.fleet(arguments));
+        let lines = watch.out.wait_count(3);
+        let times: BTreeSet<_> = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["time"].to_string())
+            .collect();
+        assert_eq!(times.len(), lines.len(), "{lines:#?}");
+        kill(watch.pid(), signal);
+        assert_eq!(watch.exit_code(), code);
+    }
+
+    let mut unread = world.fleet(["status", "--watch", "100ms"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut unread = unread.stdout(writer).spawn().unwrap();
+    drop(reader);
+    eventually("it leaves", || unread.try_wait().unwrap().is_some());
+    assert_eq!(unread.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn watch_draws_in_place_on_a_terminal_and_leaves_it_as_it_was() {
+    let world = World::new();
+    let frame = "\u{1b}[?25h";
+    let (seen, code) = on_a_terminal_until(world.fleet(["status", "--watch", "100ms"]), |seen| {
+        seen.matches(frame).count() >= 3
+    });
+    assert_eq!(code, 130, "{seen:?}");
+    for (hides, shows) in [("\u{1b}[?25l", frame), ("\u{1b}[?7l", "\u{1b}[?7h")] {
+        assert_eq!(seen.matches(hides).count(), seen.matches(shows).count(), "{seen:?}");
+    }
+    // Each but the first goes up over the one before, line by line.
+    let frames: Vec<_> = seen.split("\u{1b}[?25l").skip(1).collect();
+    let height = frames[0].matches('\n').count();
+    assert!(height > 5, "{seen:?}");
+    for again in &frames[1..] {
+        assert!(again.contains(&format!("\u{1b}[{height}A\r")), "{height}: {seen:?}");
+    }
+}
+
+#[test]
+fn watch_goes_on_when_the_server_was_away_and_says_so_once() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let mut server = OwnServer::start(&port, &[]);
+    let mut command = world.fleet(["status", "--watch", "200ms", "--output", "json"]);
+    command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
+    let mut watch = Process::start(command);
+    watch.out.wait_count(2);
+    server.signal(Signal::KILL);
+    assert_eq!(server.up.exit_code(), 70);
+    watch.err.wait_for("Temporal does not answer: ");
+    let before = watch.out.so_far().len();
+    let _server = OwnServer::start(&port, &[]);
+    watch.err.wait_for("Temporal answers again");
+    watch.out.wait_count(before + 2);
+    kill(watch.pid(), Signal::TERM);
+    assert_eq!(watch.exit_code(), 143);
+    assert_eq!(watch.err.wait_end().len(), 2, "{:#?}", watch.err.so_far());
 }

@@ -307,7 +307,17 @@ impl Finished {
 /// Runs a command to its end on a terminal of its own, and returns what that would show, control
 /// sequences and all.
 #[track_caller]
-pub(crate) fn on_a_terminal(mut command: Command) -> String {
+pub(crate) fn on_a_terminal(command: Command) -> String {
+    on_a_terminal_until(command, |_| false).0
+}
+
+/// Runs a command on a terminal of its own until it has shown `enough`, when it gets a Ctrl-C, or to
+/// its end. Returns what the terminal would show, and the exit code.
+#[track_caller]
+pub(crate) fn on_a_terminal_until(
+    mut command: Command,
+    enough: impl Fn(&str) -> bool,
+) -> (String, i32) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -318,17 +328,30 @@ pub(crate) fn on_a_terminal(mut command: Command) -> String {
     let mut child = command.spawn().unwrap();
     // The command holds the terminal's other end too: with it gone, the end of the output is told.
     drop(command);
-    let reader = thread::spawn(move || {
-        let (mut seen, mut part) = (Vec::new(), [0; 4096]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let so_far = || String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
+    let reader = thread::spawn({
+        let (seen, mut part) = (seen.clone(), [0; 4096]);
         let mut terminal = File::from(ours);
         // Linux tells the end as an error.
-        while let Ok(count @ 1..) = terminal.read(&mut part) {
-            seen.extend_from_slice(&part[..count]);
+        move || {
+            while let Ok(count @ 1..) = terminal.read(&mut part) {
+                seen.lock().unwrap().extend_from_slice(&part[..count]);
+            }
         }
-        String::from_utf8_lossy(&seen).into_owned()
     });
-    eventually("it exits", || child.try_wait().unwrap().is_some());
-    reader.join().unwrap()
+    let mut stopped = false;
+    let mut ended = None;
+    eventually("it exits", || {
+        if !stopped && enough(&so_far()) {
+            stopped = true;
+            kill(child.id(), Signal::INT);
+        }
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    reader.join().unwrap();
+    (so_far(), code_of(ended.unwrap()))
 }
 
 /// A port that is free now.
