@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Context;
 use crate::{
-    error::{Error, chain},
+    error::Error,
     progress,
     screen::{self, Screen},
     stdout::Stdout,
@@ -62,8 +62,8 @@ pub(super) async fn repeat(
                     Stdout::get().line(now.block);
                 }
             }
-            (Err(error @ (Error::Rpc { .. } | Error::Unreachable { .. })), size) => {
-                let line = format!("Temporal does not answer: {}", chain(&error));
+            (Err(Error::Rpc { cause, .. } | Error::Unreachable { cause, .. }), size) => {
+                let line = format!("Temporal does not answer: {cause}");
                 let is_new = silent.is_none();
                 let since = *silent.get_or_insert_with(Instant::now);
                 if let Some((_, rows)) = size {

@@ -10,6 +10,7 @@ mod json;
 mod others;
 mod pending;
 mod read;
+mod rows;
 mod tasks;
 mod text;
 
@@ -330,15 +331,23 @@ pub(crate) fn since(from: SystemTime, to: SystemTime) -> Duration {
 pub(crate) fn short(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1000.0;
     let seconds = duration.as_secs();
-    match seconds {
-        _ if duration.is_zero() => "0 ms".into(),
-        0 if millis < 9.95 => format!("{millis:.1} ms"),
-        0 if millis < 999.5 => format!("{millis:.0} ms"),
-        0..10 if millis < 9995.0 => format!("{:.2} s", millis / 1000.0),
-        0..60 => format!("{:.1} s", millis / 1000.0),
-        0..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d {:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if duration.is_zero() {
+        "0 ms".into()
+    } else if millis < 9.95 {
+        format!("{millis:.1} ms")
+    } else if millis < 999.5 {
+        format!("{millis:.0} ms")
+    } else if millis < 9995.0 {
+        format!("{:.2} s", millis / 1000.0)
+    } else if minutes == 0 {
+        format!("{:.1} s", millis / 1000.0)
+    } else if hours == 0 {
+        format!("{minutes}m {:02}s", seconds % 60)
+    } else if days == 0 {
+        format!("{hours}h {:02}m", minutes % 60)
+    } else {
+        format!("{days}d {:02}h", hours % 24)
     }
 }
 

@@ -29,6 +29,7 @@ impl Timeline {
         }
         if let Some(task) = &told.pending_workflow_task {
             self.add_workflow_task(task, failed_at);
+            self.rows.sort_by_key(|row| row.at);
         }
         for activity in &told.pending_activities {
             let open =

@@ -1,6 +1,9 @@
 //! Reads a run from the server: what is pending, the history page by page, who polls its queues.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant, SystemTime},
+};
 
 use temporalio_client::{
     Client, NamespacedClient,
@@ -17,7 +20,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{Timeline, events::Builder};
 use crate::{
-    client::Target,
+    client::{Target, describe},
     error::Error,
     history::PAGE,
     task_queue::{self, Poller},
@@ -33,13 +36,15 @@ pub(crate) struct Reader {
     workflow_id: String,
     /// Empty: the latest, until that is known.
     run_id: String,
+    /// When the last reading began.
+    begun: Instant,
 }
 
 impl Reader {
     /// Of the workflow's latest run where `run_id` is empty.
     pub(crate) fn new(client: Client, target: Target, workflow_id: &str, run_id: &str) -> Self {
         let (workflow_id, run_id) = (workflow_id.to_owned(), run_id.to_owned());
-        Self { client, target, workflow_id, run_id }
+        Self { client, target, workflow_id, run_id, begun: Instant::now() }
     }
 
     /// The run as it is now.
@@ -48,6 +53,7 @@ impl Reader {
     /// [`Error::WorkflowMissing`]; [`Error::Unreachable`], [`Error::Refused`] and [`Error::Rpc`] of
     /// the server.
     pub(crate) async fn read(&mut self) -> Result<Timeline, Error> {
+        self.begun = Instant::now();
         let told = self.describe().await?;
         let execution = told.workflow_execution_info.as_ref().and_then(|it| it.execution.as_ref());
         if let Some(execution) = execution {
@@ -118,6 +124,12 @@ impl Reader {
                 address: self.target.address.clone(),
                 workflow_id: self.workflow_id.clone(),
                 run_id: self.run_id.clone(),
+            },
+            Code::Unavailable | Code::DeadlineExceeded => Error::Unreachable {
+                address: self.target.address.clone(),
+                tried: Duration::from_secs(self.begun.elapsed().as_secs().max(1)),
+                cause: describe(status),
+                hint: "",
             },
             _ => self.target.refusal(what, status),
         }

@@ -122,7 +122,7 @@ fn watch_draws_in_place_on_a_terminal_and_leaves_it_as_it_was() {
     let (seen, code) = on_a_terminal_until(world.fleet(["status", "--watch", "100ms"]), |seen| {
         seen.matches(frame).count() >= 3
     });
-    assert_eq!(code, 130, "{seen:?}");
+    assert_eq!(code, Some(130), "{seen:?}");
     for (hides, shows) in [("\u{1b}[?25l", frame), ("\u{1b}[?7l", "\u{1b}[?7h")] {
         assert_eq!(seen.matches(hides).count(), seen.matches(shows).count(), "{seen:?}");
     }

@@ -312,12 +312,12 @@ pub(crate) fn on_a_terminal(command: Command) -> String {
 }
 
 /// Runs a command on a terminal of its own until it has shown `enough`, when it gets a Ctrl-C, or to
-/// its end. Returns what the terminal would show, and the exit code.
+/// its end. Returns what the terminal would show, and the exit code: none where the signal ended it.
 #[track_caller]
 pub(crate) fn on_a_terminal_until(
     mut command: Command,
     enough: impl Fn(&str) -> bool,
-) -> (String, i32) {
+) -> (String, Option<i32>) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -351,7 +351,7 @@ pub(crate) fn on_a_terminal_until(
         ended.is_some()
     });
     reader.join().unwrap();
-    (so_far(), code_of(ended.unwrap()))
+    (so_far(), ended.unwrap().code())
 }
 
 /// A port that is free now.
