@@ -103,8 +103,10 @@ Examples:
     #[command(after_help = "\
 A worker that the server has not seen for 90 seconds is marked gone?: a poll lasts a minute, so one
 that was killed is noticed no sooner. A queue where tasks wait and nobody polls is red, and with
---check the exit code is 1. With --watch it is shown until Ctrl-C (exit 130): on a terminal in place,
-else a block or a line of JSON each time; a server that is away for a while is waited for.
+--check the exit code is 1.
+
+With --watch it is shown until Ctrl-C (exit 130): on a terminal in place, else a block or a line of
+JSON each time. A server that is away for a while is waited for.
 
 Examples:
   {bin} status
@@ -115,13 +117,13 @@ Examples:
 
     /// Show where one workflow's time went: each task with its worker, queue wait and run time
     #[command(after_help = "\
-It reads the server's history of one run: each workflow task, activity, timer, child workflow, signal
-and update on a common axis, and of a run that still goes on what it waits for. Runs before and after
-it (a retry, a cron schedule, a workflow that continued as new) are named, not shown.
+It reads the server's history of one run: each workflow task, activity, timer, child workflow,
+signal and update on a common axis; and of a run that still goes on what it waits for. The runs
+before and after it (a retry, a cron schedule, a workflow that continued as new) are named.
 
-The history tells of an activity's last attempt only: the time before that, of attempts that failed and
-of the pauses after them, is shown as one. Of a workflow task it tells of the first attempt that failed
-and of the one that did not.
+The history tells of an activity's last attempt only: the time before that, of attempts that
+failed and of the pauses after them, is shown as one. Of a workflow task it tells of the first
+attempt that failed and of the one that did not.
 
 Exit 0 whatever became of the workflow; 1 if there is none by that id. The JSON is described in
 docs/trace.md.

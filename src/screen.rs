@@ -94,6 +94,9 @@ mod tests {
         assert_eq!(frame.matches('\n').count() + 1, 9);
         assert!(frame.contains("7\x1b[K") && !frame.contains("8\x1b[K"), "{frame:?}");
         assert!(frame.contains("… 22 more lines"), "{frame:?}");
+        screen.frame(&block.join("\n"), 10);
+        assert!(screen.frame("x", 50).contains("\x1b[9A"), "as much as there was room for");
+        screen.frame(&block.join("\n"), 10);
         assert_eq!(screen.last("all\nof it", 10), "\x1b[9A\r\x1b[Jall\nof it");
         assert_eq!(screen.last("x", 10), "x");
     }

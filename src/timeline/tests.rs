@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
+    common::v1::{WorkflowExecution, WorkflowType},
     enums::v1::{
         EventType, PendingActivityState, PendingWorkflowTaskState, WorkflowTaskFailedCause,
     },
     failure::v1::Failure,
     history::v1::{
-        History, HistoryEvent, UpsertWorkflowSearchAttributesEventAttributes,
+        self as history, History, HistoryEvent, UpsertWorkflowSearchAttributesEventAttributes,
         WorkflowExecutionStartedEventAttributes, WorkflowTaskCompletedEventAttributes,
         WorkflowTaskFailedEventAttributes, WorkflowTaskScheduledEventAttributes,
         WorkflowTaskStartedEventAttributes, history_event::Attributes,
     },
+    update::v1::{Input, Request},
     workflow::v1::{PendingActivityInfo, PendingWorkflowTaskInfo},
     workflowservice::v1::DescribeWorkflowExecutionResponse,
 };
@@ -213,6 +215,90 @@ fn an_event_that_no_row_tells_of_is_counted_and_an_unknown_one_too() {
     assert_eq!(timeline.run.events, 5);
     let not_shown = "not shown: 1 unknown, 1 upsert workflow search attributes";
     assert_eq!(lines(&timeline).last().unwrap(), not_shown);
+}
+
+/// Events by their attributes, a second apart, as the first of a run.
+macro_rules! history {
+    ($($kind:ident $attributes:ident { $($field:ident: $value:expr),* $(,)? }),* $(,)?) => {{
+        let mut events = beginning()[..1].to_vec();
+        $(
+            let id = i64::try_from(events.len()).unwrap() + 1;
+            let attributes = history::$attributes { $($field: $value,)* ..Default::default() };
+            let millis = u64::try_from(id).unwrap() * 1000 - 1000;
+            events.push(event(id, millis, EventType::$kind, Attributes::$attributes(attributes)));
+        )*
+        events
+    }};
+}
+
+#[test]
+fn children_updates_signals_and_what_follows_a_run_have_their_rows() {
+    let workflow_id =
+        |id: &str| Some(WorkflowExecution { workflow_id: id.into(), ..Default::default() });
+    let update = Request {
+        input: Some(Input { name: "add_item".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let timeline = build(
+        history![
+            StartChildWorkflowExecutionInitiated StartChildWorkflowExecutionInitiatedEventAttributes {
+                workflow_id: "a-child".into(),
+                workflow_type: Some(WorkflowType { name: "Child".into() }),
+            },
+            WorkflowExecutionUpdateAccepted WorkflowExecutionUpdateAcceptedEventAttributes {
+                accepted_request: Some(update),
+            },
+            ChildWorkflowExecutionStarted ChildWorkflowExecutionStartedEventAttributes {
+                initiated_event_id: 2,
+            },
+            NexusOperationScheduled NexusOperationScheduledEventAttributes {
+                endpoint: "e".into(), service: "s".into(), operation: "o".into(),
+            },
+            WorkflowExecutionUpdateCompleted WorkflowExecutionUpdateCompletedEventAttributes {
+                accepted_event_id: 3,
+            },
+            SignalExternalWorkflowExecutionInitiated
+                SignalExternalWorkflowExecutionInitiatedEventAttributes {
+                    workflow_execution: workflow_id("other"), signal_name: "go".into(),
+                },
+            SignalExternalWorkflowExecutionFailed
+                SignalExternalWorkflowExecutionFailedEventAttributes {
+                    initiated_event_id: 7, cause: 1,
+                },
+            NexusOperationTimedOut NexusOperationTimedOutEventAttributes { scheduled_event_id: 5 },
+            ChildWorkflowExecutionFailed ChildWorkflowExecutionFailedEventAttributes {
+                initiated_event_id: 2,
+                failure: Some(Failure { message: "no tea".into(), ..Default::default() }),
+            },
+            WorkflowExecutionContinuedAsNew WorkflowExecutionContinuedAsNewEventAttributes {
+                new_execution_run_id: "the-next".into(),
+            },
+        ],
+        at(0),
+    );
+    let rows: Vec<_> = timeline
+        .rows
+        .iter()
+        .map(|row| {
+            let took = since(row.at, row.ended.unwrap()).as_secs();
+            let why = row.failure.as_deref().unwrap_or("-");
+            format!("{}, {took} s, {}, {why}", row.label(), row.state.as_str())
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "child workflow Child a-child, 8 s, failed, no tea",
+            "update add_item, 3 s, completed, -",
+            "Nexus operation e/s.o, 4 s, timed out, -",
+            "signal go to other, 1 s, failed, external workflow execution not found",
+        ]
+    );
+    assert_eq!(timeline.other.values().sum::<usize>(), 0, "{:?}", timeline.other);
+    assert_eq!(timeline.run.status, "continued as new");
+    assert_eq!(timeline.shares()[&Share::Children].as_secs(), 8);
+    let lines = lines(&timeline);
+    assert!(lines.iter().any(|line| line == "it goes on: --run-id the-next"), "{lines:#?}");
 }
 
 #[test]
