@@ -205,6 +205,10 @@ fn wait(row: &Row, unserved: bool, until: SystemTime) -> Wait {
             format!("in queue {:?} for {ago}, and no worker polls it", row.task_queue)
         }
         State::Queued => format!("in queue {:?} for {ago}", row.task_queue),
+        // The SDKs report the first failure of a workflow task only, and let later ones time out.
+        State::Running if row.kind == Kind::WorkflowTask && row.attempt > 1 => {
+            format!("running for {ago}, or failed again, which shows only when it times out")
+        }
         State::Running if row.worker.is_empty() => format!("running for {ago}"),
         State::Running => format!("running for {ago} in {}", row.worker),
         State::Paused => format!("paused, after {ago}"),

@@ -308,15 +308,17 @@ fn a_history_without_its_beginning_is_no_timeline() {
     assert!(builder.build("a-run", at(0)).is_none());
 }
 
-/// A workflow task whose first attempt failed; the server says that the third waits since 2 s.
-fn stuck() -> Timeline {
+/// A workflow task whose first attempt failed; the server says that the third waits since 2 s, or that
+/// a worker has it since 1 s.
+fn stuck(state: PendingWorkflowTaskState) -> Timeline {
     let mut timeline = build(failed_workflow_task(), at(5000));
     timeline.rows.iter_mut().for_each(|row| row.task_queue = "q".into());
     timeline.run.task_queue = "q".into();
     let told = DescribeWorkflowExecutionResponse {
         pending_workflow_task: Some(PendingWorkflowTaskInfo {
-            state: PendingWorkflowTaskState::Scheduled.into(),
+            state: state.into(),
             scheduled_time: Some(at(3000).into()),
+            started_time: Some(at(4000).into()),
             attempt: 3,
             ..Default::default()
         }),
@@ -328,7 +330,7 @@ fn stuck() -> Timeline {
 
 #[test]
 fn a_pending_workflow_task_says_since_when_it_waits_and_why_it_is_tried_again() {
-    let mut timeline = stuck();
+    let mut timeline = stuck(PendingWorkflowTaskState::Scheduled);
     assert_eq!(timeline.queues(), [(TaskKind::Workflow, "q".to_owned())].into());
     timeline.add_waits(&timeline.queues());
     let row = timeline.rows.last().unwrap();
@@ -342,9 +344,15 @@ fn a_pending_workflow_task_says_since_when_it_waits_and_why_it_is_tried_again() 
         "workflow task, attempt 3: in queue \"q\" for 2.00 s, and no worker polls it; attempt 1 \
          failed: non deterministic error: no such timer"
     );
-    let mut served = stuck();
+    let mut served = stuck(PendingWorkflowTaskState::Scheduled);
     served.add_waits(&BTreeSet::new());
     assert!(!served.waits[0].unserved);
+
+    let mut taken = stuck(PendingWorkflowTaskState::Started);
+    taken.add_waits(&BTreeSet::new());
+    let text = "workflow task, attempt 3: running for 1.00 s, or failed again, which shows only when \
+                it times out; attempt 1 failed: ";
+    assert!(taken.waits[0].text.starts_with(text), "{}", taken.waits[0].text);
 }
 
 fn pending_activity(state: PendingActivityState, attempt: i32) -> PendingActivityInfo {
