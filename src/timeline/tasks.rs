@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use temporalio_common::protos::{
     coresdk::{common::extract_local_activity_marker_data, external_data::LocalActivityMarkerData},
     temporal::api::{
-        enums::v1::TimeoutType,
+        enums::v1::{TimeoutType, WorkflowTaskFailedCause},
         failure::v1::failure::FailureInfo,
         history::v1::{
             ActivityTaskScheduledEventAttributes, ActivityTaskStartedEventAttributes,
@@ -100,6 +100,12 @@ impl Builder {
             Some(words) => format!("{cause}: {words}"),
             None => cause,
         };
+        if it.cause() == WorkflowTaskFailedCause::ResetWorkflow {
+            // The run is a copy of an earlier one up to here, and was reset any time later.
+            let until = self.row(it.scheduled_event_id).and_then(|row| row.started).unwrap_or(at);
+            self.end(it.scheduled_event_id, until, State::Failed, Some(why));
+            return;
+        }
         self.end(it.scheduled_event_id, at, State::Failed, Some(why));
         self.failed_at = Some(at);
     }

@@ -198,6 +198,29 @@ fn a_workflow_task_that_succeeds_at_last_tells_how_long_its_attempts_failed() {
 }
 
 #[test]
+fn the_time_before_a_reset_is_nobodys() {
+    let mut events = failed_workflow_task();
+    let Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) = &mut events[3].attributes
+    else {
+        panic!("{events:#?}")
+    };
+    failed.cause = WorkflowTaskFailedCause::ResetWorkflow.into();
+    events[3].event_time = Some(at(60_000).into());
+    events.extend([
+        workflow_task_scheduled(5, 60_000, 1),
+        workflow_task_started(6, 60_005),
+        workflow_task_completed(7, 60_010),
+    ]);
+    let timeline = build(events, at(60_010));
+    let why = timeline.rows[0].failure.as_deref();
+    assert_eq!(why, Some("reset workflow: no such timer"));
+    let shares = timeline.shares();
+    let millis = |share| shares[&share].as_millis();
+    assert_eq!((millis(Share::Retries), millis(Share::WorkflowTasks)), (0, 5));
+    assert_eq!((millis(Share::Queues), millis(Share::Nothing)), (15, 59_990));
+}
+
+#[test]
 fn an_event_that_no_row_tells_of_is_counted_and_an_unknown_one_too() {
     let unknown = HistoryEvent { event_id: 3, event_type: 4711, ..Default::default() };
     let upsert = event(
