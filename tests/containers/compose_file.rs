@@ -118,3 +118,20 @@ fn a_server_with_a_database_changes_nothing_about_the_fleet() {
         ["postgresql", "temporal", "temporal-namespace", "temporal-schema", "temporal-ui"]
     );
 }
+
+#[test]
+fn telemetry_goes_to_grafana_where_that_runs_and_nowhere_else() {
+    for (profiles, endpoint) in [("grafana", "http://grafana:4317"), ("", "")] {
+        let config = config(&[], profiles);
+        for name in FLEET {
+            let environment = &config["services"][name]["environment"];
+            assert_eq!(environment["OTEL_EXPORTER_OTLP_ENDPOINT"], endpoint, "{name}");
+        }
+    }
+    let config = config(&[], "grafana");
+    for volume in config["services"]["grafana"]["volumes"].as_array().unwrap() {
+        let source = volume["source"].as_str().unwrap();
+        assert!(std::path::Path::new(source).exists(), "{source}");
+        assert_eq!(volume["read_only"], true);
+    }
+}

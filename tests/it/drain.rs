@@ -23,8 +23,8 @@ fn workers_that_come_and_go_under_load_retry_no_activity_and_hardly_a_workflow_t
     const WORKFLOWS: usize = 400;
     // The batch takes as long as its slowest workflow. It is long enough for some 40 stops.
     const MOST_STOPS: usize = 60;
-    // One of 6,400 was late, on a machine that has no rest: not by chance is more than a few of 400.
-    const FEW: usize = 2;
+    // One of 6,400 was late where this ran alone, up to six of 400 beside all other tests on two cores.
+    const FEW: usize = 12;
     let world = World::new();
     let start = |role| {
         let worker = Process::start(world.fleet(["worker", "--role", role]));
