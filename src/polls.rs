@@ -127,18 +127,19 @@ impl Polls {
         debug!(quiet = quiet.is_ok(), ?ended, ?workflow_tasks, ?activities, "ended the polls");
     }
 
-    /// Completes when a stopped SDK waits for nothing but a server that does not end its polls
-    /// (<https://github.com/temporalio/sdk-rust/issues/1297>): nothing is in hand.
+    /// Completes when nothing has been in hand for a while, and all of it is reported. What a stopped
+    /// SDK still waits for then is a server that is away: to end its polls, or to hear that it leaves
+    /// (<https://github.com/temporalio/sdk-rust/issues/1297>).
     pub(crate) async fn left_alone(&self) {
-        if !self.server_ends_them() {
-            // The SDK breaks them off.
-            return pending().await;
-        }
-        sleep(PATIENCE).await;
-        self.workflow_tasks.until(|it| it.working == 0).await;
-        self.activities.until(|it| it.working == 0).await;
-        if self.workflow_tasks.now().polling + self.activities.now().polling == 0 {
-            pending::<()>().await;
+        let gates = [&self.workflow_tasks, &self.activities];
+        loop {
+            for gate in gates {
+                gate.until(|it| it.working == 0).await;
+            }
+            sleep(PATIENCE).await;
+            if gates.iter().all(|gate| gate.now().working == 0) {
+                return;
+            }
         }
     }
 

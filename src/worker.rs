@@ -212,8 +212,8 @@ impl FleetWorker {
             tokio::select! {
                 ended = &mut run => ended.map_err(Error::WorkerRun),
                 () = polls.left_alone() => {
-                    warn!(%role, "the server did not end the last polls: a task that one of them \
-                                  still gets is retried elsewhere");
+                    warn!(%role, "leaving with nothing in hand, which the server did not answer: a task that \
+                                  one of the last polls still gets is retried elsewhere");
                     Ok(())
                 }
             }
