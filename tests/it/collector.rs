@@ -14,9 +14,15 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span as Proto, status::StatusCode},
@@ -48,16 +54,26 @@ impl Span {
     }
 }
 
+/// A metric as it was received last.
+#[derive(Clone, Debug)]
+pub(crate) struct Metric {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) resource: BTreeMap<String, String>,
+}
+
 #[derive(Clone, Default)]
 struct Received {
     spans: Arc<Mutex<Vec<Span>>>,
-    /// The headers of the last request.
+    metrics: Arc<Mutex<Vec<Metric>>>,
+    /// The headers of the last request with spans.
     headers: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// A collector of a test's own.
 pub(crate) struct Collector {
     pub(crate) port: u16,
+    http: bool,
     received: Received,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -98,7 +114,11 @@ impl Collector {
             runtime.shutdown_background();
         });
         is_ready.recv().unwrap();
-        Self { port, received, stop: Some(stop), thread: Some(thread) }
+        Self { port, http, received, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn is_http(&self) -> bool {
+        self.http
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -107,6 +127,10 @@ impl Collector {
 
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.received.spans.lock().unwrap().clone()
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        self.received.metrics.lock().unwrap().clone()
     }
 
     pub(crate) fn headers(&self) -> BTreeMap<String, String> {
@@ -137,6 +161,19 @@ impl Received {
             let resource = values(&of_resource.resource.unwrap().attributes);
             let all = of_resource.scope_spans.into_iter().flat_map(|it| it.spans);
             spans.extend(all.map(|span| read(span, resource.clone())));
+        }
+    }
+}
+
+impl Received {
+    fn add_metrics(&self, request: ExportMetricsServiceRequest) {
+        let mut metrics = self.metrics.lock().unwrap();
+        for of_resource in request.resource_metrics {
+            let resource = values(&of_resource.resource.unwrap().attributes);
+            for metric in of_resource.scope_metrics.into_iter().flat_map(|it| it.metrics) {
+                let (name, unit) = (metric.name, metric.unit);
+                metrics.push(Metric { name, unit, resource: resource.clone() });
+            }
         }
     }
 }
@@ -190,13 +227,27 @@ impl TraceService for Received {
     }
 }
 
+#[tonic::async_trait]
+impl MetricsService for Received {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
+        self.add_metrics(request.into_inner());
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
 async fn serve_grpc(listener: tokio::net::TcpListener, received: Received) {
-    let service = TraceServiceServer::new(received).accept_compressed(CompressionEncoding::Gzip);
+    let gzip = CompressionEncoding::Gzip;
+    let traces = TraceServiceServer::new(received.clone()).accept_compressed(gzip);
+    let metrics = MetricsServiceServer::new(received).accept_compressed(gzip);
     let incoming = futures::stream::unfold(listener, |listener| async {
         Some((listener.accept().await.map(|(stream, _)| stream), listener))
     });
     tonic::transport::Server::builder()
-        .add_service(service)
+        .add_service(traces)
+        .add_service(metrics)
         .serve_with_incoming(incoming)
         .await
         .unwrap();
@@ -221,8 +272,11 @@ async fn serve_http(listener: tokio::net::TcpListener, received: Received) {
                     GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
                     body = plain;
                 }
-                let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
-                received.add(request, headers);
+                if headers[":path"].ends_with("/metrics") {
+                    received.add_metrics(Message::decode(body.as_slice()).unwrap());
+                } else {
+                    received.add(Message::decode(body.as_slice()).unwrap(), headers);
+                }
                 Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
             }
         });

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::process::Signal;
 
-use crate::support::{Process, World, eventually, free_port, get, kill, run};
+use crate::{
+    collector::Collector,
+    support::{Process, World, eventually, free_port, get, kill, run},
+};
 
 /// The samples of a scrape: name, labels, value.
 struct Scrape(Vec<(String, BTreeMap<String, String>, f64)>);
@@ -190,4 +193,42 @@ fn what_fails_is_counted_by_its_reason() {
         get(&address, "/metrics").is_some()
             && Scrape::of(&address).sum("temporal_request_failure_total", &not_found).is_some()
     });
+}
+
+#[test]
+fn they_go_out_by_otlp_as_well_of_each_worker_and_at_its_end() {
+    for collector in [Collector::grpc(), Collector::http()] {
+        let world = World::new();
+        let path = if collector.is_http() { "/v1/metrics" } else { "" };
+        let endpoint = collector.endpoint() + path;
+        let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
+        // Not once in an hour: what arrives was sent at the end.
+        up.env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint)
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
+        let mut up = Process::start(up);
+        run(world.fleet(["starter", "-n", "3"])).success();
+        up.signal(Signal::TERM);
+        assert_eq!(up.exit_code(), 0);
+        let metrics = collector.metrics();
+        let services = |name: &str| -> BTreeSet<_> {
+            let of_it = metrics.iter().filter(|it| it.name == name);
+            of_it.map(|it| it.resource["service.name"].as_str()).collect()
+        };
+        let [workflows, activities, up] =
+            ["fleet-workflow-worker", "fleet-activity-worker", "fleet-up"];
+        for (name, by) in [
+            ("temporal_workflow_completed", vec![workflows]),
+            ("temporal_activity_execution_latency", vec![activities]),
+            ("temporal_request_latency", vec![workflows, activities]),
+            ("fleet.tasks.in_hand", vec![workflows, activities]),
+            ("fleet.drain.duration", vec![workflows, activities]),
+            ("fleet.workers", vec![up]),
+            ("process.memory.usage", vec![workflows, activities, up]),
+        ] {
+            assert_eq!(services(name), by.into_iter().collect(), "{name}");
+        }
+        let seconds = metrics.iter().find(|it| it.name == "temporal_request_latency").unwrap();
+        assert_eq!(seconds.unit, "s");
+        assert!(seconds.resource["service.instance.id"].contains("-worker@"), "{seconds:?}");
+    }
 }
