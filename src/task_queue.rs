@@ -6,7 +6,7 @@ use temporalio_client::{Client, NamespacedClient, grpc::WorkflowService, tonic::
 use temporalio_common::protos::temporal::api::{
     deployment::v1::{WorkerDeploymentOptions, WorkerDeploymentVersion},
     enums::v1::{DescribeTaskQueueMode, TaskQueueKind, TaskQueueType, WorkerVersioningMode},
-    taskqueue::v1::{PollerInfo, TaskQueue, TaskQueueVersionSelection},
+    taskqueue::v1::{PollerInfo, TaskQueue, TaskQueueStats, TaskQueueVersionSelection},
     workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
 };
 
@@ -35,6 +35,24 @@ impl Poller {
     /// Whether it has probably gone.
     pub(crate) fn is_gone(&self) -> bool {
         self.seen_ago().is_none_or(|ago| ago > GONE)
+    }
+}
+
+/// What waits in a queue for a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backlog {
+    /// About how many tasks.
+    pub(crate) tasks: i64,
+    /// How long the first of them has waited.
+    pub(crate) oldest: Option<Duration>,
+}
+
+impl Backlog {
+    fn of(stats: &TaskQueueStats) -> Self {
+        Self {
+            tasks: stats.approximate_backlog_count,
+            oldest: stats.approximate_backlog_age.and_then(|age| age.try_into().ok()),
+        }
     }
 }
 
@@ -113,11 +131,12 @@ pub(crate) async fn pollers(
 pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result<View, Error> {
     let response = ask(client, queue, kind, true).await?;
     let stats = response.stats.unwrap_or_default();
+    let backlog = Backlog::of(&stats);
     let routed_to = response.versioning_info.and_then(|it| it.current_deployment_version);
     Ok(View {
         pollers: response.pollers.into_iter().map(Poller::from).collect(),
-        backlog: stats.approximate_backlog_count,
-        oldest: stats.approximate_backlog_age.and_then(|age| age.try_into().ok()),
+        backlog: backlog.tasks,
+        oldest: backlog.oldest,
         add_rate: stats.tasks_add_rate,
         dispatch_rate: stats.tasks_dispatch_rate,
         routed_to: routed_to.map(|WorkerDeploymentVersion { deployment_name, build_id }| {
@@ -126,17 +145,55 @@ pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result
     })
 }
 
+/// What waits in `queue` for one kind of task: one call, where [`view`] takes two.
+///
+/// # Errors
+/// [`Error::Rpc`].
+pub(crate) async fn backlog(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+) -> Result<Backlog, Error> {
+    let response = describe_queue(client, question(client, queue, kind, true)).await?;
+    Ok(Backlog::of(&response.stats.unwrap_or_default()))
+}
+
 async fn ask(
     client: &Client,
     queue: &str,
     kind: TaskKind,
     report_stats: bool,
 ) -> Result<DescribeTaskQueueResponse, Error> {
+    let request = question(client, queue, kind, report_stats);
+    let (response, elsewhere) = tokio::join!(
+        describe_queue(client, request.clone()),
+        pollers_of_all_partitions(client, request),
+    );
+    let mut response = response?;
+    response.pollers = merged(response.pollers, elsewhere);
+    Ok(response)
+}
+
+async fn describe_queue(
+    client: &Client,
+    request: DescribeTaskQueueRequest,
+) -> Result<DescribeTaskQueueResponse, Error> {
+    let refused = |status| Error::Rpc { what: "describe a task queue", cause: describe(&status) };
+    let response = client.clone().describe_task_queue(request.into_request()).await;
+    Ok(response.map_err(refused)?.into_inner())
+}
+
+fn question(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+    report_stats: bool,
+) -> DescribeTaskQueueRequest {
     let kind = match kind {
         TaskKind::Workflow => TaskQueueType::Workflow,
         TaskKind::Activity => TaskQueueType::Activity,
     };
-    let request = DescribeTaskQueueRequest {
+    DescribeTaskQueueRequest {
         namespace: client.namespace(),
         task_queue: Some(TaskQueue {
             name: queue.to_owned(),
@@ -146,16 +203,7 @@ async fn ask(
         task_queue_type: kind.into(),
         report_stats,
         ..Default::default()
-    };
-    let mut here = client.clone();
-    let (response, elsewhere) = tokio::join!(
-        here.describe_task_queue(request.clone().into_request()),
-        pollers_of_all_partitions(client, request),
-    );
-    let refused = |status| Error::Rpc { what: "describe a task queue", cause: describe(&status) };
-    let mut response = response.map_err(refused)?.into_inner();
-    response.pollers = merged(response.pollers, elsewhere);
-    Ok(response)
+    }
 }
 
 /// The pollers that each of the queue's partitions knows, as of at most a few seconds ago: the server

@@ -287,9 +287,9 @@ async fn watch_backlog(
     loop {
         for kind in TaskKind::all_of(role) {
             // A server that is away tells nothing; that is told elsewhere.
-            let view = timeout(TRY_TIMEOUT, task_queue::view(client, queue, kind));
-            if let Ok(Ok(view)) = view.await {
-                metrics.backlog(queue, kind, &view);
+            let backlog = timeout(TRY_TIMEOUT, task_queue::backlog(client, queue, kind));
+            if let Ok(Ok(backlog)) = backlog.await {
+                metrics.backlog(queue, kind, backlog);
             }
         }
         sleep(PERIOD).await;

@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     role::Role,
     state::{State, Vitals},
-    task_queue::{TaskKind, View},
+    task_queue::{Backlog, TaskKind},
     telemetry,
 };
 
@@ -169,20 +169,20 @@ impl Metrics {
     }
 
     /// Tells what waits in a queue for tasks of a kind, by the server's account.
-    pub(crate) fn backlog(&self, queue: &str, kind: TaskKind, view: &View) {
+    pub(crate) fn backlog(&self, queue: &str, kind: TaskKind, backlog: Backlog) {
         let about =
             [KeyValue::new("task_queue", queue.to_owned()), KeyValue::new("kind", kind.as_str())];
         self.meter()
             .i64_gauge("fleet.task_queue.backlog")
             .with_description("About how many tasks wait for a worker")
             .build()
-            .record(view.backlog, &about);
+            .record(backlog.tasks, &about);
         self.meter()
             .f64_gauge("fleet.task_queue.backlog.age")
             .with_unit("s")
             .with_description("How long the first of the tasks that wait has waited")
             .build()
-            .record(view.oldest.unwrap_or_default().as_secs_f64(), &about);
+            .record(backlog.oldest.unwrap_or_default().as_secs_f64(), &about);
     }
 
     /// Counts a drain.

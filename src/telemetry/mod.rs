@@ -1,4 +1,4 @@
-//! Logs and traces: what a process says of itself.
+//! Logs and traces, and the way out for traces and metrics: what a process says of itself.
 //!
 //! [`install`] is for a process that is all the fleet's. A program that embeds a worker has a
 //! subscriber of its own, or none: its workers' traces ([`Traces`]) touch nothing global.
@@ -26,8 +26,10 @@ pub(crate) fn install(
     name: Option<&str>,
     traces: Option<&Traces>,
 ) {
-    // What comes of the collector is told whether it goes or comes.
-    let default_filter = format!("{default_filter},temporal_fleet::telemetry=info");
+    // What comes of the collector is told whether it goes or comes, once, by `export.rs`; the crates
+    // below would tell of each batch, where a program turns their logs on.
+    let default_filter =
+        format!("{default_filter},opentelemetry=off,temporal_fleet::telemetry=info");
     let subscriber = Registry::default()
         .with(logs::layer(config, &default_filter, name))
         .with(traces.map(Traces::layer));
