@@ -26,6 +26,11 @@ use crate::{
 
 /// It takes a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// A port that was free can be another's when the server comes to it: one of the two that it is told,
+/// or of the ten or so that it finds for itself. The kernel gives such ports to every connection that
+/// goes out, so on a busy machine that does happen.
+const TRIES: u32 = 3;
+const PORT_TAKEN: &str = "address already in use";
 /// More than the guard's own patience with the server.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Out of the box the dev server answers about 500 small calls a second, which two workers and a
@@ -102,11 +107,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Whether another port than the one it would rather have will do.
-    fn may_move(&self) -> bool {
-        [Some(self.port), self.ui_port].iter().any(|it| matches!(it, Some(Port::Rather(_))))
-    }
-
     fn elsewhere(&self) -> Self {
         Self {
             port: self.port.elsewhere(),
@@ -139,7 +139,9 @@ impl DevServer {
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Self>, Error> {
         let mut stop = pin!(stop);
+        let mut tries = TRIES;
         loop {
+            tries -= 1;
             let mut server = Self::spawn(cli, &options, config)?;
             let started = tokio::select! {
                 answers = server.answers(config) => answers.map(|()| true),
@@ -153,8 +155,9 @@ impl DevServer {
             server.stop().await;
             match started {
                 Ok(_) => return Ok(None),
-                // The usual port was free and is another's now: somebody else starts one too.
-                Err(_) if options.may_move() => options = options.elsewhere(),
+                Err(Error::DevServer { what }) if tries > 0 && what.contains(PORT_TAKEN) => {
+                    options = options.elsewhere();
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -51,6 +51,8 @@ pub(crate) struct OwnServer {
     pub(crate) address: String,
     /// The process of Temporal itself.
     pub(crate) temporal: u32,
+    /// The CLI that it runs.
+    pub(crate) cli: String,
 }
 
 impl OwnServer {
@@ -73,11 +75,9 @@ impl OwnServer {
         let up = Process::start(command);
         let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
         let guard = children_of(up.pid())[0].0;
-        Self {
-            address: line.split_once('=').unwrap().1.to_owned(),
-            temporal: children_of(guard)[0].0,
-            up,
-        }
+        let (temporal, command_line) = children_of(guard).remove(0);
+        let cli = command_line.split(['\0', ' ']).next().unwrap().to_owned();
+        Self { address: line.split_once('=').unwrap().1.to_owned(), temporal, cli, up }
     }
 
     /// Signals the server itself.

@@ -1,8 +1,9 @@
 //! Workers that are there before their server, their namespace or a right address.
 
-use std::{process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 use temporalio_client::{NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
 use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
 use uuid::Uuid;
@@ -31,6 +32,42 @@ fn workers_started_before_the_server_wait_for_it() {
     for line in &results {
         labels(line);
     }
+}
+
+/// A server finds ports for itself beside those that it is told, and each can be another's a moment
+/// later: on a busy machine they are what connections go out by.
+#[test]
+fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
+    let cli = OwnServer::start("0", &[]).cli;
+    let folder = TempDir::new().unwrap();
+    let (script, tried) = (folder.path().join("temporal"), folder.path().join("tried"));
+    let unlucky = |times: u32| {
+        let text = format!(
+            "#!/bin/sh
+             [ \"$1\" = server ] || exec '{cli}' \"$@\"
+             echo >>'{tried}'
+             [ $(wc -l <'{tried}') -gt {times} ] && exec '{cli}' \"$@\"
+             echo 'Error: cannot listen: bind: address already in use' >&2
+             exit 1\n",
+            tried = tried.display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let _ = fs::remove_file(&tried);
+    };
+    unlucky(2);
+    OwnServer::start("0", &["--temporal-cli".as_ref(), script.as_os_str()]);
+
+    unlucky(3);
+    let mut command = program(FLEET);
+    command.args(["up", "--dev-server", "--port", "0", "--temporal-cli"]).arg(&script);
+    let finished = run(command);
+    assert_eq!(finished.code, 70, "{finished:#?}");
+    assert_eq!(
+        finished.err,
+        ["error: the Temporal dev server ended while starting (exit code: 1): \
+          Error: cannot listen: bind: address already in use"]
+    );
 }
 
 #[test]
