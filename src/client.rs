@@ -7,7 +7,8 @@
 use std::{error::Error as StdError, fs, net::IpAddr, time::Duration};
 
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, TlsOptions, Url,
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
+    TlsOptions, Url,
     errors::ClientConnectError,
     grpc::WorkflowService,
     tonic::{
@@ -26,7 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::{
-    config::Config,
+    config::{Compression, Config},
     environment::Environment,
     error::{Error, chain, root_cause},
     label::hostname,
@@ -161,6 +162,10 @@ fn options(config: &Config, role: &str) -> Result<(ConnectionOptions, ClientOpti
     }
     connection.identity = identity(role, std::process::id());
     connection.connect_timeout = Some(TRY_TIMEOUT);
+    connection.grpc_compression = match config.grpc_compression {
+        Compression::None => GrpcCompression::None,
+        Compression::Gzip => GrpcCompression::Gzip,
+    };
     Ok((connection, ClientOptions::new(namespace).build()))
 }
 

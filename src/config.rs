@@ -87,6 +87,8 @@ vars! {
         "When a stopped worker cancels the activities that still run";
     "connect_timeout" "FLEET_CONNECT_TIMEOUT" "60s"
         "How long to keep trying to reach Temporal and to find the namespace";
+    "grpc_compression" "FLEET_GRPC_COMPRESSION" "none"
+        "How messages to and from Temporal are packed: none, or gzip where bandwidth counts more than CPU";
     "worker_label" "FLEET_WORKER_LABEL" "auto"
         "How results name a worker: pid, pid@host, or auto (pid, but 1@host for pid 1)";
     "temporal_cli" "FLEET_TEMPORAL_CLI" ""
@@ -143,6 +145,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// How messages to and from Temporal are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are. The messages of ordinary workflows are a few hundred bytes, and the SDK's default,
+    /// gzip, takes a sixth of a worker's CPU time for them (docs/performance.md).
+    #[default]
+    None,
+    /// By gzip: for large payloads over a narrow network, or one that is paid by the byte.
+    Gzip,
+}
+
 /// Which version of a worker deployment a process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -187,6 +200,7 @@ macro_rules! words {
 }
 
 words! { LogFormat: "text" => Text, "json" => Json }
+words! { Compression: "none" => None, "gzip" => Gzip }
 words! { Versioning: "auto-upgrade" => AutoUpgrade, "pinned" => Pinned }
 
 /// The settings of a fleet's process, resolved.
@@ -219,6 +233,8 @@ pub struct Config {
     pub activity_grace: Duration,
     /// How long to keep trying to reach Temporal and to find the namespace.
     pub connect_timeout: Duration,
+    /// How messages to and from Temporal are packed.
+    pub grpc_compression: Compression,
     /// How results name a worker.
     pub worker_label: LabelStyle,
     /// The Temporal CLI to use, where one is named.
@@ -283,6 +299,7 @@ impl Config {
         let drain_timeout = settings.parse("drain_timeout", parse_duration);
         let activity_grace = settings.parse("activity_grace", parse_duration);
         let connect_timeout = settings.parse("connect_timeout", parse_duration);
+        let grpc_compression = settings.parse("grpc_compression", str::parse::<Compression>);
         let worker_label = settings.parse("worker_label", str::parse::<LabelStyle>);
         let temporal_cli = settings.parse("temporal_cli", |text| Ok::<_, &str>(text.into()));
         let health_addr = settings.parse("health_addr", parse_address);
@@ -338,6 +355,7 @@ impl Config {
                 drain_timeout,
                 activity_grace: activity_grace.unwrap_or_else(|| default_grace(drain_timeout)),
                 connect_timeout: connect_timeout?,
+                grpc_compression: grpc_compression?,
                 worker_label: worker_label?,
                 temporal_cli,
                 health_addr,
@@ -393,6 +411,7 @@ impl Config {
             "drain_timeout" => show(self.drain_timeout),
             "activity_grace" => show(self.activity_grace),
             "connect_timeout" => show(self.connect_timeout),
+            "grpc_compression" => self.grpc_compression.to_string(),
             "worker_label" => self.worker_label.to_string(),
             "temporal_cli" => self.temporal_cli.as_ref()?.display().to_string(),
             "health_addr" => self.health_addr?.to_string(),

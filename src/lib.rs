@@ -119,7 +119,7 @@ mod temporal_cli;
 mod timeline;
 mod worker;
 
-pub use config::{Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};
+pub use config::{Compression, Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};
 pub use drain::DrainSignal;
 pub use environment::Environment;
 pub use error::Error;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    proxy::{Authority, TlsPort},
+    proxy::{Authority, PollTrap, TlsPort},
     server,
     support::{Finished, Process, World, labels, run},
 };
@@ -189,5 +189,28 @@ fn certificates_that_are_none_are_refused_with_78_at_once() {
         starter(),
         &[("TEMPORAL_TLS", "false"), ("TEMPORAL_ADDRESS", "https://127.0.0.1:1")],
         "TLS is off, but the address says https://",
+    );
+}
+
+#[test]
+fn messages_are_packed_only_where_that_is_asked_for() {
+    let world = World::new();
+    let packings = |settings: Settings<'_>| {
+        let port = PollTrap::open(server::address(), || {});
+        let mut command = with(world.fleet(["status"]), settings);
+        command.env("TEMPORAL_ADDRESS", &port.address);
+        run(command).success();
+        port.packings()
+    };
+    assert_eq!(packings(&[]), [None].into());
+    // The first call asks whether the server can.
+    let packed = packings(&[("FLEET_GRPC_COMPRESSION", "gzip")]);
+    assert!(packed.contains(&Some("gzip".into())), "{packed:?}");
+
+    let finished = run(with(world.fleet(["status"]), &[("FLEET_GRPC_COMPRESSION", "zstd")]));
+    assert_eq!(finished.code, 78, "{finished:#?}");
+    assert_eq!(
+        finished.err,
+        ["error: FLEET_GRPC_COMPRESSION=\"zstd\" (environment): expected none or gzip"]
     );
 }

@@ -2,7 +2,7 @@
 //! does something when the first poll comes by.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
     sync::{Arc, Mutex},
 };
@@ -130,8 +130,12 @@ impl TlsPort {
 pub(crate) struct PollTrap {
     pub(crate) address: String,
     unanswered: Calls,
+    packings: Packings,
     _runtime: Runtime,
 }
+
+/// How the messages of calls were packed, as `gzip`; `None`: they were not.
+type Packings = Arc<Mutex<BTreeSet<Option<String>>>>;
 
 /// How many calls of a name wait for an answer.
 type Calls = Arc<Mutex<HashMap<String, usize>>>;
@@ -140,7 +144,8 @@ impl PollTrap {
     pub(crate) fn open(server: &str, act: impl FnOnce() + Send + 'static) -> Self {
         let unanswered = Calls::default();
         let (runtime, listener, address) = listen();
-        let (server, waiting) = (server.to_owned(), unanswered.clone());
+        let packings = Packings::default();
+        let (server, waiting, packed) = (server.to_owned(), unanswered.clone(), packings.clone());
         let act = Arc::new(Mutex::new(Some(act)));
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -148,10 +153,13 @@ impl PollTrap {
                 let handshake = client::conn::http2::handshake(TokioExecutor::new(), server);
                 let (calls, connection) = handshake.await.unwrap();
                 tokio::spawn(connection);
-                let (waiting, act) = (waiting.clone(), act.clone());
+                let (waiting, packed, act) = (waiting.clone(), packed.clone(), act.clone());
                 let hand_on = service_fn(move |call: Request<Incoming>| {
                     let (mut calls, waiting) = (calls.clone(), waiting.clone());
                     let name = call.uri().path().rsplit('/').next().unwrap().to_owned();
+                    let packing = call.headers().get("grpc-encoding");
+                    let packing = packing.map(|it| it.to_str().unwrap().to_owned());
+                    packed.lock().unwrap().insert(packing);
                     if name.starts_with("Poll")
                         && let Some(act) = act.lock().unwrap().take()
                     {
@@ -168,7 +176,12 @@ impl PollTrap {
                 tokio::spawn(http.serve_connection(TokioIo::new(stream), hand_on));
             }
         });
-        Self { address, unanswered, _runtime: runtime }
+        Self { address, unanswered, packings, _runtime: runtime }
+    }
+
+    /// How the messages of the calls so far were packed.
+    pub(crate) fn packings(&self) -> BTreeSet<Option<String>> {
+        self.packings.lock().unwrap().clone()
     }
 
     /// How many calls of a name, as `PollActivityTaskQueue`, wait for an answer now.

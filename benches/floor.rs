@@ -1,0 +1,71 @@
+//! What no worker can do without: the CPU time of bare calls to the server.
+//!
+//! A workflow of the sample takes six calls of its workers: two polls and two answers for its workflow
+//! tasks, and one of each for its activity. This program makes as many calls of the smallest kind
+//! (`GetSystemInfo`), at a given rate, on a connection such as a worker's, in a runtime such as a
+//! workflow worker's, and prints the CPU seconds that one of them took.
+//!
+//! `benches/compare` runs it; by hand:
+//!
+//! ```sh
+//! cargo build --profile dist --bench floor
+//! target/dist/deps/floor-… ADDRESS CALLS-PER-SECOND CALLS
+//! ```
+
+use std::{env, error::Error, time::Duration};
+
+use rustix::time::{ClockId, clock_gettime};
+use temporalio_client::{
+    Connection, ConnectionOptions, GrpcCompression, Url,
+    grpc::WorkflowService,
+    tonic::{IntoRequest, Status},
+};
+use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+/// Not counted: the connection, and what is done once.
+const WARM_UP: usize = 100;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    let [address, rate, calls] = &arguments[..] else {
+        return Err("expected ADDRESS CALLS-PER-SECOND CALLS".into());
+    };
+    let (rate, calls): (f64, usize) = (rate.parse()?, calls.parse()?);
+    let url: Url = format!("http://{address}").parse()?;
+    let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
+    let connection = Connection::connect(options).await?;
+    let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut answers: JoinSet<Result<(), Status>> = JoinSet::new();
+    let mut before = cpu();
+    for call in 0..WARM_UP + calls {
+        if call == WARM_UP {
+            before = cpu();
+        }
+        ticks.tick().await;
+        let mut connection = connection.clone();
+        answers.spawn(async move {
+            let request = GetSystemInfoRequest::default().into_request();
+            connection.get_system_info(request).await.map(drop)
+        });
+        while let Some(answer) = answers.try_join_next() {
+            answer??;
+        }
+    }
+    while let Some(answer) = answers.join_next().await {
+        answer??;
+    }
+    let took = cpu().saturating_sub(before);
+    println!("{}", took.as_secs_f64() / calls as f64);
+    Ok(())
+}
+
+/// The CPU time of this process so far.
+fn cpu() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
