@@ -125,6 +125,8 @@ pub use environment::Environment;
 pub use error::Error;
 pub use fleet::Fleet;
 pub use label::{LabelStyle, worker_label};
+#[doc(hidden)]
+pub use report::bench as bench_report;
 pub use role::{Role, UnknownRole};
 pub use routing::activity_task_queue;
 pub use settings::ConfigError;

@@ -9,6 +9,7 @@ use std::{
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::{
     batch::{Batch, BatchName, Failure, Outcome},
@@ -120,7 +121,17 @@ impl Report {
 
     /// Prints the outcome and counts it.
     pub(crate) fn add(&mut self, outcome: Outcome) {
-        self.print(&outcome);
+        if let Err(Failure { status, cause }) = &outcome.end {
+            let colon = if cause.is_empty() { "" } else { ": " };
+            progress::to_stderr(&format!("{}: {status}{colon}{cause}\n", outcome.workflow_id));
+        }
+        if let Some(line) = self.line(&outcome) {
+            Stdout::get().line(line);
+        }
+        self.count(outcome);
+    }
+
+    fn count(&mut self, outcome: Outcome) {
         match outcome.end {
             Ok(_) => self.completed += 1,
             Err(_) => self.failed += 1,
@@ -138,24 +149,20 @@ impl Report {
         self.spread.add(outcome.workers);
     }
 
-    fn print(&self, outcome: &Outcome) {
+    /// What standard output says of a workflow.
+    fn line(&self, outcome: &Outcome) -> Option<String> {
         let Outcome { index, workflow_id, end, latency, .. } = outcome;
-        if let Err(failure) = end {
-            let Failure { status, cause } = failure;
-            let colon = if cause.is_empty() { "" } else { ": " };
-            progress::to_stderr(&format!("{workflow_id}: {status}{colon}{cause}\n"));
-        }
         match (self.output, end) {
-            (Output::Text, Ok(result)) => Stdout::get().line(payload::line(result.as_ref())),
-            (Output::Text, Err(_)) => {}
-            (Output::Json, end) => print_json(&Line::Workflow {
+            (Output::Text, Ok(result)) => Some(payload::line(result.as_ref())),
+            (Output::Text, Err(_)) => None,
+            (Output::Json, end) => Some(json(&Line::Workflow {
                 index: *index,
                 workflow_id,
                 status: end.as_ref().map_or_else(|failure| failure.status, |_| "completed"),
                 result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
                 cause: end.as_ref().err().map(|it| it.cause.as_str()).filter(|it| !it.is_empty()),
                 latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
-            }),
+            })),
         }
     }
 
@@ -178,7 +185,7 @@ impl Report {
         let wall = self.begun.elapsed();
         progress::to_stderr(&format!("{}\n", self.summary(wall, &batch.name, left)));
         if self.output == Output::Json {
-            print_json(&Line::Summary {
+            Stdout::get().line(json(&Line::Summary {
                 batch: batch.name.as_str(),
                 workflow_type: &batch.definition.workflow_type,
                 task_queue: &batch.definition.task_queue,
@@ -192,7 +199,7 @@ impl Report {
                 workflows_per_second: self.rate(wall),
                 latency_ms: self.latency(),
                 workers: &self.spread,
-            });
+            }));
         }
     }
 
@@ -271,8 +278,39 @@ impl Report {
     }
 }
 
-fn print_json(line: &Line<'_>) {
-    Stdout::get().line(serde_json::to_string(line).expect("strings and numbers"));
+fn json(line: &Line<'_>) -> String {
+    serde_json::to_string(line).expect("strings and numbers")
+}
+
+/// The size of a report on `count` workflows, in bytes, as text or as JSON. For benches/offline.rs,
+/// and no part of the API.
+#[doc(hidden)]
+#[must_use]
+pub fn bench(count: usize, as_json: bool) -> usize {
+    let mut report = Report::begin(if as_json { Output::Json } else { Output::Text });
+    let mut size = 0;
+    for index in 0..count {
+        let workers = Workers {
+            workflow: Some(format!("workflow-worker@host:{}", index % 4)),
+            activities: vec![format!("activity-worker@host:{}", index % 2)],
+        };
+        let result = Payload {
+            data: br#""wf-starting-pid:17 | activity-pid:18 | wf-ending-pid:17""#.to_vec(),
+            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+            ..Payload::default()
+        };
+        let outcome = Outcome {
+            index,
+            workflow_id: format!("greeting-workflow-id-{index}"),
+            end: Ok(Some(result)),
+            latency: Some(Duration::from_micros(40_000 + (index as u64 * 7919) % 100_000)),
+            workers,
+        };
+        size += report.line(&outcome).map_or(0, |line| line.len());
+        report.count(outcome);
+    }
+    let left = Left { running: Vec::new(), not_reached: 0, attach: None };
+    size + report.summary(Duration::from_secs(1), &BatchName::random(), &left).len()
 }
 
 #[cfg(test)]

@@ -39,11 +39,12 @@ impl StickyQueue {
 
     /// For the worker's connection; `inner` measures it, if anybody does.
     pub(crate) fn meter(&self, inner: Option<Arc<dyn CoreMeter>>) -> TemporalMeter {
+        let labelled = inner.is_some();
         let inner = inner.unwrap_or_else(|| Arc::new(NoOpCoreMeter));
         // As the SDK labels the worker's own metrics.
         let service = MetricKeyValue::new("service_name", "temporal-core-sdk");
         let labels = TaskQueueLabelStrategy::UseNormalAndSticky;
-        let reading = Reading { queue: self.clone(), inner };
+        let reading = Reading { queue: self.clone(), inner, labelled };
         TemporalMeter::new(Arc::new(reading), [service].into(), labels)
     }
 
@@ -66,15 +67,19 @@ impl StickyQueue {
 struct Reading {
     queue: StickyQueue,
     inner: Arc<dyn CoreMeter>,
+    /// Whether anybody keeps the labels: the SDK's meter for nobody does, for each call anew.
+    labelled: bool,
 }
 
 impl CoreMeter for Reading {
     fn new_attributes(&self, labels: NewAttributes) -> MetricAttributes {
-        self.inner.new_attributes(self.queue.read(labels))
+        let labels = self.queue.read(labels);
+        if self.labelled { self.inner.new_attributes(labels) } else { MetricAttributes::Empty }
     }
 
     fn extend_attributes(&self, known: MetricAttributes, new: NewAttributes) -> MetricAttributes {
-        self.inner.extend_attributes(known, self.queue.read(new))
+        let new = self.queue.read(new);
+        if self.labelled { self.inner.extend_attributes(known, new) } else { known }
     }
 
     fn counter(&self, of: MetricParameters) -> Counter {
