@@ -81,6 +81,8 @@ vars! {
         "Open polls for activity tasks, per worker: a number, or auto";
     "max_cached_workflows" "FLEET_MAX_CACHED_WORKFLOWS" "1000"
         "Workflows kept in memory between tasks (sticky cache), per worker; 0 replays every task";
+    "activities_per_sdk_worker" "FLEET_ACTIVITIES_PER_SDK_WORKER" "20000"
+        "After how many activities a worker makes its inner SDK worker anew, which keeps some memory of each; 0 for never";
     "drain_timeout" "FLEET_DRAIN_TIMEOUT" "20s"
         "How long a stopped worker may finish what it has in hand";
     "activity_grace" "FLEET_ACTIVITY_GRACE" "drain timeout - 5s"
@@ -227,6 +229,8 @@ pub struct Config {
     pub activity_task_pollers: Pollers,
     /// Workflows kept in memory between tasks, per worker.
     pub max_cached_workflows: usize,
+    /// After how many activities a worker makes its inner SDK worker anew; `None` for never.
+    pub activities_per_sdk_worker: Option<NonZeroUsize>,
     /// How long a stopped worker may finish what it has in hand.
     pub drain_timeout: Duration,
     /// When a stopped worker cancels the activities that still run; shorter than `drain_timeout`.
@@ -296,6 +300,8 @@ impl Config {
             settings.parse("activity_task_pollers", |text| Pollers::parse(text, 1));
         let max_cached_workflows =
             settings.parse("max_cached_workflows", |text| parse_number(text, 0, MOST_SLOTS));
+        let activities_per_sdk_worker = settings
+            .parse("activities_per_sdk_worker", |text| parse_number(text, 0, MOST_ACTIVITIES));
         let drain_timeout = settings.parse("drain_timeout", parse_duration);
         let activity_grace = settings.parse("activity_grace", parse_duration);
         let connect_timeout = settings.parse("connect_timeout", parse_duration);
@@ -352,6 +358,7 @@ impl Config {
                 workflow_task_pollers: workflow_task_pollers?,
                 activity_task_pollers: activity_task_pollers?,
                 max_cached_workflows: max_cached_workflows?,
+                activities_per_sdk_worker: NonZeroUsize::new(activities_per_sdk_worker?),
                 drain_timeout,
                 activity_grace: activity_grace.unwrap_or_else(|| default_grace(drain_timeout)),
                 connect_timeout: connect_timeout?,
@@ -408,6 +415,9 @@ impl Config {
             "workflow_task_pollers" => self.workflow_task_pollers.to_string(),
             "activity_task_pollers" => self.activity_task_pollers.to_string(),
             "max_cached_workflows" => self.max_cached_workflows.to_string(),
+            "activities_per_sdk_worker" => {
+                self.activities_per_sdk_worker.map_or(0, NonZeroUsize::get).to_string()
+            }
             "drain_timeout" => show(self.drain_timeout),
             "activity_grace" => show(self.activity_grace),
             "connect_timeout" => show(self.connect_timeout),
@@ -426,6 +436,8 @@ impl Config {
 
 /// More slots, or workflows in the cache, than any machine has memory for.
 const MOST_SLOTS: usize = 1_000_000;
+/// Gigabytes of what the SDK keeps of each.
+const MOST_ACTIVITIES: usize = 1_000_000_000;
 /// More polls than any server wants from one worker.
 const MOST_POLLERS: usize = 1_000;
 /// Far from where clocks overflow, and longer than anybody waits.

@@ -107,6 +107,7 @@ mod report;
 mod role;
 pub mod routing;
 mod screen;
+mod sdk_worker;
 mod settings;
 mod shutdown;
 mod state;

@@ -12,6 +12,9 @@
 //!    handing out when it ends the polls may be lost in the server.
 //! 3. The server hears that the worker is gone, and ends the polls that are left.
 //! 4. What they brought is taken up.
+//!
+//! A worker that another one in this process relieves has more time: its activity polls come back by
+//! themselves, and what they bring is done, however long that takes.
 
 use std::{fmt::Display, future::pending, sync::Arc, time::Duration};
 
@@ -56,10 +59,11 @@ const TELL_AGAIN: Duration = Duration::from_millis(100);
 const UNAIDED: Duration = Duration::from_millis(100);
 
 /// How many tasks of each kind a worker takes at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Slots {
     pub(crate) workflow_tasks: usize,
-    pub(crate) activities: usize,
+    /// Shared with the worker's successors in this process: together they run no more.
+    pub(crate) activities: Arc<FixedSizeSlotSupplier<ActivitySlotKind>>,
     pub(crate) local_activities: usize,
 }
 
@@ -89,8 +93,10 @@ impl Polls {
         let (workflow_tasks, activities) = (Gate::default(), Gate::default());
         let local_activities = FixedSizeSlotSupplier::new(slots.local_activities);
         let tuner = TunerBuilder::default()
-            .workflow_slot_supplier(workflow_tasks.before::<WorkflowSlotKind>(slots.workflow_tasks))
-            .activity_slot_supplier(activities.before::<ActivitySlotKind>(slots.activities))
+            .workflow_slot_supplier(workflow_tasks.before::<WorkflowSlotKind>(Arc::new(
+                FixedSizeSlotSupplier::new(slots.workflow_tasks),
+            )))
+            .activity_slot_supplier(activities.before(slots.activities))
             .local_activity_slot_supplier(Arc::new(local_activities))
             .build();
         config.tuner = Some(Arc::new(tuner));
@@ -108,11 +114,11 @@ impl Polls {
     /// each step at most; what is not over then ends with the SDK.
     pub(crate) async fn end(&self, client: &Client, deadline: Duration) {
         let at_most = |patience: Duration| patience.min(deadline / 4);
-        self.activities.set(Opening::Closed);
-        self.workflow_tasks.set(Opening::Sticky);
+        self.activities.narrow(Opening::Closed);
+        self.workflow_tasks.narrow(Opening::Sticky);
         let quiet = join(self.activities.quiet(), self.workflow_tasks.quiet());
         let quiet = timeout(at_most(QUIET_PATIENCE), quiet).await;
-        self.workflow_tasks.set(Opening::Closed);
+        self.workflow_tasks.narrow(Opening::Closed);
         let ended = timeout(at_most(PATIENCE), async {
             if self.server_ends_them() {
                 return self.have_them_ended(client).await;
@@ -125,6 +131,38 @@ impl Polls {
         .await;
         let (workflow_tasks, activities) = (self.workflow_tasks.now(), self.activities.now());
         debug!(quiet = quiet.is_ok(), ?ended, ?workflow_tasks, ?activities, "ended the polls");
+    }
+
+    /// Ends the polls for a worker that another one relieves, while it runs, and completes when nothing
+    /// is in hand any more. Activity polls come back by themselves, a minute later at most. Those for
+    /// workflow tasks are ended, since the server has to hear that the sticky queue is gone.
+    pub(crate) async fn leave_to_another(&self, client: &Client, deadline: Duration) {
+        if self.core.get_config().task_types.enable_workflows {
+            self.end(client, deadline).await;
+        }
+        self.activities.narrow(Opening::Closed);
+        for gate in [&self.workflow_tasks, &self.activities] {
+            gate.until(|it| it.polling == 0 && it.working == 0).await;
+        }
+    }
+
+    /// Completes when the worker polls: the SDK has found the namespace then, and has its slots.
+    pub(crate) async fn begun(&self) {
+        let config = self.core.get_config();
+        let kinds = [
+            (config.task_types.enable_workflows, &self.workflow_tasks),
+            (config.task_types.enable_remote_activities, &self.activities),
+        ];
+        for (polled, gate) in kinds {
+            if polled {
+                gate.until(|it| it.polling + it.working > 0).await;
+            }
+        }
+    }
+
+    /// Completes when the worker has been given so many activities.
+    pub(crate) async fn activities_taken(&self, count: usize) {
+        self.activities.until(|it| it.tasks >= count).await;
     }
 
     /// Completes when nothing has been in hand for a while, and all of it is reported. What a stopped
@@ -191,7 +229,7 @@ fn refused(error: impl Display) -> WorkerCreateError {
 }
 
 /// Which polls may begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 enum Opening {
     #[default]
     Open,
@@ -207,6 +245,8 @@ struct Taken {
     polling: usize,
     /// Tasks.
     working: usize,
+    /// How many polls have brought a task.
+    tasks: usize,
     /// When the last poll brought a task.
     last_task: Option<Instant>,
 }
@@ -216,12 +256,20 @@ struct Taken {
 struct Gate(Arc<watch::Sender<Taken>>);
 
 impl Gate {
-    fn before<K: SlotKind + Send + Sync + 'static>(&self, slots: usize) -> Arc<Gated<K>> {
-        Arc::new(Gated { slots: FixedSizeSlotSupplier::new(slots), gate: self.clone() })
+    fn before<K: SlotKind + Send + Sync + 'static>(
+        &self,
+        slots: Arc<FixedSizeSlotSupplier<K>>,
+    ) -> Arc<Gated<K>> {
+        Arc::new(Gated { slots, gate: self.clone() })
     }
 
-    fn set(&self, opening: Opening) {
-        self.0.send_modify(|it| it.opening = opening);
+    /// Lets only these polls begin, or fewer where fewer may already: what is closed stays so.
+    fn narrow(&self, opening: Opening) {
+        self.0.send_modify(|it| {
+            if opening > it.opening {
+                it.opening = opening;
+            }
+        });
     }
 
     fn now(&self) -> Taken {
@@ -263,7 +311,7 @@ impl Gate {
 /// The SDK's slots behind a gate. It takes one before it polls, and gives it back when the poll
 /// brought nothing, or the task that it brought is done and reported.
 struct Gated<K> {
-    slots: FixedSizeSlotSupplier<K>,
+    slots: Arc<FixedSizeSlotSupplier<K>>,
     gate: Gate,
 }
 
@@ -273,11 +321,13 @@ impl<K: SlotKind + Send + Sync> SlotSupplier for Gated<K> {
 
     async fn reserve_slot(&self, ctx: &dyn SlotReservationContext) -> SlotSupplierPermit {
         let permit = self.slots.reserve_slot(ctx).await;
-        if !self.gate.begin(ctx.is_sticky()) {
-            // The SDK waits no longer when it stops.
-            pending::<()>().await;
+        if self.gate.begin(ctx.is_sticky()) {
+            return permit;
         }
-        permit
+        // Another worker of this process may have it.
+        drop(permit);
+        // The SDK waits no longer when it stops.
+        pending().await
     }
 
     fn try_reserve_slot(&self, ctx: &dyn SlotReservationContext) -> Option<SlotSupplierPermit> {
@@ -289,6 +339,7 @@ impl<K: SlotKind + Send + Sync> SlotSupplier for Gated<K> {
         self.gate.0.send_modify(|it| {
             it.polling -= 1;
             it.working += 1;
+            it.tasks += 1;
             it.last_task = Some(Instant::now());
         });
     }

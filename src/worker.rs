@@ -10,39 +10,35 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use temporalio_client::Client;
 use temporalio_common::worker::{
     VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
 };
 use temporalio_sdk::{
-    Worker, WorkerOptions, WorkerRunError,
+    WorkerOptions,
     runtime::{AutoscalingOptions, PollerBehavior},
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::spawn_blocking,
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    client::{self, TRY_TIMEOUT, identity},
+    client::{TRY_TIMEOUT, identity},
     config::{Config, Deployment, Pollers, Versioning, show},
     error::Error,
     fleet::{Fleet, revision},
     metrics::{DrainOutcome, Metrics},
-    polls::{Polls, Slots},
     role::Role,
-    routing::with_activity_task_queue,
+    sdk_worker::{Maker, SdkWorker},
     state::{State, Vitals},
-    sticky_queue::StickyQueue,
     task_queue::{self, TaskKind},
-    telemetry::{FLUSH_TIMEOUT, Traces, replay},
+    telemetry::{FLUSH_TIMEOUT, Traces},
 };
-
-/// The SDK's default for local activities, which have no setting of ours.
-const LOCAL_ACTIVITY_SLOTS: usize = 100;
 
 /// A worker of the fleet, connected and ready to poll.
 ///
@@ -63,7 +59,9 @@ const LOCAL_ACTIVITY_SLOTS: usize = 100;
 /// Its future is not `Send`, since workflow code runs inside it: await it in `main`, under
 /// `block_on` or in a `LocalSet`, and spawn everything else.
 pub struct FleetWorker {
-    worker: Worker,
+    first: Box<SdkWorker>,
+    /// Of those that relieve it.
+    maker: Box<Maker>,
     client: Client,
     identity: String,
     /// When the server last saw this identity before this worker polled: another process's polls.
@@ -72,7 +70,6 @@ pub struct FleetWorker {
     config: Config,
     vitals: Vitals,
     metrics: Option<Metrics>,
-    polls: Polls,
     /// To be flushed when it ends, where nobody else does.
     traces: Option<Traces>,
 }
@@ -112,26 +109,16 @@ impl FleetWorker {
         metrics: Option<Metrics>,
         traces: Option<&Traces>,
     ) -> Result<Self, Error> {
-        let mut options = options(fleet, config, role)?;
-        options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
-        options.worker_interceptor(vitals.workflow_interceptor());
-        options.workflow_interceptor(replay::interceptor());
+        let maker = Box::new(Maker::new(fleet, config, role, &vitals, metrics.as_ref(), traces)?);
+        let first = Box::new(Box::pin(maker.make()).await?);
+        let client = first.client.clone();
         let identity = identity(role.as_str(), process::id());
-        let sticky_queue = StickyQueue::of(&identity, task_queue(config, role));
-        let meter = sticky_queue.meter(metrics.as_ref().map(Metrics::for_connection));
-        let client = client::connect_with(config, role.as_str(), traces, Some(meter)).await?;
-        let slots = Slots {
-            workflow_tasks: config.max_concurrent_workflow_tasks.get(),
-            activities: config.max_concurrent_activities.get(),
-            local_activities: LOCAL_ACTIVITY_SLOTS,
-        };
-        let telemetry = metrics.as_ref().map(Metrics::for_runtime).unwrap_or_default();
-        let (worker, polls) =
-            Polls::of_new_worker(&client, options, slots, sticky_queue, telemetry)?;
-        let polled_before = last_poll(&client, worker.task_queue(), role, &identity).await;
+        let polled_before = last_poll(&client, task_queue(config, role), role, &identity).await;
         let config = config.clone();
+        let traces = None;
         Ok(Self {
-            worker,
+            first,
+            maker,
             client,
             identity,
             polled_before,
@@ -139,8 +126,7 @@ impl FleetWorker {
             config,
             vitals,
             metrics,
-            polls,
-            traces: None,
+            traces,
         })
     }
 
@@ -166,24 +152,27 @@ impl FleetWorker {
         ended
     }
 
-    async fn work(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    async fn work(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let (role, vitals, deadline) = (self.role, self.vitals, self.config.drain_timeout);
         let identity = self.identity;
-        let task_queue = self.worker.task_queue().to_owned();
-        let stop_polling = self.worker.shutdown_handle();
-        let mut run = pin!(with_activity_task_queue(
-            activity_task_queue(&self.config, role).to_owned(),
-            self.worker.run(),
-        ));
+        let task_queue = task_queue(&self.config, role);
+        let drain = CancellationToken::new();
+        let (hire, mut hired) = mpsc::unbounded_channel();
         info!(%role, task_queue, identity, "worker starts polling");
+        let mut relieving = pin!(self.maker.relieve(self.first.post(), &drain, hire));
+        let first = self.first.live(drain.clone()).boxed_local();
+        // One, but while another relieves it.
+        let mut workers = FuturesUnordered::from_iter([first]);
         let mut confirmed =
-            pin!(polls(&self.client, &task_queue, role, &identity, self.polled_before).fuse());
+            pin!(polls(&self.client, task_queue, role, &identity, self.polled_before).fuse());
         let mut backlog =
-            pin!(watch_backlog(&self.client, &task_queue, role, self.metrics.as_ref()));
+            pin!(watch_backlog(&self.client, task_queue, role, self.metrics.as_ref()));
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
-                ended = &mut run => return Err(unasked(ended)),
+                Some(ended) = workers.next() => ended?,
+                Some(successor) = hired.recv() => workers.push(successor),
+                never = &mut relieving => match never {},
                 () = &mut confirmed => {
                     vitals.advance(State::Ready);
                     info!(%role, "ready: the server lists this worker as a poller");
@@ -202,24 +191,14 @@ impl FleetWorker {
                 metrics.drained(took, outcome);
             }
         };
-        let polls = &self.polls;
-        let drain = async {
-            tokio::select! {
-                ended = &mut run => return Err(unasked(ended)),
-                () = polls.end(&self.client, deadline) => {}
+        drain.cancel();
+        let drained = async {
+            while let Some(ended) = workers.next().await {
+                ended?;
             }
-            stop_polling();
-            tokio::select! {
-                ended = &mut run => ended.map_err(Error::WorkerRun),
-                () = polls.left_alone() => {
-                    warn!(%role, "leaving with nothing in hand, which the server did not answer: a task that \
-                                  one of the last polls still gets is retried elsewhere");
-                    Ok(())
-                }
-            }
+            Ok(())
         };
-        // The SDK's own drain has no end: it waits for an activity that ignores its cancellation.
-        match timeout(deadline, drain).await {
+        match timeout(deadline, drained).await {
             Ok(Ok(())) => {
                 let took = begun.elapsed();
                 info!(%role, ?took, "drained");
@@ -235,14 +214,6 @@ impl FleetWorker {
                 Err(Error::DrainDeadline { after: deadline })
             }
         }
-    }
-}
-
-/// Nobody asked it to: a worker that polls no more must not pass for a good end.
-fn unasked(ended: Result<(), WorkerRunError>) -> Error {
-    match ended {
-        Ok(()) => Error::Bug("the worker ended unasked".into()),
-        Err(error) => Error::WorkerRun(error),
     }
 }
 
@@ -305,7 +276,7 @@ pub(crate) fn task_queue(config: &Config, role: Role) -> &str {
 }
 
 /// Where the workflows of a worker in `role` send their activities.
-fn activity_task_queue(config: &Config, role: Role) -> &str {
+pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
     match role {
         Role::WorkflowWorker | Role::ActivityWorker => &config.activity_task_queue,
         Role::Worker => &config.workflow_task_queue,
@@ -313,7 +284,7 @@ fn activity_task_queue(config: &Config, role: Role) -> &str {
 }
 
 /// The SDK's options for a worker in `role`. What is registered decides what the SDK polls.
-fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, Error> {
+pub(crate) fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, Error> {
     let mut options = fleet.registered(role)?;
     task_queue(config, role).clone_into(&mut options.task_queue);
     options.max_cached_workflows = config.max_cached_workflows;

@@ -185,6 +185,15 @@ impl Metrics {
             .record(backlog.oldest.unwrap_or_default().as_secs_f64(), &about);
     }
 
+    /// Counts an SDK worker that another one has relieved.
+    pub(crate) fn relieved(&self) {
+        self.meter()
+            .u64_counter("fleet.sdk_worker.replacements")
+            .with_description("SDK workers that another one in this process has relieved")
+            .build()
+            .add(1, &[]);
+    }
+
     /// Counts a drain.
     pub(crate) fn drained(&self, took: Duration, outcome: DrainOutcome) {
         let outcome = match outcome {
