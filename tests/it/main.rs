@@ -18,6 +18,7 @@ mod interop;
 mod library;
 mod metrics;
 mod proxy;
+mod recycle;
 mod replay;
 mod seed;
 mod server;

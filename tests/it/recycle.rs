@@ -1,0 +1,143 @@
+//! A worker that makes its SDK worker anew: no activity is lost, late or repeated on the way.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
+
+use crate::{
+    server::{self, activity_attempts, history},
+    support::{Process, World, eventually, free_port, get},
+};
+
+/// A pause in polling would be as long as a lost task: ten seconds.
+const NO_PAUSE: Duration = Duration::from_secs(8);
+
+#[test]
+fn each_activity_runs_once_and_in_time_while_sdk_workers_relieve_each_other() {
+    const WORKFLOWS: usize = 300;
+    let world = World::new();
+    let health = format!("127.0.0.1:{}", free_port());
+    let mut worker = world.fleet(["worker", "--role", "activity-worker"]);
+    worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "25").env("FLEET_HEALTH_ADDR", &health);
+    let worker = Process::start(worker);
+    eventually("it is ready", || get(&health, "/readyz").is_some_and(|(code, _)| code == 200));
+    let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
+    let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "30"];
+    let mut starter = Process::start(world.fleet(batch));
+    eventually("the batch is done", || {
+        assert_eq!(get(&health, "/readyz").map(|(code, _)| code), Some(200));
+        starter.ended().is_some()
+    });
+    assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
+    assert_eq!(starter.out.wait_end().iter().filter(|it| it.starts_with("wf-")).count(), WORKFLOWS);
+
+    // The slots of an SDK worker that goes may bring it some more than its 25.
+    let (_, metrics) = get(&health, "/metrics").unwrap();
+    let count =
+        metrics.lines().find_map(|it| it.strip_prefix("fleet_sdk_worker_replacements_total"));
+    let count = count.unwrap().rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+    assert!((4..=WORKFLOWS / 25).contains(&count), "{count} replacements");
+    assert_eq!(replacements(&worker), count);
+    for history in server::histories(&world.workflow_queue()) {
+        assert_all_at_first_attempt(&history);
+        let waited = waited(&history);
+        assert!(waited < NO_PAUSE, "an activity waited for {waited:?}");
+    }
+}
+
+#[test]
+fn a_worker_of_both_kinds_relieves_its_sdk_worker_too() {
+    const WORKFLOWS: usize = 120;
+    let world = World::new();
+    let mut worker = world.fleet(["worker", "--role", "worker"]);
+    worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "20");
+    let worker = Process::start_ready(worker);
+    let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "20"];
+    let mut starter = Process::start(world.fleet(batch));
+    assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
+    assert!(replacements(&worker) >= 2, "{:#?}", worker.err.so_far());
+    let histories = server::histories(&world.workflow_queue());
+    assert_eq!(histories.len(), WORKFLOWS);
+    let timeouts: usize = histories
+        .iter()
+        .map(|it| {
+            assert_all_at_first_attempt(it);
+            server::count_events(it, EventType::WorkflowTaskTimedOut)
+        })
+        .sum();
+    // As in `drain.rs`, of which this is a case.
+    assert!(timeouts <= 12, "{timeouts} workflow tasks timed out");
+}
+
+#[test]
+fn an_activity_that_runs_meanwhile_is_neither_cancelled_nor_repeated() {
+    let world = World::new();
+    let (worker, workflow, mut starter, _workflows) = packing(&world, 10_000, "500ms");
+    relieve(&world, &worker, 2);
+    assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
+    assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
+    assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
+    assert_all_at_first_attempt(&history(&workflow));
+}
+
+#[test]
+fn sigterm_drains_the_relieved_sdk_worker_and_the_new_one() {
+    let world = World::new();
+    let (mut worker, workflow, _starter, _workflows) = packing(&world, 6_000, "15s");
+    relieve(&world, &worker, 1);
+    worker.signal(Signal::TERM);
+    assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
+    assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
+    worker.err.wait_for("drained");
+    let history = history(&workflow);
+    let done = server::count_events(&history, EventType::ActivityTaskCompleted);
+    assert_eq!(done, 2, "charged and packed");
+    assert_all_at_first_attempt(&history);
+}
+
+/// An order that is packed for so long, its id, its starter, and the workers of its workflow and of its
+/// activities; the latter is made anew after three.
+fn packing(world: &World, pack_ms: u32, grace: &str) -> (Process, String, Process, Process) {
+    let mut worker = world.orders(["worker", "--role", "activity-worker"]);
+    worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "3").env("FLEET_ACTIVITY_GRACE", grace);
+    let worker = Process::start_ready(worker);
+    let workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
+    let starter = start(world, 1, pack_ms);
+    let (workflow, _) = server::packing(&world.workflow_queue());
+    (worker, workflow, starter, workflows)
+}
+
+fn start(world: &World, count: usize, pack_ms: u32) -> Process {
+    let order = format!(
+        r#"{{"id": "1", "items": ["a"], "pack_ms": {pack_ms}, "hold_ms": 1, "card": "valid"}}"#
+    );
+    Process::start(world.orders(["starter", "-n", &count.to_string(), "--input", &order]))
+}
+
+/// Has more orders packed, until so many SDK workers were relieved.
+fn relieve(world: &World, worker: &Process, times: usize) {
+    assert_eq!(start(world, 2 * times, 1).exit_code(), 0);
+    eventually("SDK workers are relieved", || replacements(worker) >= times);
+}
+
+fn replacements(worker: &Process) -> usize {
+    worker.err.so_far().iter().filter(|line| line.contains("the old one is relieved")).count()
+}
+
+#[track_caller]
+fn assert_all_at_first_attempt(history: &[HistoryEvent]) {
+    let attempts = activity_attempts(history);
+    assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
+}
+
+/// How long the activity of a history waited for a worker.
+fn waited(history: &[HistoryEvent]) -> Duration {
+    let at = |of: EventType| {
+        let event = history.iter().find(|it| it.event_type() == of).unwrap();
+        SystemTime::try_from(event.event_time.unwrap()).unwrap()
+    };
+    let (scheduled, started) =
+        (at(EventType::ActivityTaskScheduled), at(EventType::ActivityTaskStarted));
+    started.duration_since(scheduled).unwrap_or_default()
+}
