@@ -10,7 +10,7 @@ use crate::{
     client,
     config::Config,
     error::Error,
-    telemetry::settings::{Endpoint, describe},
+    telemetry::{Endpoint, describe, settings::Settings},
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
@@ -33,8 +33,10 @@ pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error>
 /// What is exported to where, and the variables that are set for it, with what is secret masked.
 fn telemetry(config: &Config) -> Vec<(String, String)> {
     let shown = |it: &Option<Endpoint>| it.as_ref().map_or("off".into(), ToString::to_string);
-    let traces = ("traces".to_owned(), shown(&config.telemetry.traces));
-    [traces].into_iter().chain(describe(&config.environment)).collect()
+    let Settings { traces, metrics, logs, .. } = &config.telemetry;
+    let signals = [("traces", traces), ("metrics", metrics), ("logs", logs)];
+    let signals = signals.map(|(name, endpoint)| (name.to_owned(), shown(endpoint)));
+    signals.into_iter().chain(describe(&config.environment)).collect()
 }
 
 fn as_toml(

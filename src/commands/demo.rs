@@ -15,7 +15,7 @@ use crate::{
     dev_server::{DevServer, Options, Port},
     error::Error,
     supervisor::{Announce, FleetWatch, Supervisor},
-    telemetry::{self, Traces},
+    telemetry::{self, Logs, Traces},
 };
 
 /// Workers connect and poll in a fraction of a second, on a machine that has time for them.
@@ -26,9 +26,10 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
         args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
     let config = context.config(flags)?;
     let traces = context.fleet.traces(&config, "starter")?;
-    telemetry::install(&config, "warn", None, traces.as_ref());
+    let logs = Logs::start(&config, "starter")?;
+    telemetry::install(&config, "warn", None, traces.as_ref(), logs.as_ref());
     let shown = Box::pin(demo(context, args, config, traces.as_ref())).await;
-    flush(traces).await;
+    flush(traces, logs).await;
     shown
 }
 

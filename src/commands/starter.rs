@@ -3,6 +3,7 @@
 use std::{future::pending, pin::pin, time::Duration};
 
 use futures::StreamExt;
+use futures::future::join;
 use temporalio_client::Client;
 use tokio::{
     task::spawn_blocking,
@@ -24,7 +25,7 @@ use crate::{
     stdout::Stdout,
     supervisor::Announce,
     task_queue::{self, Poller, TaskKind},
-    telemetry::{self, FLUSH_TIMEOUT as FLUSH_TRACES, Traces},
+    telemetry::{self, FLUSH_TIMEOUT as FLUSH_TELEMETRY, Logs, Traces},
 };
 
 /// After so long without a result it is time to say why.
@@ -39,18 +40,19 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
     let traces = context.fleet.traces(&config, "starter")?;
-    telemetry::install(&config, "warn", None, traces.as_ref());
+    let logs = Logs::start(&config, "starter")?;
+    telemetry::install(&config, "warn", None, traces.as_ref(), logs.as_ref());
     let ended = start(context, args, &config, traces.as_ref()).await;
-    flush(traces).await;
+    flush(traces, logs).await;
     ended
 }
 
-/// Sends what is left of the traces.
-pub(super) async fn flush(traces: Option<Traces>) {
-    if let Some(traces) = traces {
-        // It blocks, at most for its timeout, and may not where others wait.
-        let _ = spawn_blocking(move || traces.flush(FLUSH_TRACES)).await;
-    }
+/// Sends what is left of the traces and of the log.
+pub(super) async fn flush(traces: Option<Traces>, logs: Option<Logs>) {
+    // It blocks, at most for its timeout, and may not where others wait; and one not for the other.
+    let flush_traces = spawn_blocking(move || traces.inspect(|it| it.flush(FLUSH_TELEMETRY)));
+    let flush_logs = spawn_blocking(move || logs.inspect(|it| it.flush(FLUSH_TELEMETRY)));
+    let _ = join(flush_traces, flush_logs).await;
 }
 
 async fn start(

@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
-    telemetry::install(&config, filter, None, None);
+    telemetry::install(&config, filter, None, None, None);
     let address = Target::of(&config)?.address;
     let connect = client::connect(&config, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None);
+    telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None, None);
     let target = Target::of(&config)?;
     let address = target.address.clone();
     let Some(client) = context.unless_stopped(client::connect(&config, "trace", None)).await?

@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let mut flags = args.settings.overrides();
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None, None);
+    telemetry::install(&config, "warn", None, None, None);
     let counts = workers(context, &args.counts)?;
     if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
         return Err(Error::Usage("--port and --ui-port are the same".into()));

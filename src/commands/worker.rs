@@ -23,7 +23,7 @@ use crate::{
     role::Role,
     shutdown::Shutdown,
     state::{State, Vitals},
-    telemetry::{self, FLUSH_TIMEOUT, Traces},
+    telemetry::{self, FLUSH_TIMEOUT, Logs, Traces},
     worker::{FleetWorker, own_build_id, task_queue},
 };
 
@@ -52,7 +52,8 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     let config = context.config(flags)?;
     let role = config.role.ok_or(Error::RoleMissing)?;
     let traces = context.fleet.traces(&config, role.as_str())?;
-    telemetry::install(&config, filter, name, traces.as_ref());
+    let logs = Logs::start(&config, role.as_str())?;
+    telemetry::install(&config, filter, name, traces.as_ref(), logs.as_ref());
     let metrics = Metrics::start(&config, role.as_str(), name)?;
     settle(&config);
     let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
@@ -69,6 +70,9 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
         // At the same time: each may have to wait for a collector that does not answer.
         if let Some(metrics) = metrics {
             scope.spawn(move || metrics.flush(left()));
+        }
+        if let Some(logs) = logs {
+            scope.spawn(move || logs.flush(left()));
         }
         if let Some(traces) = traces {
             traces.flush(left());

@@ -1,28 +1,30 @@
-//! The way out for spans and metrics: OTLP to one endpoint each, which nothing waits for.
+//! The way out for spans, metrics and log records: OTLP to one endpoint each, which nothing waits for.
 //!
 //! The exporters are those of `opentelemetry-otlp`. Left alone that reads the process's environment and
 //! takes a wrong value for none: here it is told everything, as `settings.rs` has read it. The
 //! providers call it from threads of their own; the connections live on a runtime of their own, so
 //! that workflow code does not keep them from sending, nor they workflow code from running. What
-//! becomes of the collector is told once: a line when sending begins to fail, a line when it works
-//! again.
+//! becomes of the collector is told by `outage.rs`; nothing that is said on the way is exported.
 
 use std::{
     collections::HashMap,
     fmt::Debug,
+    mem,
     pin::Pin,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::LazyLock,
     task::{self, Poll},
     time::Duration,
 };
 
 use opentelemetry::{Context, trace::FutureExt};
 use opentelemetry_otlp::{
-    Compression, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
 };
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
+    logs::{self, LogBatch},
     metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
     trace::{self, SpanData},
 };
@@ -38,11 +40,11 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{
     FLUSH_TIMEOUT,
-    settings::{Endpoint, Protocol},
+    endpoint::{Endpoint, Protocol},
+    outage::Outage,
 };
 use crate::error::root_cause;
 
@@ -50,8 +52,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What the last try has, once the process ends: a little less than the flush.
 const LAST_TRY: Duration = FLUSH_TIMEOUT.saturating_sub(Duration::from_millis(500));
-/// A collector that comes and goes is told of no more often than this.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 /// An exporter that tries again for as long as a batch may take, and tells of outages.
 #[derive(Debug)]
@@ -98,9 +98,26 @@ pub(super) fn metrics(
     Ok(Export::of(built.map_err(|error| root_cause(&error))?, "metrics", endpoint, ending))
 }
 
+/// For log records.
+///
+/// # Errors
+/// As with [`spans`].
+pub(super) fn logs(
+    endpoint: &Endpoint,
+    ending: CancellationToken,
+) -> Result<Export<LogExporter>, String> {
+    let _entered = runtime()?.enter();
+    let builder = LogExporter::builder();
+    let built = match endpoint.protocol {
+        Protocol::Grpc => over_grpc(builder.with_tonic(), endpoint)?.build(),
+        Protocol::Http => over_http(builder.with_http(), endpoint)?.build(),
+    };
+    Ok(Export::of(built.map_err(|error| root_cause(&error))?, "logs", endpoint, ending))
+}
+
 impl<E> Export<E> {
     fn of(exporter: E, what: &'static str, endpoint: &Endpoint, ending: CancellationToken) -> Self {
-        let outage = Outage { what, endpoint: endpoint.to_string(), begun: Mutex::default() };
+        let outage = Outage::of(what, endpoint);
         Self { exporter, outage, patience: endpoint.timeout, ending }
     }
 
@@ -117,13 +134,14 @@ impl<E> Export<E> {
             let deadline = Instant::now() + self.patience;
             let mut pause = FIRST_PAUSE;
             loop {
+                let begun = Instant::now();
                 let sent = tokio::select! {
                     sent = timeout_at(deadline, try_once()) => {
                         sent.unwrap_or(Err(OTelSdkError::Timeout(self.patience)))
                     }
                     () = self.no_more_time() => Err(OTelSdkError::Timeout(LAST_TRY)),
                 };
-                self.outage.note(&sent);
+                self.outage.note(begun, &sent);
                 let over = self.ending.is_cancelled() || Instant::now() + pause >= deadline;
                 if sent.is_ok() || over {
                     return sent;
@@ -135,7 +153,7 @@ impl<E> Export<E> {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
-        // The calls that this makes are not to be traced.
+        // The calls that this makes are not to be traced, nor what it says to be exported.
         let tries = tries.with_context(Context::current().with_telemetry_suppressed());
         InRuntime(Box::pin(tries)).await
     }
@@ -170,6 +188,22 @@ impl PushMetricExporter for Export<MetricExporter> {
 
     fn temporality(&self) -> Temporality {
         self.exporter.temporality()
+    }
+}
+
+impl logs::LogExporter for Export<LogExporter> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        // A batch can be sent once: each try makes one of its own.
+        let records: Vec<_> = batch.iter().collect();
+        self.send(|| self.exporter.export(LogBatch::new(&records))).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
     }
 }
 
@@ -233,6 +267,8 @@ fn runtime() -> Result<&'static Runtime, String> {
         Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
+            // What connections do is theirs, and never exported: it would make work of its own.
+            .on_thread_start(|| mem::forget(Context::enter_telemetry_suppressed_scope()))
             .enable_all()
             .build()
             .map_err(|error| error.to_string())
@@ -249,48 +285,5 @@ impl<F: Future> Future for InRuntime<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<F::Output> {
         let _entered = runtime().ok().map(Runtime::enter);
         self.0.as_mut().poll(context)
-    }
-}
-
-/// Whether sending fails, and what was told of that.
-#[derive(Debug)]
-struct Outage {
-    what: &'static str,
-    endpoint: String,
-    begun: Mutex<Option<Begun>>,
-}
-
-#[derive(Debug)]
-struct Begun {
-    at: Instant,
-    told: bool,
-    /// It works again, but may have failed a moment ago.
-    over: bool,
-}
-
-impl Outage {
-    fn note(&self, sent: &OTelSdkResult) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let (what, endpoint) = (self.what, &self.endpoint);
-        match (sent, begun.as_mut()) {
-            (Ok(()), Some(outage)) if !outage.over => {
-                outage.over = true;
-                if outage.told {
-                    info!("{what} are exported again");
-                }
-            }
-            (Err(error), Some(outage)) if outage.over => {
-                let told = outage.at.elapsed() >= BETWEEN_WARNINGS;
-                *begun = Some(Begun { at: Instant::now(), told, over: false });
-                if told {
-                    warn!("{what} cannot be exported ({endpoint}): {error}; work goes on without");
-                }
-            }
-            (Err(error), None) => {
-                *begun = Some(Begun { at: Instant::now(), told: true, over: false });
-                warn!("{what} cannot be exported ({endpoint}): {error}; work goes on without");
-            }
-            _ => {}
-        }
     }
 }

@@ -1,112 +1,66 @@
-//! Logs: on stderr, filtered by `RUST_LOG`, as text or as JSON, with the ids of the span they are
-//! said in.
+//! Log records: what the log says, sent to a collector too, with the trace and span it is said in.
 
-use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
-use opentelemetry::{Context, trace::TraceContextExt};
-use tracing::{Metadata, Subscriber};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
+use tokio_util::sync::CancellationToken;
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, LevelFilter, dynamic_filter_fn},
-    fmt::MakeWriter,
-    layer,
+    Layer,
+    filter::{FilterExt, filter_fn},
     registry::LookupSpan,
 };
 
-use super::replay;
-use crate::{
-    config::{Config, LogFormat},
-    progress,
-};
+use super::{export, resource, stderr};
+use crate::{config::Config, error::Error};
 
-/// The layer that writes the log. `default_filter` holds where `RUST_LOG` is unset; `name` marks each
-/// line, to tell the workers of one terminal apart.
-pub(super) fn layer<S>(
-    config: &Config,
-    default_filter: &str,
-    name: Option<&str>,
-) -> impl Layer<S> + use<S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let environment = &config.environment;
-    let filter = EnvFilter::new(environment.get("RUST_LOG").unwrap_or(default_filter));
-    let first_time = dynamic_filter_fn(|about: &Metadata<'_>, _: &layer::Context<'_, S>| {
-        about.is_span() || !replay::is_replaying()
-    })
-    .with_max_level_hint(LevelFilter::TRACE);
-    let colour = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt::layer()
-        .with_ansi(colour)
-        .with_writer(Marked::new(name, config.log_format))
-        // Its own complaint would go to a stderr that may be gone, with a panic.
-        .log_internal_errors(false);
-    let log = match config.log_format {
-        LogFormat::Text => log.boxed(),
-        LogFormat::Json => log.json().flatten_event(true).boxed(),
-    };
-    log.with_filter(filter.and(first_time))
+/// Where a process's log records go.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    provider: SdkLoggerProvider,
+    /// Tells the exporter that the process ends.
+    ending: CancellationToken,
 }
 
-/// Standard error, with a mark before each event (an event is one write).
-struct Marked {
-    mark: String,
-    format: LogFormat,
-}
-
-impl Marked {
-    fn new(name: Option<&str>, format: LogFormat) -> Self {
-        let mark = match (name, format) {
-            (None, _) => String::new(),
-            (Some(name), LogFormat::Text) => format!("{name} | "),
-            (Some(name), LogFormat::Json) => {
-                format!("\"worker\":{},", serde_json::Value::from(name))
-            }
-        };
-        Self { mark, format }
+impl Logs {
+    /// The log of a process in `role`, as the environment has it; `None` where it names no endpoint.
+    ///
+    /// # Errors
+    /// [`Error::Telemetry`] for certificates that do not fit.
+    pub(crate) fn start(config: &Config, role: &str) -> Result<Option<Self>, Error> {
+        let Some(endpoint) = &config.telemetry.logs else { return Ok(None) };
+        let batches = config.telemetry.log_batches;
+        let ending = CancellationToken::new();
+        let exporter = export::logs(endpoint, ending.clone())
+            .map_err(|cause| Error::Telemetry { endpoint: endpoint.to_string(), cause })?;
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(batches.queue)
+            .with_max_export_batch_size(batches.most)
+            .with_scheduled_delay(batches.delay)
+            .build();
+        let queue = BatchLogProcessor::builder(exporter).with_batch_config(batch).build();
+        let provider = SdkLoggerProvider::builder()
+            .with_log_processor(queue)
+            .with_resource(resource(config, role))
+            .build();
+        Ok(Some(Self { provider, ending }))
     }
 
-    /// An event as it is written: with the mark, and with the ids of the span in which it happens. It
-    /// is written by the thread, and within the call, that tells it.
-    fn marked(&self, event: &[u8]) -> Vec<u8> {
-        let context = Context::current();
-        let span = context.span().span_context().clone();
-        let ids = span.is_valid().then(|| (span.trace_id(), span.span_id()));
-        let mark = self.mark.as_bytes();
-        match (self.format, event) {
-            (LogFormat::Json, [b'{', rest @ ..]) => {
-                let ids = ids.map(|(trace, span)| {
-                    format!("\"trace_id\":\"{trace}\",\"span_id\":\"{span}\",")
-                });
-                [b"{", mark, ids.unwrap_or_default().as_bytes(), rest].concat()
-            }
-            (LogFormat::Text, [text @ .., b'\n']) => {
-                let ids = ids.map(|(trace, span)| format!(" trace_id={trace} span_id={span}"));
-                [mark, text, ids.unwrap_or_default().as_bytes(), b"\n"].concat()
-            }
-            _ => [mark, event].concat(),
-        }
-    }
-}
-
-impl<'a> MakeWriter<'a> for Marked {
-    type Writer = MarkedWriter<'a>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        MarkedWriter(self)
-    }
-}
-
-struct MarkedWriter<'a>(&'a Marked);
-
-impl Write for MarkedWriter<'_> {
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = self.0.marked(event);
-        progress::aside(|| io::stderr().lock().write_all(&line))?;
-        Ok(event.len())
+    /// The layer that takes what stderr gets, but for what the export itself has to say.
+    pub(super) fn layer<S>(&self, config: &Config, default_filter: &str) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let no_echo = filter_fn(|about| !about.target().starts_with("opentelemetry"));
+        OpenTelemetryTracingBridge::new(&self.provider)
+            .with_filter(stderr::filter(config, default_filter).and(no_echo))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().lock().flush()
+    /// Sends what there is, for so long at most, and ends the export. It blocks.
+    pub(crate) fn flush(&self, within: Duration) {
+        self.ending.cancel();
+        // What was not sent has been told by the exporter.
+        let _ = self.provider.shutdown_with_timeout(within);
     }
 }

@@ -117,6 +117,15 @@ impl Traces {
         self.provider.clone()
     }
 
+    /// Tells of a caller's context that is none, once there is a log.
+    pub(super) fn check_caller(&self, environment: &Environment) {
+        let given = environment.get("TRACEPARENT").filter(|it| !it.is_empty());
+        if let Some(given) = given.filter(|_| !self.caller.has_active_span()) {
+            // The specification wants a new trace then, and no failure.
+            warn!("TRACEPARENT={given:?} is no trace context: traces begin here");
+        }
+    }
+
     /// The plugins of a client: the SDK's, and ours, which has to come after it, so that it finds the
     /// SDK's spans under way.
     pub(crate) fn plugins(&self) -> [SimplePlugin; 2] {
@@ -232,10 +241,6 @@ fn caller(environment: &Environment) -> Context {
     });
     let carrier: HashMap<_, _> = named.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
-    if let Some(given) = carrier.get("traceparent").filter(|_| !context.has_active_span()) {
-        // The specification wants a new trace then, and no failure.
-        warn!("TRACEPARENT={given:?} is no trace context: traces begin here");
-    }
     BaggagePropagator::new().extract_with_context(&context, &carrier)
 }
 

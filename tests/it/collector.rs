@@ -15,6 +15,10 @@ use hyper::{Request, Response, body::Bytes, server::conn::http1, service::servic
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::{
     collector::{
+        logs::v1::{
+            ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
         metrics::v1::{
             ExportMetricsServiceRequest, ExportMetricsServiceResponse,
             metrics_service_server::{MetricsService, MetricsServiceServer},
@@ -54,6 +58,20 @@ impl Span {
     }
 }
 
+/// A log record as it was received.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) text: String,
+    pub(crate) level: String,
+    /// Which code says it.
+    pub(crate) target: String,
+    /// Both empty for what is said outside of any.
+    pub(crate) trace: String,
+    pub(crate) span: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) resource: BTreeMap<String, String>,
+}
+
 /// A metric as it was received last.
 #[derive(Clone, Debug)]
 pub(crate) struct Metric {
@@ -66,6 +84,7 @@ pub(crate) struct Metric {
 struct Received {
     spans: Arc<Mutex<Vec<Span>>>,
     metrics: Arc<Mutex<Vec<Metric>>>,
+    logs: Arc<Mutex<Vec<Log>>>,
     /// The headers of the last request with spans.
     headers: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -133,6 +152,10 @@ impl Collector {
         self.received.metrics.lock().unwrap().clone()
     }
 
+    pub(crate) fn logs(&self) -> Vec<Log> {
+        self.received.logs.lock().unwrap().clone()
+    }
+
     pub(crate) fn headers(&self) -> BTreeMap<String, String> {
         self.received.headers.lock().unwrap().clone()
     }
@@ -178,6 +201,27 @@ impl Received {
     }
 }
 
+impl Received {
+    fn add_logs(&self, request: ExportLogsServiceRequest) {
+        let mut logs = self.logs.lock().unwrap();
+        for of_resource in request.resource_logs {
+            let resource = values(&of_resource.resource.unwrap().attributes);
+            for of_scope in of_resource.scope_logs {
+                let target = of_scope.scope.unwrap_or_default().name;
+                logs.extend(of_scope.log_records.into_iter().map(|record| Log {
+                    text: record.body.and_then(|it| it.value).map(shown).unwrap_or_default(),
+                    level: record.severity_text,
+                    target: target.clone(),
+                    trace: hex(&record.trace_id),
+                    span: hex(&record.span_id),
+                    attributes: values(&record.attributes),
+                    resource: resource.clone(),
+                }));
+            }
+        }
+    }
+}
+
 fn read(span: Proto, resource: BTreeMap<String, String>) -> Span {
     let status = span.status.unwrap_or_default();
     Span {
@@ -201,13 +245,16 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let shown = |value| match value {
+fn shown(value: Value) -> String {
+    match value {
         Value::StringValue(text) => text,
         Value::IntValue(number) => number.to_string(),
         Value::BoolValue(is) => is.to_string(),
         other => format!("{other:?}"),
-    };
+    }
+}
+
+fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let value = |it: &KeyValue| it.value.clone()?.value.map(shown);
     attributes.iter().map(|it| (it.key.clone(), value(it).unwrap_or_default())).collect()
 }
@@ -238,16 +285,29 @@ impl MetricsService for Received {
     }
 }
 
+#[tonic::async_trait]
+impl LogsService for Received {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
+        self.add_logs(request.into_inner());
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
 async fn serve_grpc(listener: tokio::net::TcpListener, received: Received) {
     let gzip = CompressionEncoding::Gzip;
     let traces = TraceServiceServer::new(received.clone()).accept_compressed(gzip);
-    let metrics = MetricsServiceServer::new(received).accept_compressed(gzip);
+    let metrics = MetricsServiceServer::new(received.clone()).accept_compressed(gzip);
+    let logs = LogsServiceServer::new(received).accept_compressed(gzip);
     let incoming = futures::stream::unfold(listener, |listener| async {
         Some((listener.accept().await.map(|(stream, _)| stream), listener))
     });
     tonic::transport::Server::builder()
         .add_service(traces)
         .add_service(metrics)
+        .add_service(logs)
         .serve_with_incoming(incoming)
         .await
         .unwrap();
@@ -274,6 +334,8 @@ async fn serve_http(listener: tokio::net::TcpListener, received: Received) {
                 }
                 if headers[":path"].ends_with("/metrics") {
                     received.add_metrics(Message::decode(body.as_slice()).unwrap());
+                } else if headers[":path"].ends_with("/logs") {
+                    received.add_logs(Message::decode(body.as_slice()).unwrap());
                 } else {
                     received.add(Message::decode(body.as_slice()).unwrap(), headers);
                 }

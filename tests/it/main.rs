@@ -16,6 +16,7 @@ mod drain;
 mod health;
 mod interop;
 mod library;
+mod logs;
 mod metrics;
 mod proxy;
 mod recycle;

@@ -243,7 +243,7 @@ fn config_shows_where_traces_go_and_masks_headers() {
 
 /// The log lines that tell of the export.
 fn told(lines: &[String]) -> Vec<&String> {
-    lines.iter().filter(|line| line.contains("traces ")).collect()
+    lines.iter().filter(|line| line.contains("telemetry ")).collect()
 }
 
 #[test]
@@ -287,9 +287,9 @@ fn a_collector_that_goes_and_comes_back_is_told_in_a_line_each() {
     collector.wait(3);
     drop(collector);
     run(world.fleet(["starter", "-n", "50"])).success();
-    workflows.err.wait_for("traces cannot be exported");
+    workflows.err.wait_for("telemetry cannot be exported");
     let collector = Collector::at(port, false);
-    workflows.err.wait_for("traces are exported again");
+    workflows.err.wait_for("telemetry is exported again");
     run(world.fleet(["starter", "-n", "1"])).success();
     // What the collector's absence kept waiting comes too, for it was short.
     collector.wait(3 * 51);

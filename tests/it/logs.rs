@@ -1,0 +1,98 @@
+//! The log, as a collector gets it: each line once, with the trace that it belongs to, and nothing of
+//! what the export itself says.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::{
+    collector::{Collector, Log},
+    support::{Process, World, example, run},
+};
+
+fn to(mut command: Command, collector: &Collector) -> Command {
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    if collector.is_http() {
+        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    }
+    command
+}
+
+#[test]
+fn what_is_logged_arrives_once_with_its_span_and_who_said_it() {
+    for collector in [Collector::grpc(), Collector::http()] {
+        let world = World::new();
+        let fleet = |arguments: &[&'static str]| {
+            let mut command = world.at_home(example("traces"), arguments.iter().copied());
+            // Nothing is cached: each workflow task replays what was before, and what that said.
+            command.env("FLEET_MAX_CACHED_WORKFLOWS", "0").env("RUST_LOG", "warn,traces=info");
+            command.env("FLEET_LOG_FORMAT", "json");
+            to(command, &collector)
+        };
+        let mut worker = Process::start(fleet(&["worker", "--role", "worker"]));
+        run(fleet(&["starter", "-n", "1", "--input", "\"tea\""])).success();
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.exit_code(), 0);
+
+        let (logs, spans) = (collector.logs(), collector.spans());
+        for (text, name) in [
+            ("deciding", "RunWorkflow:Breakfast"),
+            ("brewing", "RunActivity:Kitchen::brew"),
+            ("it boils", "heat"),
+            ("decided", "RunWorkflow:Breakfast"),
+            ("pressing", "RunActivity:Kitchen::press"),
+        ] {
+            let said: Vec<_> = logs.iter().filter(|it| it.text == text).collect();
+            let [Log { level, target, trace, span, attributes, resource, .. }] = said[..] else {
+                panic!("{text}, not once: {logs:#?}")
+            };
+            let expected = spans.iter().find(|it| it.name == name).unwrap();
+            assert_eq!((trace, span), (&expected.trace, &expected.id), "{text}: {spans:#?}");
+            assert_eq!((level.as_str(), target.as_str()), ("INFO", "traces"));
+            assert_eq!(resource["service.name"], "fleet-worker");
+            assert_eq!(resource["service.instance.id"], expected.resource["service.instance.id"]);
+            let drink = attributes.get("drink").map(String::as_str);
+            assert_eq!(drink, (text == "brewing").then_some("tea"));
+        }
+        // As many as there are on stderr, which goes on.
+        let lines = worker.err.wait_end();
+        assert_eq!(logs.len(), lines.len(), "{logs:#?} {lines:#?}");
+    }
+}
+
+#[test]
+fn logs_can_be_left_out_and_have_an_endpoint_of_their_own() {
+    let (world, all, own) = (World::new(), Collector::grpc(), Collector::http());
+    for (name, value, count) in [
+        ("OTEL_LOGS_EXPORTER", "none".to_owned(), 0),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", own.endpoint() + "/v1/logs", 1),
+    ] {
+        // No worker: the starter ends soon, and has this one thing to say.
+        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1ms"]), &all);
+        starter.env(name, value).env("TRACEPARENT", "nonsense");
+        let finished = run(starter);
+        assert!(finished.err.iter().any(|it| it.contains("TRACEPARENT")), "{finished:#?}");
+        assert_eq!(all.logs().len(), 0, "{name}: {:#?}", all.logs());
+        assert_eq!(own.logs().len(), count, "{name}: {:#?}", own.logs());
+        assert!(!all.spans().is_empty(), "the other signals go on");
+    }
+}
+
+#[test]
+fn what_the_export_says_is_not_exported() {
+    for collector in [Collector::grpc(), Collector::http()] {
+        let world = World::new();
+        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1ms"]), &collector);
+        starter.env("RUST_LOG", "trace").env("OTEL_BLRP_SCHEDULE_DELAY", "1");
+        let finished = run(starter);
+        let port = collector.port.to_string();
+        assert!(finished.err.iter().any(|it| it.contains(&port)), "{finished:#?}");
+        let logs = collector.logs();
+        assert!(logs.iter().any(|it| it.target.starts_with("hyper_util")), "{logs:#?}");
+        for log in logs {
+            assert!(!log.text.contains(&port), "{log:#?}");
+            assert!(!log.attributes.values().any(|it| it.contains(&port)), "{log:#?}");
+            assert!(!log.target.starts_with("opentelemetry"), "{log:#?}");
+        }
+    }
+}
