@@ -12,6 +12,7 @@ use crate::{
     config::{Config, Defaults},
     environment::Environment,
     error::Error,
+    load::{LoadActivities, LoadWorkflow},
     role::Role,
     settings::{ConfigError, Overrides},
     telemetry::Traces,
@@ -96,6 +97,13 @@ impl Fleet {
         self.activities.register_activities(implementer);
         self.has_activities = true;
         self
+    }
+
+    /// Registers the workflow and the activity of [`load`](crate::load), a workload to measure the
+    /// fleet's workers with.
+    #[must_use]
+    pub fn load_workload(self) -> Self {
+        self.workflow::<LoadWorkflow>().activities(LoadActivities)
     }
 
     /// The default name of the queue of workflows, in place of `<name>-workflows`.

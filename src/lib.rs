@@ -78,7 +78,8 @@
 //! - [`TraceContext`]: how code that left an activity's thread joins its trace.
 //! - [`Shutdown`]: SIGINT and SIGTERM as one future.
 //! - [`Error`]: what can go wrong, and with which exit code a command leaves then.
-//! - [`parallelized`]: the sample that the `fleet` binary runs.
+//! - [`parallelized`]: the sample that the `fleet` binary runs; [`load`]: a workload
+//!   to measure with.
 
 #[cfg(not(unix))]
 compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and process groups");
@@ -97,6 +98,7 @@ mod fleet;
 mod health;
 mod history;
 pub mod label;
+pub mod load;
 mod metrics;
 pub mod parallelized;
 mod parent;

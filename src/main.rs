@@ -1,5 +1,5 @@
-//! The shipped fleet: the library's `main` with the sample's workflow and activity, and nothing
-//! that a program of your own could not have.
+//! The shipped fleet: the library's `main` with the sample's workflow and activity and a workload to
+//! measure with, and nothing that a program of your own could not have.
 
 use std::process::ExitCode;
 
@@ -16,5 +16,6 @@ fn main() -> ExitCode {
         .workflow_id_prefix("greeting-workflow-id")
         .workflow::<ParallelizedWorkflow>()
         .activities(EchoActivities)
+        .load_workload()
         .main()
 }

@@ -1,7 +1,7 @@
 //! The sample reads its process id in workflow code: why that is safe is told in
 //! `temporal_fleet::label`; that it is safe is shown here.
 
-use temporal_fleet::{parallelized::ParallelizedWorkflow, worker_label};
+use temporal_fleet::{load::LoadWorkflow, parallelized::ParallelizedWorkflow, worker_label};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -48,4 +48,32 @@ fn a_history_of_other_activities_does_not_replay() {
         let error = replayer.replay_workflow(history).await.unwrap_err();
         assert!(error.to_string().contains("nondeterministic"), "{error}");
     });
+}
+
+#[test]
+fn a_load_workflow_that_computed_waited_and_fanned_out_replays() {
+    let world = World::new();
+    let _up = Process::start(world.fleet(["up", "-w", "1"]));
+    let load = r#"{"activities": 2, "parallel": 3, "workflow_iterations": 100000,
+        "activity_iterations": 1000, "payload_bytes": 100, "timer_ms": 10}"#;
+    let mut starter = world.fleet(["starter", "-n", "1", "--workflow-type", "LoadWorkflow"]);
+    starter.args(["--input", load]);
+    assert_eq!(run(starter).success(), ["6"], "two steps of three activities");
+
+    let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
+    let json = String::from_utf8(server::history_json(&workflow)).unwrap();
+    let replay = |history: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut options = WorkflowReplayerOptions::new().build();
+            options.register_workflow::<LoadWorkflow>().unwrap();
+            let replayer = WorkflowReplayer::new(options).unwrap();
+            let history = WorkflowHistory::from_json(history.as_bytes()).unwrap();
+            replayer.replay_workflow(history).await
+        })
+    };
+    replay(&json).unwrap();
+    // And not whatever it is shown.
+    assert!(json.contains("load_activity"));
+    replay(&json.replace("load_activity", "another_activity")).unwrap_err();
 }

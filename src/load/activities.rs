@@ -1,0 +1,43 @@
+//! The load's activity.
+
+#![expect(missing_docs, reason = "the SDK's macros make public items without documentation")]
+
+use std::hint::black_box;
+
+use serde::{Deserialize, Serialize};
+use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
+use tokio::task::spawn_blocking;
+
+use super::work::compute;
+
+/// What one activity of the load does.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadTask {
+    /// Iterations of the computation.
+    pub iterations: u64,
+    /// What it returns.
+    pub payload: String,
+}
+
+/// The load's activities.
+pub struct LoadActivities;
+
+#[activities]
+impl LoadActivities {
+    /// Computes, and returns the payload.
+    ///
+    /// # Errors
+    /// None of its own.
+    #[activity(name = "load_activity")]
+    pub async fn load_activity(
+        _ctx: ActivityContext,
+        task: LoadTask,
+    ) -> Result<String, ActivityError> {
+        if task.iterations > 0 {
+            // On a thread for that: the worker polls on, and uses every core.
+            spawn_blocking(move || black_box(compute(task.iterations))).await?;
+        }
+        Ok(task.payload)
+    }
+}
