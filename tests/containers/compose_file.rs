@@ -13,11 +13,19 @@ use crate::{
 const FLEET: [&str; 3] = ["workflow-worker", "activity-worker", "starter"];
 const POSTGRES: [&str; 4] = ["-f", "docker-compose.yml", "-f", "deploy/docker/postgres.yml"];
 
-/// The configuration that Compose makes of these files, for a user who types no more than that.
+/// The configuration that Compose makes of these files with these profiles.
 fn config(files: &[&str], profiles: &str) -> Value {
+    config_of(files, Some(profiles))
+}
+
+/// The same with the profiles of `.env`, where none are given.
+fn config_of(files: &[&str], profiles: Option<&str>) -> Value {
     let mut command = program("docker");
     command.current_dir(checkout()).arg("compose").args(files).args(["config", "--format", "json"]);
-    command.env("COMPOSE_PROFILES", profiles);
+    match profiles {
+        Some(profiles) => command.env("COMPOSE_PROFILES", profiles),
+        None => command.env_remove("COMPOSE_PROFILES"),
+    };
     let Finished { code, out, err } = run(command);
     assert_eq!((code, &err[..]), (0, &[][..]), "Compose has nothing to complain about");
     serde_json::from_str(&out.join("\n")).unwrap()
@@ -89,8 +97,13 @@ fn nothing_is_offered_to_the_network() {
 }
 
 #[test]
-fn grafana_can_be_left_out_and_images_are_pinned() {
+fn grafana_is_there_unless_it_is_left_out_and_images_are_pinned() {
     for files in [&[][..], &POSTGRES] {
+        assert_eq!(
+            config_of(files, None),
+            config(files, "grafana"),
+            "as a user has it who types no more"
+        );
         assert!(!services(&config(files, "")).contains_key("grafana"));
         for (name, service) in services(&config(files, "grafana")) {
             let (_, tag) = match service["image"].as_str().unwrap() {
