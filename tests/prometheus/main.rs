@@ -1,6 +1,9 @@
-//! The dashboard and the alerts against a real Prometheus, which scrapes a real fleet under load.
+//! The dashboard and the alerts against a real fleet under load: with a real Prometheus that scrapes it,
+//! and with `VictoriaMetrics`, which takes OTLP and answers like Prometheus (Debian builds Prometheus
+//! without that).
 //!
-//! `cargo test --test prometheus`, with `prometheus` and `promtool` on PATH, as Debian has them.
+//! `cargo test --test prometheus`, with `prometheus`, `promtool` and `victoria-metrics` on PATH, as
+//! Debian has them.
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing fails")]
 
 use std::{
@@ -32,7 +35,7 @@ fn promtool(arguments: &[&str], file: &str) {
     run(command).success();
 }
 
-/// A Prometheus of the test's own, which asks a fleet for its metrics every second.
+/// A Prometheus of the test's own, or what answers as one.
 struct Prometheus {
     _process: Process,
     url: String,
@@ -40,6 +43,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
+    /// That asks a fleet for its metrics every second.
     fn scraping(targets: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
@@ -57,10 +61,56 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"));
+        Self::start(command, &address, folder)
+    }
+
+    /// That takes what it is sent by OTLP, at [`Self::otlp`].
+    fn taking_otlp() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = program("victoria-metrics");
+        command
+            .arg(format!("-httpListenAddr={address}"))
+            .arg(format!("-storageDataPath={}", folder.path().display()))
+            .args(["-opentelemetry.usePrometheusNaming", "-search.latencyOffset=0s"]);
+        Self::start(command, &address, folder)
+    }
+
+    fn start(command: Command, address: &str, folder: tempfile::TempDir) -> Self {
         let process = Process::start(command);
         let it = Self { _process: process, url: format!("http://{address}"), _folder: folder };
-        eventually("Prometheus is ready", || it.get("/-/ready").is_some());
+        eventually("it is ready", || it.get("/-/ready").is_some());
         it
+    }
+
+    fn otlp(&self) -> String {
+        format!("{}/opentelemetry/v1/metrics", self.url)
+    }
+
+    /// The JSON that its API answers with, about `path`.
+    fn api(&self, path: &str) -> Value {
+        let text = self.get(&format!("/api/v1/{path}")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["data"].take()
+    }
+
+    /// Waits, with a fleet under load, until every query of the dashboard returns data.
+    fn draws_everything(&self, world: &World) {
+        let mut empty: BTreeSet<_> = dashboard_queries().into_iter().collect();
+        assert!(empty.len() > 30, "{empty:#?}");
+        // Rates want several samples, and what they count has to grow in between.
+        eventually("every query returns data", || {
+            run(world.fleet(["starter", "-n", "20"])).success();
+            empty.retain(|(_, query)| {
+                let series = self.query(query);
+                // Not a number is drawn as nothing.
+                let drawn = |it: &Value| it["value"][1].as_str().is_some_and(|it| it != "NaN");
+                !series.iter().any(drawn)
+            });
+            if !empty.is_empty() {
+                eprintln!("nothing yet: {empty:#?}");
+            }
+            empty.is_empty()
+        });
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -112,22 +162,7 @@ fn every_panel_shows_something_of_a_fleet_under_load() {
     up.env("FLEET_HEALTH_ADDR", &address);
     let _up = Process::start(up);
     let prometheus = Prometheus::scraping(&[&address]);
-    let mut empty: BTreeSet<_> = dashboard_queries().into_iter().collect();
-    assert!(empty.len() > 30, "{empty:#?}");
-    // Rates want several samples, and what they count has to grow in between.
-    eventually("every query returns data", || {
-        run(world.fleet(["starter", "-n", "20"])).success();
-        empty.retain(|(_, query)| {
-            let series = prometheus.query(query);
-            // Not a number is drawn as nothing.
-            let drawn = |it: &Value| it["value"][1].as_str().is_some_and(|value| value != "NaN");
-            !series.iter().any(drawn)
-        });
-        if !empty.is_empty() {
-            eprintln!("nothing yet: {empty:#?}");
-        }
-        empty.is_empty()
-    });
+    prometheus.draws_everything(&world);
 }
 
 #[test]
@@ -148,10 +183,16 @@ fn every_alert_fires_when_it_should_and_has_a_runbook() {
     }
 }
 
-/// A name that nobody exports makes an alert that never fires.
-#[test]
-fn alerts_ask_for_metrics_that_there_are() {
-    let exported = [
+/// The names that samples of `/metrics` have.
+fn scraped_names(address: &str) -> BTreeSet<String> {
+    let (_, metrics) = support::get(address, "/metrics").unwrap();
+    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+    samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect()
+}
+
+/// The metrics that alerts ask for and every fleet has.
+fn alert_names() -> BTreeSet<String> {
+    let not_yet = [
         // By the SDK, once something fails; the names are those of sdk-core and the client.
         "temporal_workflow_task_execution_failed_total",
         "temporal_request_failure_total",
@@ -159,6 +200,17 @@ fn alerts_ask_for_metrics_that_there_are() {
         // By a worker that has drained.
         "fleet_drain_duration_seconds_count",
     ];
+    let rules = fs::read_to_string(deploy("prometheus/alerts.yml")).unwrap();
+    let words = rules.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let ours = words.filter(|word| word.starts_with("temporal_") || word.starts_with("fleet_"));
+    let names: BTreeSet<_> = ours.map(str::to_owned).collect();
+    assert!(names.len() > 8, "{names:?}");
+    names.into_iter().filter(|name| !not_yet.contains(&name.as_str())).collect()
+}
+
+/// A name that nobody exports makes an alert that never fires.
+#[test]
+fn alerts_ask_for_metrics_that_there_are() {
     let world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
     let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
@@ -168,14 +220,49 @@ fn alerts_ask_for_metrics_that_there_are() {
         support::get(&address, "/readyz").is_some_and(|it| it.0 == 200)
     });
     run(world.fleet(["starter", "-n", "2"])).success();
-    let (_, metrics) = support::get(&address, "/metrics").unwrap();
-    let rules = fs::read_to_string(deploy("prometheus/alerts.yml")).unwrap();
-    let words = rules.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
-    let names: BTreeSet<_> =
-        words.filter(|word| word.starts_with("temporal_") || word.starts_with("fleet_")).collect();
-    assert!(names.len() > 8, "{names:?}");
-    for name in names.into_iter().filter(|name| !exported.contains(name)) {
-        let sample = metrics.lines().any(|line| line.starts_with(&format!("{name}{{")));
-        assert!(sample, "{name}");
+    let scraped = scraped_names(&address);
+    for name in alert_names() {
+        assert!(scraped.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn by_otlp_it_all_arrives_under_the_same_names() {
+    let world = World::new();
+    let receiver = Prometheus::taking_otlp();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
+    up.env("FLEET_HEALTH_ADDR", &address)
+        .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.otlp())
+        .env("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
+    let _up = Process::start(up);
+    receiver.draws_everything(&world);
+
+    let mut scraped = scraped_names(&address);
+    // What it tells is in the labels of each series there.
+    assert!(scraped.remove("target_info"));
+    assert!(scraped.len() > 30, "{scraped:#?}");
+    eventually("what was scraped has been sent too", || {
+        let names = receiver.api("label/__name__/values");
+        let names: BTreeSet<_> =
+            names.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let missing: Vec<_> = scraped.iter().filter(|it| !names.contains(it.as_str())).collect();
+        if !missing.is_empty() {
+            eprintln!("not sent yet: {missing:#?}");
+        }
+        missing.is_empty()
+    });
+    for name in alert_names() {
+        assert!(scraped.contains(&name), "{name}");
+    }
+    // As Prometheus reads the rules.
+    let rules = Prometheus::scraping(&[]).api("rules");
+    let groups = rules["groups"].as_array().unwrap();
+    let rules: Vec<_> = groups.iter().flat_map(|it| it["rules"].as_array().unwrap()).collect();
+    assert!(rules.len() > 10, "{rules:#?}");
+    for rule in rules {
+        // It answers, be it with nothing where all is well.
+        receiver.query(rule["query"].as_str().unwrap());
     }
 }
