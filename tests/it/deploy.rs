@@ -1,7 +1,9 @@
 //! The deployment files agree with each other and with the settings.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use temporal_fleet::VARS;
 
 fn read(name: &str) -> String {
@@ -38,4 +40,45 @@ fn deployment_files_set_only_settings_that_there_are() {
     let knobs = read(".env");
     let mut set = knobs.lines().filter(|line| !line.starts_with('#'));
     assert!(set.all(|line| !line.starts_with("FLEET_")), "Compose's knobs are not the fleet's");
+}
+
+/// All objects and arrays within, itself too.
+fn within(value: &Value) -> Vec<&Value> {
+    let inner: Vec<_> = match value {
+        Value::Object(of) => of.values().collect(),
+        Value::Array(of) => of.iter().collect(),
+        _ => vec![],
+    };
+    [value].into_iter().chain(inner.into_iter().flat_map(within)).collect()
+}
+
+#[test]
+fn the_dashboard_asks_the_data_sources_that_there_are_and_its_links_lead_to_queries() {
+    const SOURCES: [&str; 3] = ["loki", "prometheus", "tempo"];
+    let dashboard: Value =
+        serde_json::from_str(&read("deploy/grafana/dashboards/fleet.json")).unwrap();
+    let asked: BTreeSet<_> =
+        within(&dashboard).into_iter().filter_map(|it| it["datasource"]["uid"].as_str()).collect();
+    assert_eq!(asked, BTreeSet::from(SOURCES));
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "an id twice: {panel:#}");
+    }
+
+    let urls: Vec<_> = within(&dashboard).into_iter().filter_map(|it| it["url"].as_str()).collect();
+    let mut led_to = BTreeSet::new();
+    for url in urls {
+        let (_, panes) = url.split_once("&panes=").unwrap_or_else(|| panic!("{url}"));
+        let panes = percent_decode_str(panes).decode_utf8().unwrap();
+        let panes: Value = serde_json::from_str(&panes).unwrap_or_else(|it| panic!("{it}: {url}"));
+        let pane = &panes["fleet"];
+        let source = pane["datasource"].as_str().unwrap();
+        let query = &pane["queries"][0];
+        assert_eq!(query["datasource"]["uid"], source, "{pane:#}");
+        let words = if source == "loki" { &query["expr"] } else { &query["query"] };
+        assert!(words.as_str().is_some_and(|it| it.contains('{')), "{pane:#}");
+        assert_eq!(pane["range"]["from"], "${__from}", "the time that is looked at");
+        led_to.insert(source.to_owned());
+    }
+    assert_eq!(led_to, BTreeSet::from(["loki", "tempo"].map(str::to_owned)));
 }

@@ -50,6 +50,8 @@ fn what_is_logged_arrives_once_with_its_span_and_who_said_it() {
             assert_eq!((trace, span), (&expected.trace, &expected.id), "{text}: {spans:#?}");
             assert_eq!((level.as_str(), target.as_str()), ("INFO", "traces"));
             assert_eq!(resource["service.name"], "fleet-worker");
+            // By which the dashboard asks for logs.
+            assert_eq!(resource["fleet.role"], "worker");
             assert_eq!(resource["service.instance.id"], expected.resource["service.instance.id"]);
             let drink = attributes.get("drink").map(String::as_str);
             assert_eq!(drink, (text == "brewing").then_some("tea"));

@@ -256,6 +256,8 @@ fn by_otlp_it_all_arrives_under_the_same_names() {
     for name in alert_names() {
         assert!(scraped.contains(&name), "{name}");
     }
+    let of_instances = receiver.query(r#"fleet_worker_state{service_instance_id!=""}"#);
+    assert_eq!(of_instances.len(), 9, "three workers in three states: {of_instances:#?}");
     // As Prometheus reads the rules.
     let rules = Prometheus::scraping(&[]).api("rules");
     let groups = rules["groups"].as_array().unwrap();
