@@ -385,6 +385,7 @@ pub(crate) fn describe(status: &Status) -> String {
 }
 
 /// The server as errors name it, and how long to wait for it.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: String,
     pub(crate) patience: Duration,

@@ -93,6 +93,17 @@ pub enum Error {
     #[error("this fleet registers no workflow: name one with --workflow-type")]
     NothingToStart,
 
+    /// A load has to be told what it is, in a fleet without the workload that is made for it.
+    #[error(
+        "this fleet does not register LoadWorkflow (Fleet::load_workload): name a workflow with \
+         --workflow-type"
+    )]
+    NothingToBench,
+
+    /// What the command line asked to be reached was not: a line for each.
+    #[error("{0}")]
+    GoalMissed(String),
+
     /// A batch of that name was begun in another way: ask for the same, or name another batch.
     #[error(
         "batch {batch:?} was begun with {what} {was}, not {asked} ({workflow_id}): ask for the same, \
@@ -275,9 +286,10 @@ impl Error {
             Self::DrainDeadline { .. } => exit::DRAIN_DEADLINE,
             Self::WorkerConfig { code, .. } => *code,
             Self::Usage(_) => exit::USAGE,
-            Self::NotDone { .. } | Self::Unserved { .. } | Self::WorkflowMissing { .. } => {
-                exit::FAILED
-            }
+            Self::NotDone { .. }
+            | Self::Unserved { .. }
+            | Self::WorkflowMissing { .. }
+            | Self::GoalMissed(_) => exit::FAILED,
             Self::Config(_)
             | Self::ConnectionConfig(_)
             | Self::Telemetry { .. }
@@ -288,6 +300,7 @@ impl Error {
             | Self::HealthAddress { .. }
             | Self::NoHealthAddress
             | Self::NothingToStart
+            | Self::NothingToBench
             | Self::BatchMismatch { .. }
             | Self::Registration(_) => exit::CONFIG,
             Self::Runtime(_)

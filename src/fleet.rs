@@ -100,7 +100,7 @@ impl Fleet {
     }
 
     /// Registers the workflow and the activity of [`load`](crate::load), a workload to measure the
-    /// fleet's workers with.
+    /// fleet's workers with: `fleet bench` then starts that by default, and nothing of the fleet's own.
     #[must_use]
     pub fn load_workload(self) -> Self {
         self.workflow::<LoadWorkflow>().activities(LoadActivities)
@@ -205,6 +205,11 @@ impl Fleet {
     /// The type of the workflow that `fleet starter` starts when none is named.
     pub(crate) fn default_workflow_type(&self) -> Option<&'static str> {
         self.workflows.first().map(|(name, _)| *name)
+    }
+
+    /// Whether it has a workflow of this type.
+    pub(crate) fn has_workflow(&self, workflow_type: &str) -> bool {
+        self.workflows.iter().any(|(name, _)| *name == workflow_type)
     }
 
     pub(crate) fn shown_version(&self) -> &str {

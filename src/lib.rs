@@ -78,13 +78,14 @@
 //! - [`TraceContext`]: how code that left an activity's thread joins its trace.
 //! - [`Shutdown`]: SIGINT and SIGTERM as one future.
 //! - [`Error`]: what can go wrong, and with which exit code a command leaves then.
-//! - [`parallelized`]: the sample that the `fleet` binary runs; [`load`]: a workload
-//!   to measure with.
+//! - [`parallelized`]: the sample that the `fleet` binary runs; [`load`]: what
+//!   `fleet bench` runs.
 
 #[cfg(not(unix))]
 compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and process groups");
 
 mod batch;
+mod bench;
 mod child;
 mod cli;
 mod client;

@@ -31,6 +31,26 @@ impl Progress {
         Self(Some(bar))
     }
 
+    /// For work of which nobody knows how much there is.
+    pub(crate) fn without_end() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("a valid template");
+        let target = ProgressDrawTarget::stderr_with_hz(10);
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        *on_screen() = Some(bar.clone());
+        Self(Some(bar))
+    }
+
+    /// How far it is, in words.
+    pub(crate) fn say(&self, words: &str) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(words.to_owned());
+            bar.tick();
+        }
+    }
+
     /// One more has ended; so many failed so far.
     pub(crate) fn advance(&self, failed: usize) {
         if let Some(bar) = &self.0 {

@@ -1,5 +1,6 @@
 //! The commands, one file each, and the `main` that they share.
 
+mod bench;
 mod config;
 mod demo;
 mod guard;
@@ -74,6 +75,7 @@ impl Context<'_> {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
             Some(Command::Starter(args)) => block_on(one_thread()?, starter::run(&self, args)),
+            Some(Command::Bench(args)) => block_on(one_thread()?, bench::run(&self, args)),
             Some(Command::Status(args)) => block_on(one_thread()?, status::run(&self, args)),
             Some(Command::Trace(args)) => block_on(one_thread()?, trace::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),

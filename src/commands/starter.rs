@@ -240,7 +240,13 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-async fn tell_why_nothing_comes(bin: String, client: Client, queue: String, ended: usize) {
+/// Says what may be the reason that no result comes.
+pub(super) async fn tell_why_nothing_comes(
+    bin: String,
+    client: Client,
+    queue: String,
+    ended: usize,
+) {
     let why = match task_queue::pollers(&client, &queue, TaskKind::Workflow).await {
         Ok(pollers) if pollers.iter().all(Poller::is_gone) => {
             format!("no worker polls '{queue}': start one with {bin} up")

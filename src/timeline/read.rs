@@ -79,6 +79,19 @@ impl Reader {
         Ok(timeline)
     }
 
+    /// A run that has ended, by its history alone.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) async fn read_closed(&mut self) -> Result<Timeline, Error> {
+        self.begun = Instant::now();
+        let mut builder = Builder::default();
+        self.history(&mut builder).await?;
+        builder
+            .build(&self.run_id, SystemTime::now())
+            .ok_or_else(|| Error::Bug("a history without a beginning".into()))
+    }
+
     fn execution(&self) -> Option<WorkflowExecution> {
         let (workflow_id, run_id) = (self.workflow_id.clone(), self.run_id.clone());
         Some(WorkflowExecution { workflow_id, run_id })

@@ -1,0 +1,326 @@
+//! `fleet bench`: what it measures of real workflows, and what its exit code says.
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    server,
+    support::{Process, World, eventually, on_a_terminal, run},
+};
+
+/// A bench in this world.
+fn bench(world: &World, arguments: &[&str]) -> Command {
+    let mut command = world.fleet(["bench"]);
+    command.args(arguments);
+    command
+}
+
+/// The one line of JSON that a bench printed.
+#[track_caller]
+fn only_line(out: &[String]) -> Value {
+    let [line] = out else { panic!("{out:#?}") };
+    serde_json::from_str(line).unwrap()
+}
+
+/// What a bench that reached its goals says.
+#[track_caller]
+fn measured(world: &World, arguments: &[&str]) -> Value {
+    let mut command = bench(world, arguments);
+    command.args(["--output", "json"]);
+    only_line(&run(command).success())
+}
+
+const STAGES: [&str; 5] = [
+    "end_to_end",
+    "workflow_task_schedule_to_start",
+    "workflow_task_execution",
+    "activity_schedule_to_start",
+    "activity_execution",
+];
+
+#[track_caller]
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// Each stage has its quantiles, in order.
+#[track_caller]
+fn assert_has_all_stages(told: &Value) {
+    for stage in STAGES {
+        let spread = &told["latency_ms"][stage];
+        let quantiles = ["p50", "p90", "p99", "p999", "max"].map(|it| number(&spread[it]));
+        assert!(quantiles.is_sorted(), "{stage}: {spread}");
+        assert!(quantiles[0] > 0.0, "{stage}: {spread}");
+    }
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate_and_tells_every_stage() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let told = measured(&world, &["--rate", "10/s", "--duration", "3s", "--warmup", "500ms"]);
+    assert_eq!(told["completed"], 30, "{told}");
+    assert_eq!(told["errors"], 0);
+    assert_eq!(told["interrupted"], false);
+    assert_eq!(told["rate_per_s"], 10.0);
+    assert_eq!(told["histories_sampled"], 30);
+    assert_has_all_stages(&told);
+    // The last is due after 2.9 s, and ends some time later.
+    let rate = number(&told["throughput_per_s"]);
+    assert!(rate > 1.0 && rate < 30.0 / 2.9, "{told}");
+    assert_eq!(told["latency_ms"]["end_to_end"]["count"], 30);
+    assert_eq!(told["latency_ms"]["activity_execution"]["count"], 30);
+    // Those of the warm-up were run too.
+    eventually("all are known", || {
+        server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") == 35
+    });
+}
+
+#[test]
+fn a_closed_loop_runs_the_load_that_its_flags_describe() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let shape = ["--activities", "2", "--parallel", "3", "--payload-bytes", "100"];
+    let cpu = ["--workflow-cpu", "20ms", "--activity-cpu", "20ms"];
+    let more = ["--count", "12", "--concurrency", "3", "--sample", "5"];
+    let told = measured(&world, &[&shape[..], &cpu, &more].concat());
+    assert_eq!(told["completed"], 12, "{told}");
+    assert_eq!(told["concurrency"], 3);
+    assert_eq!(told["histories_sampled"], 5);
+    assert_has_all_stages(&told);
+    let latency = &told["latency_ms"];
+    assert_eq!(latency["activity_execution"]["count"], 5 * 6);
+    // The work was worked out for this machine, in this build, which is now busier.
+    assert!(number(&latency["activity_execution"]["p50"]) > 10.0, "{told}");
+    assert!(number(&latency["workflow_task_execution"]["p99"]) > 10.0, "{told}");
+    // Its own three computations alone.
+    assert!(number(&latency["end_to_end"]["p50"]) > 40.0, "{told}");
+    let load = &told["input"];
+    assert_eq!((&load["activities"], &load["parallel"]), (&2.into(), &3.into()));
+    assert_eq!(server::workflow_ids(&world.workflow_queue()).len(), 12);
+}
+
+#[test]
+fn a_stall_counts_for_all_that_it_delays_and_not_only_for_what_was_under_way() {
+    let world = World::new();
+    let worker = Process::start_ready(world.fleet(["worker", "--role", "worker"]));
+    // No more than two are under way, so that the stall delays the starts of all others.
+    let rate = ["--rate", "20/s", "--count", "80", "--max-under-way", "2", "--output", "json"];
+    let mut bench = Process::start(bench(&world, &rate));
+    eventually("it runs", || {
+        server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") > 5
+    });
+    worker.signal(Signal::STOP);
+    // The stall itself: 30 workflows are due meanwhile.
+    let begun = Instant::now();
+    thread::sleep(Duration::from_millis(1500));
+    worker.signal(Signal::CONT);
+    let stall = begun.elapsed().as_secs_f64() * 1000.0;
+
+    assert_eq!(bench.exit_code(), 0, "{:#?}", bench.err.so_far());
+    let told = only_line(&bench.out.wait_end());
+    assert_eq!(told["completed"], 80);
+    let latency = &told["latency_ms"]["end_to_end"];
+    assert!(number(&latency["max"]) > stall * 0.8, "{stall} {told}");
+    // Measured from their starts only two would have been slow, of 80.
+    assert!(number(&latency["p90"]) > stall * 0.4, "{stall} {told}");
+    assert!(number(&told["behind_schedule_ms"]) > stall * 0.6, "{stall} {told}");
+}
+
+#[test]
+fn goals_decide_the_exit_code_each_missed_one_with_a_line() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let count = ["--count", "4", "--concurrency", "2"];
+    let met = ["--slo", "p99=1h", "--slo", "activity_execution.max=1h"];
+    let finished = run(bench(&world, &[&count[..], &met].concat()));
+    let shown = finished.success().join("\n");
+    assert!(shown.contains("goal p99=1h: met, "), "{shown}");
+    assert!(shown.contains("4 completed, 0 failed, 0 unfinished in "), "{shown}");
+
+    let missed = ["--slo", "p50=1us", "--slo", "p99=1h", "--slo", "activity_execution.p99=0s"];
+    let finished = run(bench(&world, &[&count[..], &missed].concat()));
+    assert_eq!(finished.code, 1, "{finished:#?}");
+    let errors: Vec<_> = finished.err.iter().filter(|it| it.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[0].starts_with("error: end_to_end p50 is "), "{errors:#?}");
+    assert!(errors[0].ends_with(" ms, above 1us (--slo)"), "{errors:#?}");
+    assert!(errors[1].starts_with("error: activity_execution p99 is "), "{errors:#?}");
+    assert!(finished.out.iter().any(|it| it.starts_with("goal p50=1us: missed, ")));
+}
+
+#[test]
+fn workflows_that_fail_use_up_the_error_budget() {
+    let world = World::new();
+    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+    let stolen = r#"{"id": "1", "items": [], "hold_ms": 0, "card": "stolen"}"#;
+    let failing = |budget: &str| {
+        let mut command = world.orders(["bench", "--count", "3", "--concurrency", "3"]);
+        command.args(["--workflow-type", "OrderWorkflow", "--input", stolen]);
+        run_json(command, &["--max-errors", budget])
+    };
+    let (code, told, err) = failing("50%");
+    assert_eq!(code, 1);
+    assert_eq!((&told["completed"], &told["errors"]), (&0.into(), &3.into()), "{told}");
+    let (cause, count) = told["causes"].as_object().unwrap().iter().next().unwrap();
+    assert!(cause.contains("the card is stolen") && *count == 3, "{told}");
+    assert!(told["latency_ms"]["end_to_end"].is_null(), "{told}");
+    let last = "error: 3 of 3 workflows did not complete, more than 50% (--max-errors)";
+    assert_eq!(err.last().unwrap(), last);
+    assert_eq!(failing("3").0, 0);
+}
+
+/// The exit code, the JSON and stderr of a bench.
+#[track_caller]
+fn run_json(mut command: Command, more: &[&str]) -> (i32, Value, Vec<String>) {
+    command.args(more).args(["--output", "json"]);
+    let finished = run(command);
+    assert!(!finished.out.is_empty(), "{finished:#?}");
+    (finished.code, only_line(&finished.out), finished.err)
+}
+
+#[test]
+fn a_fleet_without_the_load_is_not_put_under_its_own_workflows_unasked() {
+    let world = World::new();
+    let finished = run(world.orders(["bench", "--count", "1"]));
+    assert_eq!(finished.code, 78, "{finished:#?}");
+    assert_eq!(
+        finished.err,
+        [
+            "error: this fleet does not register LoadWorkflow (Fleet::load_workload): name a workflow \
+          with --workflow-type"
+        ]
+    );
+}
+
+#[test]
+fn ctrl_c_prints_what_was_measured_so_far_and_says_that_it_is_partial() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    for (output, code, signal) in [("json", 130, Signal::INT), ("text", 143, Signal::TERM)] {
+        let page = tempfile::tempdir().unwrap();
+        let page = page.path().join("bench.svg");
+        let rate = ["--rate", "20/s", "--duration", "10m", "--slo", "p50=0s", "--output", output];
+        let mut command = bench(&world, &rate);
+        command.arg("--report").arg(&page);
+        let before = server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'");
+        let mut bench = Process::start(command);
+        eventually("some have ended", || {
+            server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") > before + 5
+        });
+        bench.signal(signal);
+        assert_eq!(bench.exit_code(), code);
+        let out = bench.out.wait_end();
+        if output == "json" {
+            let told = only_line(&out);
+            assert_eq!(told["interrupted"], true, "{told}");
+            assert!(told["completed"].as_u64().unwrap() > 5, "{told}");
+            assert_has_all_stages(&told);
+        } else {
+            assert_eq!(out[0], "INTERRUPTED: these are partial results");
+        }
+        // Nothing was missed: it was not finished.
+        assert!(!bench.err.wait_end().iter().any(|it| it.starts_with("error: ")));
+        assert!(std::fs::read_to_string(page).unwrap().contains("(interrupted: partial)"));
+    }
+}
+
+#[test]
+fn where_no_worker_polls_it_says_so_and_ends() {
+    let world = World::new();
+    for pace in [&["--rate", "5/s", "--duration", "1s"][..], &["--count", "5"]] {
+        let (code, told, err) = run_json(bench(&world, pace), &["--timeout", "1s"]);
+        assert_eq!(code, 1, "{err:#?}");
+        assert_eq!((&told["completed"], &told["unfinished"]), (&0.into(), &5.into()), "{told}");
+        // They take longer than they were waited for.
+        assert!(number(&told["latency_ms"]["end_to_end"]["p50"]) >= 1000.0, "{told}");
+        let hint = format!("no worker polls '{}': start one with fleet up", world.workflow_queue());
+        assert!(err.contains(&hint), "{err:#?}");
+        let last = "error: 5 of 5 workflows did not complete, more than 0 (--max-errors)";
+        assert_eq!(err.last().unwrap(), last);
+    }
+}
+
+#[test]
+fn a_report_is_a_picture_that_needs_nothing_else() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["bench.html", "bench.svg"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "x".repeat(100_000)).unwrap();
+        let mut command = bench(&world, &["--count", "5"]);
+        command.arg("--report").arg(&path);
+        run(command).success();
+        let report = std::fs::read_to_string(&path).unwrap();
+        assert!(report.contains("<svg ") && report.contains("p99: "), "{report}");
+        assert!(!report.contains("xx"), "what was there before is gone");
+        assert_eq!(report.matches("http").count(), 1, "the SVG's own name space: {report}");
+        assert_eq!(name.ends_with("html"), report.contains("5 completed, 0 failed"));
+    }
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_started() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing/bench.html");
+    let missing = missing.to_str().unwrap();
+    for (arguments, words) in [
+        (&["--rate", "0/s"][..], "expected a rate above 0"),
+        (&["--rate", "50"], "expected a rate with its unit, as 50/s"),
+        (
+            &["--rate", "1/s", "--concurrency", "5"],
+            "'--rate <RATE>' cannot be used with '--concurrency",
+        ),
+        (&["--max-under-way", "5"], "--rate <RATE>"),
+        (&["--concurrency", "0"], "expected a whole number from 1 to 10000"),
+        (&["--count", "5", "--duration", "5s"], "'--duration <DURATION>'"),
+        (&["--duration", "0s"], "expected a duration above 0"),
+        (&["--duration", "5"], "expected a duration with its unit"),
+        (&["--slo", "p98=1s"], "no quantile \"p98\"; expected one of p50, p90, p99, p99.9, max"),
+        (&["--slo", "queue.p99=1s"], "no stage \"queue\"; expected one of end_to_end, "),
+        (&["--max-errors", "200%"], "expected a share or a number of workflows"),
+        (&["--workflow-cpu", "10s"], "a workflow task times out after 10s"),
+        (&["--workflow-type", "T", "--parallel", "5"], "cannot be used with"),
+        (&["--activities", "100", "--parallel", "100"], "10000 activities: at most 8000"),
+        (&["--parallel", "100", "--payload-bytes", "100000"], "10000000 bytes: at most 3000000"),
+        (&["--report", "bench.png"], "expected a name that ends in .html or .svg"),
+        (&["--report", missing], "cannot write --report"),
+    ] {
+        let finished = run(bench(&world, arguments));
+        assert_eq!(finished.code, 2, "{arguments:?}: {finished:#?}");
+        assert!(finished.err[0].starts_with("error: "), "{finished:#?}");
+        assert!(finished.err.join("\n").contains(words), "{arguments:?}: {finished:#?}");
+        assert!(finished.out.is_empty(), "{finished:#?}");
+    }
+    assert!(server::workflow_ids(&world.workflow_queue()).is_empty());
+}
+
+#[test]
+fn a_report_that_nothing_came_of_is_not_left_behind() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.svg");
+    let mut command = bench(&world, &["--connect-timeout", "100ms"]);
+    // Nobody listens on port 1.
+    command.arg("--report").arg(&path).env("TEMPORAL_ADDRESS", "127.0.0.1:1");
+    let finished = run(command);
+    assert_eq!(finished.code, 69, "{finished:#?}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let shown = on_a_terminal(bench(&world, &["--rate", "10/s", "--duration", "2s"]));
+    assert!(shown.contains(" of 2 s: ") && shown.contains(" under way"), "{shown:?}");
+    assert!(shown.contains("20 completed, 0 failed, 0 unfinished"), "{shown:?}");
+}
