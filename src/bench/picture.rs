@@ -251,7 +251,7 @@ mod tests {
         let mut results = Results::new(0);
         for index in 1..=100 {
             let latency = Duration::from_millis(10 + index);
-            results.ended(Duration::from_millis(50 * index) + latency, latency, None);
+            results.ended(Duration::from_millis(500 * index) + latency, latency, None);
         }
         results
     }

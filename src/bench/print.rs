@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{Budget, Ended, Goal, Measure, Pace, Plan, Quantile, Results};
 use crate::{batch::Batch, config::show};
@@ -43,12 +43,33 @@ struct Output<'a> {
     causes: &'a BTreeMap<String, u64>,
     under_way: usize,
     throughput_per_s: f64,
-    latency_ms: Map<String, Value>,
+    latency_ms: Latencies,
     histories_sampled: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind_schedule_ms: Option<f64>,
     max_errors: String,
     slo: Vec<Reached>,
+}
+
+/// Of each [`Measure`]; null where it was not measured.
+#[derive(Serialize)]
+struct Latencies {
+    end_to_end: Option<Spread>,
+    workflow_task_schedule_to_start: Option<Spread>,
+    workflow_task_execution: Option<Spread>,
+    activity_schedule_to_start: Option<Spread>,
+    activity_execution: Option<Spread>,
+}
+
+#[derive(Serialize)]
+struct Spread {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+    /// How many times these are of.
+    count: u64,
 }
 
 /// A goal, and what became of it.
@@ -60,8 +81,10 @@ struct Reached {
     met: bool,
 }
 
+/// To the microsecond, which is as much as is measured.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 µs")]
 fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+    time.as_micros() as f64 / 1000.0
 }
 
 /// One object on one line.
@@ -89,10 +112,13 @@ pub(crate) fn json(account: &Account<'_>) -> String {
         causes: results.causes(),
         under_way: account.under_way,
         throughput_per_s: results.throughput(),
-        latency_ms: Measure::ALL
-            .map(|it| (it.as_str().to_owned(), spread(results, it)))
-            .into_iter()
-            .collect(),
+        latency_ms: Latencies {
+            end_to_end: spread(results, Measure::EndToEnd),
+            workflow_task_schedule_to_start: spread(results, Measure::WorkflowTaskScheduleToStart),
+            workflow_task_execution: spread(results, Measure::WorkflowTaskExecution),
+            activity_schedule_to_start: spread(results, Measure::ActivityScheduleToStart),
+            activity_execution: spread(results, Measure::ActivityExecution),
+        },
         histories_sampled: results.histories,
         behind_schedule_ms: rate.map(|_| ms(results.behind)),
         max_errors: account.budget.to_string(),
@@ -101,19 +127,16 @@ pub(crate) fn json(account: &Account<'_>) -> String {
     serde_json::to_string(&output).expect("plain data")
 }
 
-/// The quantiles of a measure; null where there are none.
-fn spread(results: &Results, measure: Measure) -> Value {
+/// `None`: there are none.
+fn spread(results: &Results, measure: Measure) -> Option<Spread> {
     let quantile = |it| results.quantile(measure, it).map(ms);
-    if results.count(measure) == 0 {
-        return Value::Null;
-    }
-    json!({
-        "p50": quantile(Quantile::P50),
-        "p90": quantile(Quantile::P90),
-        "p99": quantile(Quantile::P99),
-        "p999": quantile(Quantile::P999),
-        "max": quantile(Quantile::Max),
-        "count": results.count(measure),
+    Some(Spread {
+        p50: quantile(Quantile::P50)?,
+        p90: quantile(Quantile::P90)?,
+        p99: quantile(Quantile::P99)?,
+        p999: quantile(Quantile::P999)?,
+        max: quantile(Quantile::Max)?,
+        count: results.count(measure),
     })
 }
 

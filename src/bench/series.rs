@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 /// So many make a fine picture; one more, and neighbours become one.
 const MOST: usize = 240;
-const FIRST_WIDTH: Duration = Duration::from_millis(250);
+const FIRST_WIDTH: Duration = Duration::from_secs(1);
 
 /// An interval of a run.
 #[derive(Clone, Debug)]
