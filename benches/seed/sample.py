@@ -24,9 +24,6 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 WORKFLOW_QUEUE = os.environ["FLEET_WORKFLOW_TASK_QUEUE"]
 ACTIVITY_QUEUE = os.environ["FLEET_ACTIVITY_TASK_QUEUE"]
 
-# As in the sample: each process makes a runtime of its own, after the fork.
-Runtime.prevent_default()
-
 
 @activity.defn
 async def echo_pid_activity(input: str) -> str:
@@ -117,6 +114,8 @@ async def run_starter(count: int) -> None:
 
 
 def main() -> None:
+    # As in the sample: each process makes a runtime of its own, after the fork.
+    Runtime.prevent_default()
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker")
