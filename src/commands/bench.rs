@@ -40,6 +40,9 @@ const LOAD: &str = "LoadWorkflow";
 const CONCURRENCY: usize = 10;
 /// How long it takes when nobody says it.
 const DURATION: Duration = Duration::from_secs(30);
+/// The SDK tells of each call that it tries again, and here hundreds fail at a time where the server
+/// is away. That is said once, by the batch.
+const LOG_FILTER: &str = "warn,temporalio_client::retry=off";
 /// After so long without any result it is time to say why.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long histories are read, afterwards.
@@ -56,7 +59,7 @@ pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<u8, Er
     let mut report = args.report.as_deref().map(ReportFile::open).transpose()?;
 
     let traces = context.fleet.traces(&config, "bench")?;
-    telemetry::install(&config, "warn", None, traces.as_ref());
+    telemetry::install(&config, LOG_FILTER, None, traces.as_ref());
     let ended =
         Box::pin(bench(context, &args, &config, plan, batch, traces.as_ref(), report.as_mut()))
             .await;

@@ -8,9 +8,11 @@ use std::{
 
 use rustix::process::Signal;
 use serde_json::Value;
+use temporalio_client::{NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_common::protos::temporal::api::workflowservice::v1::CountWorkflowExecutionsRequest;
 
 use crate::{
-    server,
+    server::{self, OwnServer, ask_at},
     support::{Process, World, eventually, on_a_terminal, run},
 };
 
@@ -323,4 +325,39 @@ fn a_terminal_shows_how_far_it_is() {
     let shown = on_a_terminal(bench(&world, &["--rate", "10/s", "--duration", "2s"]));
     assert!(shown.contains(" of 2 s: ") && shown.contains(" under way"), "{shown:?}");
     assert!(shown.contains("20 completed, 0 failed, 0 unfinished"), "{shown:?}");
+}
+
+#[test]
+fn a_server_that_goes_away_ends_the_run_after_what_was_measured_so_far() {
+    let world = World::new();
+    let server = OwnServer::start("0", &[]);
+    let here = |arguments: &[&str]| {
+        let mut command = world.fleet(arguments.iter().copied());
+        command.env("TEMPORAL_ADDRESS", &server.address);
+        command
+    };
+    let _up = Process::start_ready(here(&["up", "-w", "1"]));
+    let pace = ["--rate", "20/s", "--duration", "10m", "--connect-timeout", "1s"];
+    let mut bench = Process::start(here(&[&["bench", "--output", "json"][..], &pace].concat()));
+    eventually("some have ended", || completed_at(&server.address, &world.workflow_queue()) > 5);
+    server.signal(Signal::KILL);
+    assert_eq!(bench.exit_code(), 69);
+    let told = only_line(&bench.out.wait_end());
+    assert_eq!(told["interrupted"], true, "{told}");
+    assert!(told["completed"].as_u64().unwrap() > 5, "{told}");
+    assert!(told["under_way"].as_u64().unwrap() > 0, "{told}");
+    let err = bench.err.wait_end();
+    assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
+    // It says so once, and not for each call.
+    assert!(err.len() <= 5, "{err:#?}");
+}
+
+/// How many workflows on a queue of the server at `address` have completed.
+fn completed_at(address: &str, queue: &str) -> i64 {
+    let query = format!("TaskQueue = '{queue}' AND ExecutionStatus = 'Completed'");
+    ask_at(address, async |mut client| {
+        let request = CountWorkflowExecutionsRequest { namespace: client.namespace(), query };
+        let counted = client.count_workflow_executions(request.into_request()).await;
+        counted.unwrap().into_inner().count
+    })
 }
