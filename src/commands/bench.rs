@@ -9,6 +9,7 @@ use std::{
 
 use futures::FutureExt;
 use temporalio_client::Client;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -45,6 +46,8 @@ const DURATION: Duration = Duration::from_secs(30);
 const LOG_FILTER: &str = "warn,temporalio_client::retry=off";
 /// After so long without any result it is time to say why.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long results may take to be read where somebody wants to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long histories are read, afterwards.
 const READING: Duration = Duration::from_secs(30);
 /// How long where somebody wants to leave.
@@ -165,17 +168,18 @@ async fn bench(
     let under_way = run.under_way();
     let mut results = run.results;
 
-    let complete = matches!(ended, Ok(Ended::Complete));
+    let over = matches!(ended, Ok(Ended::Complete));
     if !matches!(ended, Err(Error::Unreachable { .. })) {
-        let within = if complete { READING } else { READING_IN_A_HURRY };
+        let within = if over { READING } else { READING_IN_A_HURRY };
         let read = stages::read(&mut results, started.batch(), &client, &target, within);
-        if complete {
+        if over {
             // Who wants to leave now may: what is there is told.
             futures::future::select(Box::pin(read), context.shutdown.requested().boxed()).await;
         } else {
             read.await;
         }
     }
+    let complete = over && !context.shutdown.is_requested();
     let account = Account {
         plan: &plan,
         batch: started.batch(),
@@ -186,33 +190,47 @@ async fn bench(
         under_way,
     };
     let summary = text(&account);
-    if let Some(file) = report {
-        let partial = if complete { "" } else { " (interrupted: partial)" };
-        let quantile = results.quantile(Measure::EndToEnd, Quantile::P99).unwrap_or_default();
-        let heading = format!(
-            "{}, {pace}: {:.1} workflows/s, p99 {:.0} ms, {} errors{partial}",
-            started.batch().definition.workflow_type,
-            results.throughput(),
-            quantile.as_secs_f64() * 1000.0,
-            results.errors()
-        );
-        file.write(&picture(file.form, &heading, &summary, &results))?;
-    }
     match args.output {
-        Output::Text => Stdout::get().line(summary),
+        Output::Text => Stdout::get().line(summary.as_str()),
         Output::Json => Stdout::get().line(json(&account)),
     }
-    tokio::select! {
-        () = Stdout::get().flush() => Stdout::get().result()?,
-        () = context.shutdown.requested(), if complete => {}
-    }
-    match ended? {
-        Ended::Interrupted => Ok(context.shutdown.exit_code()),
-        Ended::Complete => {
-            let misses = goals::misses(&results, &args.slo, args.max_errors);
-            if misses.is_empty() { Ok(0) } else { Err(Error::GoalMissed(misses.join("\n"))) }
+    // What was measured is told, whatever becomes of the picture.
+    let drawn = report.map_or(Ok(()), |file| {
+        let heading = heading(&account, complete);
+        file.write(&picture(file.form, &heading, &summary, &results))
+    });
+    if complete {
+        // Who reads it may take their time.
+        tokio::select! {
+            () = Stdout::get().flush() => {}
+            () = context.shutdown.requested() => {}
         }
+    } else {
+        let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
     }
+    ended?;
+    drawn?;
+    if context.shutdown.is_requested() {
+        return Ok(context.shutdown.exit_code());
+    }
+    Stdout::get().result()?;
+    let misses = goals::misses(&results, &args.slo, args.max_errors);
+    if misses.is_empty() { Ok(0) } else { Err(Error::GoalMissed(misses.join("\n"))) }
+}
+
+/// The picture's: one line.
+fn heading(account: &Account<'_>, complete: bool) -> String {
+    let results = account.results;
+    let p99 = results.quantile(Measure::EndToEnd, Quantile::P99).unwrap_or_default();
+    format!(
+        "{}, {}: {:.1} workflows/s, p99 {:.0} ms, {} errors{}",
+        account.batch.definition.workflow_type,
+        account.plan.pace,
+        results.throughput(),
+        p99.as_secs_f64() * 1000.0,
+        results.errors(),
+        if complete { "" } else { " (interrupted: partial)" }
+    )
 }
 
 /// Runs to the end, or until a stop is requested, and shows how far it is. Where nothing comes for a
