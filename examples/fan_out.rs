@@ -10,7 +10,7 @@ use std::{process::ExitCode, time::Duration};
 
 use temporal_fleet::{Fleet, activity_task_queue};
 use temporalio_sdk::{
-    ActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowResult,
+    ActivityOptions, WorkflowContext, WorkflowResult,
     activities::{ActivityContext, ActivityError, activities},
     workflows::{join_all, workflow, workflow_methods},
 };
@@ -26,16 +26,14 @@ fn main() -> ExitCode {
 
 #[workflow]
 #[derive(Default)]
-struct FanOut {
-    released: bool,
-}
+struct FanOut;
 
-/// How many echoes, and whether to wait for the signal `release` after them.
+/// How many echoes, and how long to wait after them.
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Plan {
     activities: usize,
     #[serde(default)]
-    hold: bool,
+    hold_s: u64,
 }
 
 #[workflow_methods]
@@ -57,16 +55,10 @@ impl FanOut {
                 echoed += 1;
             }
         }
-        if plan.hold {
-            ctx.wait_condition(|it| it.released).await?;
+        if plan.hold_s > 0 {
+            ctx.timer(Duration::from_secs(plan.hold_s)).await;
         }
         Ok(echoed)
-    }
-
-    /// Lets a workflow end that holds.
-    #[signal]
-    fn release(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
-        self.released = true;
     }
 }
 
