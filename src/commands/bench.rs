@@ -32,7 +32,7 @@ use crate::{
     settings::Overrides,
     stdout::Stdout,
     supervisor::Announce,
-    telemetry::{self, Traces},
+    telemetry::{self, Logs, Traces},
 };
 
 /// The workload that is started when none is named.
@@ -62,11 +62,12 @@ pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<u8, Er
     let mut report = args.report.as_deref().map(ReportFile::open).transpose()?;
 
     let traces = context.fleet.traces(&config, "bench")?;
-    telemetry::install(&config, LOG_FILTER, None, traces.as_ref());
+    let logs = Logs::start(&config, "bench")?;
+    telemetry::install(&config, LOG_FILTER, None, traces.as_ref(), logs.as_ref());
     let ended =
         Box::pin(bench(context, &args, &config, plan, batch, traces.as_ref(), report.as_mut()))
             .await;
-    flush(traces).await;
+    flush(traces, logs).await;
     ended
 }
 

@@ -2,8 +2,7 @@
 
 use std::{future::pending, pin::pin, time::Duration};
 
-use futures::StreamExt;
-use futures::future::join;
+use futures::{StreamExt, future::join};
 use temporalio_client::Client;
 use tokio::{
     task::spawn_blocking,
