@@ -212,6 +212,7 @@ impl SdkWorker {
                 let relieved = async {
                     relieved.cancelled().await;
                     polls.leave_to_another(&client, deadline).await;
+                    info!(%role, "the old SDK worker has nothing in hand, and ends");
                 };
                 tokio::select! {
                     () = relieved => {}

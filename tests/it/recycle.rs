@@ -39,6 +39,9 @@ fn each_activity_runs_once_and_in_time_while_sdk_workers_relieve_each_other() {
     let count = count.unwrap().rsplit(' ').next().unwrap().parse::<usize>().unwrap();
     assert!((4..=WORKFLOWS / 25).contains(&count), "{count} replacements");
     assert_eq!(replacements(&worker), count);
+    // The last ones may still have polls open.
+    let ends = worker.err.so_far().iter().filter(|it| it.contains("in hand, and ends")).count();
+    assert!(ends + 2 >= count, "{ends} of {count} have ended");
     for history in server::histories(&world.workflow_queue()) {
         assert_all_at_first_attempt(&history);
         let waited = waited(&history);
