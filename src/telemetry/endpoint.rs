@@ -132,9 +132,9 @@ impl Reader<'_> {
             "none" => Err("expected gzip; unset it for none".into()),
             _ => Err("expected gzip".into()),
         });
-        let ca = self.of_exporter(signal, "CERTIFICATE", read_file);
-        let certificate = self.of_exporter(signal, "CLIENT_CERTIFICATE", read_file);
-        let key = self.of_exporter(signal, "CLIENT_KEY", read_file);
+        let ca = self.of_exporter(signal, "CERTIFICATE", read_certificate);
+        let certificate = self.of_exporter(signal, "CLIENT_CERTIFICATE", read_certificate);
+        let key = self.of_exporter(signal, "CLIENT_KEY", read_key);
         if certificate.is_some() != key.is_some() {
             let (there, missing) = match certificate {
                 Some(_) => ("CLIENT_CERTIFICATE", "CLIENT_KEY"),
@@ -216,12 +216,20 @@ fn parse_headers(text: &str) -> Result<Headers, String> {
     headers.map(Headers).ok_or_else(|| RULE.into())
 }
 
-fn read_file(path: &str) -> Result<Vec<u8>, String> {
+fn read_certificate(path: &str) -> Result<Vec<u8>, String> {
+    read_pem(path, "-----BEGIN CERTIFICATE-----")
+        .and_then(|pem| pem.ok_or_else(|| "holds no certificate in PEM form".into()))
+}
+
+fn read_key(path: &str) -> Result<Vec<u8>, String> {
+    read_pem(path, "PRIVATE KEY-----")
+        .and_then(|pem| pem.ok_or_else(|| "holds no private key in PEM form".into()))
+}
+
+/// What the file holds, if that word is in it.
+fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
     let pem = fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
-    if !String::from_utf8_lossy(&pem).contains("-----BEGIN ") {
-        return Err("holds nothing in PEM form".into());
-    }
-    Ok(pem)
+    Ok(String::from_utf8_lossy(&pem).contains(word).then_some(pem))
 }
 
 #[cfg(test)]

@@ -213,6 +213,8 @@ fn over_grpc<B: WithTonicConfig>(builder: B, endpoint: &Endpoint) -> Result<B, S
         .map_err(|error| root_cause(&error))?
         .connect_timeout(endpoint.timeout);
     if endpoint.url.scheme() == "https" {
+        // Tonic goes on without the certificates that it cannot read; this one tells.
+        client(endpoint)?;
         let mut tls = match &endpoint.tls.ca {
             Some(ca) => ClientTlsConfig::new().ca_certificate(transport::Certificate::from_pem(ca)),
             None => ClientTlsConfig::new().with_enabled_roots(),
@@ -233,6 +235,27 @@ fn over_http<B: WithHttpConfig + WithExportConfig>(
     builder: B,
     endpoint: &Endpoint,
 ) -> Result<B, String> {
+    let header = |(name, value): &(HeaderName, HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let headers: HashMap<_, _> = endpoint.headers.0.iter().filter_map(header).collect();
+    let builder = builder
+        .with_http_client(client(endpoint)?)
+        .with_endpoint(endpoint.url.to_string())
+        .with_timeout(endpoint.timeout)
+        .with_headers(headers);
+    Ok(if endpoint.gzip {
+        WithHttpConfig::with_compression(builder, Compression::Gzip)
+    } else {
+        builder
+    })
+}
+
+/// What speaks HTTP.
+///
+/// # Errors
+/// What is wrong with the certificates.
+fn client(endpoint: &Endpoint) -> Result<Client, String> {
     ensure_default_crypto_provider();
     let said = |error: reqwest::Error| root_cause(&error);
     // A collector that moved is one to be told of, not to be followed with one's headers.
@@ -245,20 +268,7 @@ fn over_http<B: WithHttpConfig + WithExportConfig>(
         let both = [certificate.as_slice(), key].concat();
         client = client.identity(Identity::from_pem(&both).map_err(said)?);
     }
-    let header = |(name, value): &(HeaderName, HeaderValue)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-    };
-    let headers: HashMap<_, _> = endpoint.headers.0.iter().filter_map(header).collect();
-    let builder = builder
-        .with_http_client(client.build().map_err(said)?)
-        .with_endpoint(endpoint.url.to_string())
-        .with_timeout(endpoint.timeout)
-        .with_headers(headers);
-    Ok(if endpoint.gzip {
-        WithHttpConfig::with_compression(builder, Compression::Gzip)
-    } else {
-        builder
-    })
+    client.build().map_err(said)
 }
 
 /// Where the connections live.

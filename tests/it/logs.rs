@@ -70,7 +70,7 @@ fn logs_can_be_left_out_and_have_an_endpoint_of_their_own() {
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", own.endpoint() + "/v1/logs", 1),
     ] {
         // No worker: the starter ends soon, and has this one thing to say.
-        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1ms"]), &all);
+        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1s"]), &all);
         starter.env(name, value).env("TRACEPARENT", "nonsense");
         let finished = run(starter);
         assert!(finished.err.iter().any(|it| it.contains("TRACEPARENT")), "{finished:#?}");
@@ -84,7 +84,7 @@ fn logs_can_be_left_out_and_have_an_endpoint_of_their_own() {
 fn what_the_export_says_is_not_exported() {
     for collector in [Collector::grpc(), Collector::http()] {
         let world = World::new();
-        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1ms"]), &collector);
+        let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1s"]), &collector);
         starter.env("RUST_LOG", "trace").env("OTEL_BLRP_SCHEDULE_DELAY", "1");
         let finished = run(starter);
         let port = collector.port.to_string();

@@ -8,6 +8,7 @@
 mod batch;
 mod bench;
 mod collector;
+mod collector_tls;
 mod command_line;
 mod connection;
 mod crash;
@@ -22,6 +23,7 @@ mod metrics;
 mod proxy;
 mod recycle;
 mod replay;
+mod sampling;
 mod seed;
 mod server;
 mod shutdown;

@@ -82,16 +82,27 @@ fn listen() -> (Runtime, TcpListener, String) {
     (runtime, listener, address)
 }
 
-/// A port of this machine that speaks TLS and hands on to the shared dev server what it decrypts.
+/// A port of this machine that speaks TLS and hands on to a server without it what it decrypts.
 pub(crate) struct TlsPort {
     pub(crate) address: String,
     _runtime: Runtime,
 }
 
 impl TlsPort {
-    /// With a certificate for `name` that `authority` signed; where `clients` is given, for clients
-    /// that have one of that authority only.
+    /// Before the shared dev server: see [`Self::before`].
     pub(crate) fn open(authority: &Authority, name: &str, clients: Option<&Authority>) -> Self {
+        Self::before(server::address().to_owned(), "h2", authority, name, clients)
+    }
+
+    /// Before a server that speaks `protocol`, by its name in TLS. With a certificate for `name` that
+    /// `authority` signed; where `clients` is given, for clients that have one of that authority only.
+    pub(crate) fn before(
+        server: String,
+        protocol: &str,
+        authority: &Authority,
+        name: &str,
+        clients: Option<&Authority>,
+    ) -> Self {
         let builder = match clients {
             None => ServerConfig::builder().with_no_client_auth(),
             Some(clients) => {
@@ -105,14 +116,13 @@ impl TlsPort {
         let chain: Vec<CertificateDer<'_>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = builder.with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![protocol.into()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
 
-        let server = server::address();
         let (runtime, listener, address) = listen();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
+                let (acceptor, server) = (acceptor.clone(), server.clone());
                 tokio::spawn(async move {
                     // A client that it refuses has been told why.
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };

@@ -14,6 +14,7 @@ use temporal_fleet::{
     Fleet, FleetWorker, Role,
     parallelized::{EchoActivities, ParallelizedWorkflow},
 };
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{
     collector::{Collector, Span, black_hole},
@@ -253,12 +254,17 @@ fn without_a_collector_all_work_is_done_and_one_line_says_so() {
         [free_port(), hole.local_addr().unwrap().port()].map(|it| format!("http://127.0.0.1:{it}"));
     for endpoint in endpoints {
         let world = World::new();
+        let impatient = |arguments: &[&'static str]| {
+            let mut command = to(world.fleet(arguments.iter().copied()), &endpoint);
+            // So that all three signals fail again and again while there is work.
+            command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
+            command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
+            command
+        };
         let [mut workflows, mut activities] = ["workflow-worker", "activity-worker"]
-            .map(|role| Process::start(to(world.fleet(["worker", "--role", role]), &endpoint)));
-        let mut starter = to(world.fleet(["starter", "-n", "200"]), &endpoint);
-        starter.env("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
-        let finished = run(starter);
-        assert_eq!((finished.code, finished.out.len()), (0, 200), "{finished:#?}");
+            .map(|role| Process::start(impatient(&["worker", "--role", role])));
+        let finished = run(impatient(&["starter", "-n", "500"]));
+        assert_eq!((finished.code, finished.out.len()), (0, 500), "{finished:#?}");
         assert_eq!(told(&finished.err).len(), 1, "{endpoint}: {finished:#?}");
         for worker in [&mut workflows, &mut activities] {
             let begun = Instant::now();
@@ -273,6 +279,12 @@ fn without_a_collector_all_work_is_done_and_one_line_says_so() {
         }
         let queue = world.workflow_queue();
         assert_eq!(server::count(&queue, "ExecutionStatus != 'Completed'"), 0);
+        let histories = server::histories(&queue);
+        assert_eq!(histories.len(), 500);
+        for history in &histories {
+            let late = server::count_events(history, EventType::WorkflowTaskTimedOut);
+            assert_eq!(late, 0, "{history:#?}");
+        }
     }
 }
 

@@ -1,0 +1,62 @@
+//! `OTEL_TRACES_SAMPLER`: what is really sent.
+
+use std::{collections::BTreeSet, thread};
+
+use crate::{
+    collector::{Collector, Span},
+    support::{World, run},
+};
+
+const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+/// What a starter of so many workflows sends, that nobody works for: two spans each.
+fn sent(count: &str, sampler: &str, ratio: Option<&str>, caller: Option<&str>) -> Vec<Span> {
+    let (world, collector) = (World::new(), Collector::grpc());
+    let mut starter = world.fleet(["starter", "-n", count, "--timeout", "2s"]);
+    starter.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    starter.env("OTEL_TRACES_SAMPLER", sampler);
+    starter.envs(ratio.map(|it| ("OTEL_TRACES_SAMPLER_ARG", it)));
+    starter.envs(caller.map(|it| ("TRACEPARENT", it)));
+    let finished = run(starter);
+    assert_eq!(finished.code, 1, "{finished:#?}");
+    collector.spans()
+}
+
+#[test]
+fn each_sampler_sends_what_it_should() {
+    let cases = [
+        ("always_on", None, None, 6),
+        ("always_on", None, Some(UNSAMPLED), 6),
+        ("always_off", None, None, 0),
+        ("always_off", None, Some(SAMPLED), 0),
+        ("traceidratio", None, None, 6),
+        ("traceidratio", Some("0"), None, 0),
+        ("traceidratio", Some("0"), Some(SAMPLED), 0),
+        ("parentbased_always_on", None, None, 6),
+        ("parentbased_always_on", None, Some(UNSAMPLED), 0),
+        ("parentbased_always_off", None, None, 0),
+        ("parentbased_always_off", None, Some(SAMPLED), 6),
+        ("parentbased_traceidratio", Some("0"), None, 0),
+        ("parentbased_traceidratio", Some("0"), Some(SAMPLED), 6),
+        ("parentbased_traceidratio", Some("1.0"), Some(UNSAMPLED), 0),
+    ];
+    // All at once: each waits for two seconds in vain.
+    thread::scope(|scope| {
+        for (sampler, ratio, caller, expected) in cases {
+            scope.spawn(move || {
+                let spans = sent("3", sampler, ratio, caller);
+                assert_eq!(spans.len(), expected, "{sampler} {ratio:?} {caller:?}: {spans:#?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_ratio_sends_some_traces_and_those_whole() {
+    let spans = sent("40", "parentbased_traceidratio", Some("0.5"), None);
+    let traces: BTreeSet<_> = spans.iter().map(|it| &it.trace).collect();
+    // All or none of them would come about once in 2^39 runs.
+    assert!((1..40).contains(&traces.len()), "{}", traces.len());
+    assert_eq!(spans.len(), 2 * traces.len(), "{spans:#?}");
+}
