@@ -2,12 +2,15 @@
 
 #![expect(clippy::doc_markdown, reason = "clap's help texts are not Markdown")]
 
+mod bench;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bench::{BenchArgs, LoadArgs};
+
 use crate::{
-    bench::{Budget, Goal, Rate},
     config::{LogFormat, parse_address, parse_duration, parse_name, parse_number, show},
     fleet::Fleet,
     role::Role,
@@ -348,97 +351,6 @@ pub(crate) struct StarterArgs {
     pub(crate) connect_timeout: Option<Duration>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// Open loop: how often to start a workflow, as 50/s, 0.5/s or 90/m
-    #[arg(long, value_name = "RATE", conflicts_with = "concurrency", allow_negative_numbers = true,
-        value_parser = Rate::parse)]
-    pub(crate) rate: Option<Rate>,
-    /// Closed loop: workflows under way at a time [default: 10]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = concurrency)]
-    pub(crate) concurrency: Option<usize>,
-    /// Open loop: with so many under way starts wait, and their latency counts
-    #[arg(long, value_name = "N", requires = "rate", default_value_t = 1000,
-        allow_negative_numbers = true, value_parser = concurrency)]
-    pub(crate) max_under_way: usize,
-    /// How long to start workflows, after the warm-up [default: 30s]
-    #[arg(long, value_name = "DURATION", conflicts_with = "count", value_parser = some_time)]
-    pub(crate) duration: Option<Duration>,
-    /// How many workflows to start, after the warm-up
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count_64)]
-    pub(crate) count: Option<u64>,
-    /// How long to start workflows before, which are not measured
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
-    pub(crate) warmup: Duration,
-    /// How long to wait in the end; what is not done then counts as an error, and runs on
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub(crate) timeout: Duration,
-    /// How many of the workflows to read the history of, after the run
-    #[arg(long, value_name = "N", default_value_t = 500, allow_negative_numbers = true,
-        value_parser = sample)]
-    pub(crate) sample: usize,
-    /// A latency not to be exceeded, as p99=500ms or activity_schedule_to_start.p99=1s; again for each
-    #[arg(long, value_name = "GOAL", value_parser = Goal::parse)]
-    pub(crate) slo: Vec<Goal>,
-    /// How many workflows may fail, as 1% or 3
-    #[arg(long, value_name = "BUDGET", default_value = "0", allow_negative_numbers = true,
-        value_parser = Budget::parse)]
-    pub(crate) max_errors: Budget,
-    /// Draw latency and throughput over time into this file, .html or .svg
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-    /// How to print the summary
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    pub(crate) output: Output,
-    /// The workflows' type [default: LoadWorkflow]
-    #[arg(long, value_name = "TYPE", value_parser = parse_name)]
-    pub(crate) workflow_type: Option<String>,
-    /// The argument of each, as JSON [default: what the flags of the load say; else none]
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    pub(crate) input: Option<String>,
-    /// What their ids begin with
-    #[arg(long, value_name = "PREFIX", default_value = "bench", value_parser = parse_name)]
-    pub(crate) workflow_id_prefix: String,
-    /// The queue to start them on [default: the fleet's workflow task queue]
-    #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
-    pub(crate) task_queue: Option<String>,
-    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) connect_timeout: Option<Duration>,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-}
-
-/// What each LoadWorkflow does.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "The load, without --workflow-type and --input")]
-pub(crate) struct LoadArgs {
-    /// Activities, one after the other [default: 1]
-    #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
-        allow_negative_numbers = true, value_parser = activities)]
-    pub(crate) activities: Option<u32>,
-    /// Activities side by side, in place of each of those [default: 1]
-    #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
-        allow_negative_numbers = true, value_parser = parallel)]
-    pub(crate) parallel: Option<u32>,
-    /// CPU time in the workflow's code, at its start and after each activity in sequence; at most 5s
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
-        value_parser = workflow_cpu)]
-    pub(crate) workflow_cpu: Option<Duration>,
-    /// CPU time in each activity; at most 30s
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
-        value_parser = activity_cpu)]
-    pub(crate) activity_cpu: Option<Duration>,
-    /// Bytes that each activity gets and returns [default: 0]
-    #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
-        allow_negative_numbers = true, value_parser = payload_bytes)]
-    pub(crate) payload_bytes: Option<u32>,
-    /// A timer before the first activity [default: none]
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
-        value_parser = parse_duration)]
-    pub(crate) timer: Option<Duration>,
-}
-
 /// Which workflows to start.
 #[derive(Debug, Args)]
 pub(crate) struct Workload {
@@ -558,57 +470,6 @@ fn port(text: &str) -> Result<u16, String> {
 /// Each is an open request at the server, and here takes memory: 200 MB were seen with 500 of them.
 fn concurrency(text: &str) -> Result<usize, String> {
     parse_number(text, 1, 10_000)
-}
-
-fn count_64(text: &str) -> Result<u64, String> {
-    count(text).map(|it| it as u64)
-}
-
-fn some_time(text: &str) -> Result<Duration, &'static str> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("expected a duration above 0"),
-        time => Ok(time),
-    }
-}
-
-/// Each takes about a hundred bytes until it is read.
-fn sample(text: &str) -> Result<usize, String> {
-    parse_number(text, 0, 100_000)
-}
-
-fn number_32(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    let number = parse_number(text, least as usize, most as usize)?;
-    Ok(u32::try_from(number).expect("checked"))
-}
-
-fn activities(text: &str) -> Result<u32, String> {
-    number_32(text, 0, 8_000)
-}
-
-/// The server lets a workflow have this many pending ones (`limit.numPendingActivities.error`).
-fn parallel(text: &str) -> Result<u32, String> {
-    number_32(text, 1, 2_000)
-}
-
-/// The server refuses payloads above 2 MB (`limit.blobSize.error`).
-fn payload_bytes(text: &str) -> Result<u32, String> {
-    number_32(text, 0, 1_000_000)
-}
-
-/// A workflow task times out after ten seconds.
-fn workflow_cpu(text: &str) -> Result<Duration, &'static str> {
-    match parse_duration(text)? {
-        time if time <= Duration::from_secs(5) => Ok(time),
-        _ => Err("expected a duration of at most 5s: a workflow task times out after 10s"),
-    }
-}
-
-/// The load's activities time out after a minute.
-fn activity_cpu(text: &str) -> Result<Duration, &'static str> {
-    match parse_duration(text)? {
-        time if time <= Duration::from_secs(30) => Ok(time),
-        _ => Err("expected a duration of at most 30s: the activity times out after a minute"),
-    }
 }
 
 /// Each is a process.
