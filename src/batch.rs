@@ -41,6 +41,12 @@ const NAMESPACE_PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 /// A call that fails after so long was a long poll, which others (proxies, say) may have cut off.
 const LONG_POLL: Duration = Duration::from_secs(15);
+/// How long the first question for a result waits for it; each further one waits for twice as long. The
+/// server now and then forgets to answer one when the workflow ends, until its own 20 seconds are over
+/// (docs/sdk.md), and answers a new one at once.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// By then the server answers in any case.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// So often in a row a call may fail at a server that answers others.
 const MOST_FAILURES: u32 = 10;
 
@@ -292,7 +298,15 @@ impl BatchRun {
             .build();
         let handle = WorkflowHandle::<_, UntypedWorkflow>::new(self.client.clone(), info);
         let ended = self.insist(|| async {
-            match handle.get_result(WorkflowGetResultOptions::default()).await {
+            let mut wait = FIRST_WAIT;
+            let answer = loop {
+                let question = handle.get_result(WorkflowGetResultOptions::default());
+                if let Ok(answer) = timeout(wait, question).await {
+                    break answer;
+                }
+                wait = (wait * 2).min(LONGEST_WAIT);
+            };
+            match answer {
                 Ok(value) => Ok(Ok(value.payloads.into_iter().next())),
                 Err(WorkflowGetResultError::Rpc(status)) => Err(status),
                 Err(error) => Ok(Err(error.into())),

@@ -71,7 +71,7 @@ vars! {
         "The task queue of workflows (and of everything in role worker)";
     "activity_task_queue" "FLEET_ACTIVITY_TASK_QUEUE" "<fleet>-activities"
         "The task queue of activities";
-    "max_concurrent_workflow_tasks" "FLEET_MAX_CONCURRENT_WORKFLOW_TASKS" "2"
+    "max_concurrent_workflow_tasks" "FLEET_MAX_CONCURRENT_WORKFLOW_TASKS" "8"
         "Workflow tasks in hand at a time, per worker; all run on one thread";
     "max_concurrent_activities" "FLEET_MAX_CONCURRENT_ACTIVITIES" "100"
         "Activities running at a time, per worker";
@@ -151,7 +151,7 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// As they are. The messages of ordinary workflows are a few hundred bytes, and the SDK's default,
-    /// gzip, takes a sixth of a worker's CPU time for them (docs/performance.md).
+    /// gzip, takes a quarter of a worker's CPU time for them (docs/performance.md).
     #[default]
     None,
     /// By gzip: for large payloads over a narrow network, or one that is paid by the byte.
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(config.role, None);
         assert_eq!(config.workflow_task_queue, "orders-workflows");
         assert_eq!(config.activity_task_queue, "orders-activities");
-        assert_eq!(config.max_concurrent_workflow_tasks.get(), 2);
+        assert_eq!(config.max_concurrent_workflow_tasks.get(), 8);
         assert_eq!(config.drain_timeout, Duration::from_secs(20));
         assert_eq!(config.activity_grace, Duration::from_secs(15));
         assert_eq!(config.deployment, None);

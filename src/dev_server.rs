@@ -34,9 +34,16 @@ const PORT_TAKEN: &str = "address already in use";
 /// More than the guard's own patience with the server.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Out of the box the dev server answers about 500 small calls a second, which two workers and a
-/// starter reach; these settings lift its limits (calls a second, per host).
-const RATE_LIMITS: [&str; 4] =
-    ["frontend.rps", "frontend.namespaceRPS", "history.rps", "matching.rps"];
+/// starter reach; these settings lift its limits (calls a second, per host). And its one shard looks
+/// for new tasks 20 times a second, so that each task of a workflow waits for up to 50 ms: p50 of the
+/// sample at rest was 148 ms, and is 21 ms without that limit.
+const RATE_LIMITS: [&str; 5] = [
+    "frontend.rps",
+    "frontend.namespaceRPS",
+    "history.rps",
+    "history.transferProcessorMaxPollRPS",
+    "matching.rps",
+];
 
 /// What else it does otherwise than by default, for workers that stop (`polls.rs`, docs/sdk.md): it
 /// ends their polls, and hands them to no other partition of their queue.

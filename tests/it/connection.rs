@@ -214,3 +214,18 @@ fn messages_are_packed_only_where_that_is_asked_for() {
         ["error: FLEET_GRPC_COMPRESSION=\"zstd\" (environment): expected none or gzip"]
     );
 }
+
+#[test]
+fn a_result_of_which_the_server_does_not_tell_is_asked_for_again() {
+    let world = World::new();
+    let _up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "1"]));
+    let port = PollTrap::losing(server::address(), "GetWorkflowExecutionHistory");
+    let mut starter = world.fleet(["starter", "-n", "1", "--output", "json"]);
+    starter.env("TEMPORAL_ADDRESS", &port.address);
+    let lines = run(starter).success();
+    let workflow: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    // The first question was lost, so that its whole second is in it.
+    let latency = workflow["latency_ms"].as_f64().unwrap();
+    assert!(latency > 1000.0, "nothing was lost: {latency} ms");
+    assert!(latency < 20_000.0, "as late as without asking again: {latency} ms");
+}

@@ -4,7 +4,11 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
-    sync::{Arc, Mutex},
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hyper::{Request, body::Incoming, client, service::service_fn};
@@ -152,6 +156,16 @@ type Calls = Arc<Mutex<HashMap<String, usize>>>;
 
 impl PollTrap {
     pub(crate) fn open(server: &str, act: impl FnOnce() + Send + 'static) -> Self {
+        Self::open_for(server, "", act)
+    }
+
+    /// Where the first call of the name `lost` is never answered, and the server does not hear of it.
+    pub(crate) fn losing(server: &str, lost: &'static str) -> Self {
+        Self::open_for(server, lost, || {})
+    }
+
+    fn open_for(server: &str, lost: &'static str, act: impl FnOnce() + Send + 'static) -> Self {
+        let lose = Arc::new(AtomicBool::new(true));
         let unanswered = Calls::default();
         let (runtime, listener, address) = listen();
         let packings = Packings::default();
@@ -164,6 +178,7 @@ impl PollTrap {
                 let (calls, connection) = handshake.await.unwrap();
                 tokio::spawn(connection);
                 let (waiting, packed, act) = (waiting.clone(), packed.clone(), act.clone());
+                let lose = lose.clone();
                 let hand_on = service_fn(move |call: Request<Incoming>| {
                     let (mut calls, waiting) = (calls.clone(), waiting.clone());
                     let name = call.uri().path().rsplit('/').next().unwrap().to_owned();
@@ -175,7 +190,11 @@ impl PollTrap {
                     {
                         act();
                     }
+                    let lost = name == lost && lose.swap(false, Ordering::Relaxed);
                     async move {
+                        if lost {
+                            pending::<()>().await;
+                        }
                         *waiting.lock().unwrap().entry(name.clone()).or_default() += 1;
                         let answer = calls.send_request(call).await;
                         *waiting.lock().unwrap().entry(name).or_default() -= 1;
