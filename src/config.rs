@@ -75,6 +75,8 @@ vars! {
         "Workflow tasks in hand at a time, per worker; all run on one thread";
     "max_concurrent_activities" "FLEET_MAX_CONCURRENT_ACTIVITIES" "100"
         "Activities running at a time, per worker";
+    "activity_threads" "FLEET_ACTIVITY_THREADS" "<cores>"
+        "Threads that asynchronous activities share, per worker; with 1 it is the worker's own: for those that only wait";
     "workflow_task_pollers" "FLEET_WORKFLOW_TASK_POLLERS" "2"
         "Open polls for workflow tasks, per worker: 2 or more (normal and sticky queue), or auto";
     "activity_task_pollers" "FLEET_ACTIVITY_TASK_POLLERS" "5"
@@ -223,6 +225,9 @@ pub struct Config {
     pub max_concurrent_workflow_tasks: NonZeroUsize,
     /// Activities running at a time, per worker.
     pub max_concurrent_activities: NonZeroUsize,
+    /// Threads that asynchronous activities share, per worker. With 1 they run on the thread that
+    /// polls, which costs the least where they only wait.
+    pub activity_threads: NonZeroUsize,
     /// Open polls for workflow tasks, per worker.
     pub workflow_task_pollers: Pollers,
     /// Open polls for activity tasks, per worker.
@@ -266,6 +271,7 @@ pub(crate) struct Defaults {
     pub(crate) fleet: String,
     pub(crate) workflow_task_queue: String,
     pub(crate) activity_task_queue: String,
+    pub(crate) activity_threads: NonZeroUsize,
     /// The program's version.
     pub(crate) version: String,
     /// Names of `FLEET_*` variables that are the program's own.
@@ -285,15 +291,18 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let known = &defaults.known_variables;
         let mut settings = Settings::layer(defaults, file, &environment, known, flags);
-        let slots = |text: &str| {
-            parse_number(text, 1, MOST_SLOTS).map(|it| NonZeroUsize::new(it).expect("1 or more"))
+        let one_to = |most: usize| {
+            move |text: &str| {
+                parse_number(text, 1, most).map(|it| NonZeroUsize::new(it).expect("1 or more"))
+            }
         };
 
         let role = settings.parse("role", str::parse::<Role>);
         let workflow_task_queue = settings.parse("workflow_task_queue", parse_name);
         let activity_task_queue = settings.parse("activity_task_queue", parse_name);
-        let workflow_tasks = settings.parse("max_concurrent_workflow_tasks", slots);
-        let activities = settings.parse("max_concurrent_activities", slots);
+        let workflow_tasks = settings.parse("max_concurrent_workflow_tasks", one_to(MOST_SLOTS));
+        let activities = settings.parse("max_concurrent_activities", one_to(MOST_SLOTS));
+        let activity_threads = settings.parse("activity_threads", one_to(MOST_THREADS));
         let workflow_task_pollers =
             settings.parse("workflow_task_pollers", |text| Pollers::parse(text, 2));
         let activity_task_pollers =
@@ -355,6 +364,7 @@ impl Config {
                 activity_task_queue: activity_task_queue?,
                 max_concurrent_workflow_tasks: workflow_tasks?,
                 max_concurrent_activities: activities?,
+                activity_threads: activity_threads?,
                 workflow_task_pollers: workflow_task_pollers?,
                 activity_task_pollers: activity_task_pollers?,
                 max_cached_workflows: max_cached_workflows?,
@@ -412,6 +422,7 @@ impl Config {
             "activity_task_queue" => self.activity_task_queue.clone(),
             "max_concurrent_workflow_tasks" => self.max_concurrent_workflow_tasks.to_string(),
             "max_concurrent_activities" => self.max_concurrent_activities.to_string(),
+            "activity_threads" => self.activity_threads.to_string(),
             "workflow_task_pollers" => self.workflow_task_pollers.to_string(),
             "activity_task_pollers" => self.activity_task_pollers.to_string(),
             "max_cached_workflows" => self.max_cached_workflows.to_string(),
@@ -436,6 +447,8 @@ impl Config {
 
 /// More slots, or workflows in the cache, than any machine has memory for.
 const MOST_SLOTS: usize = 1_000_000;
+/// More than a machine has cores.
+const MOST_THREADS: usize = 1_000;
 /// Gigabytes of what the SDK keeps of each.
 const MOST_ACTIVITIES: usize = 1_000_000_000;
 /// More polls than any server wants from one worker.
@@ -512,6 +525,7 @@ mod tests {
             version: "1.2".into(),
             workflow_task_queue: "orders-workflows".into(),
             activity_task_queue: "orders-activities".into(),
+            activity_threads: NonZeroUsize::new(3).unwrap(),
             known_variables: vec!["FLEET_API_URL".into()],
         }
     }
@@ -549,6 +563,7 @@ mod tests {
         assert_eq!(config.workflow_task_queue, "orders-workflows");
         assert_eq!(config.activity_task_queue, "orders-activities");
         assert_eq!(config.max_concurrent_workflow_tasks.get(), 8);
+        assert_eq!(config.activity_threads.get(), 3);
         assert_eq!(config.drain_timeout, Duration::from_secs(20));
         assert_eq!(config.activity_grace, Duration::from_secs(15));
         assert_eq!(config.deployment, None);

@@ -1,6 +1,6 @@
 //! [`Fleet`]: what a fleet is made of, and its `main`.
 
-use std::{fmt, path::Path, process::ExitCode};
+use std::{fmt, num::NonZeroUsize, path::Path, process::ExitCode, thread::available_parallelism};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use temporalio_common::WorkflowDefinition;
@@ -66,6 +66,7 @@ impl Fleet {
                 fleet: name.to_owned(),
                 workflow_task_queue: format!("{name}-workflows"),
                 activity_task_queue: format!("{name}-activities"),
+                activity_threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 known_variables: Vec::new(),
                 version: own_version(),
             },
@@ -117,6 +118,17 @@ impl Fleet {
     #[must_use]
     pub fn activity_task_queue(mut self, queue: &str) -> Self {
         queue.clone_into(&mut self.defaults.activity_task_queue);
+        self
+    }
+
+    /// How many threads asynchronous activities share, in place of one for each core.
+    ///
+    /// With 1 they run on the thread that polls: a fifth less CPU time for an activity that only waits
+    /// (`docs/performance.md`), and one that computes keeps its worker from polling. Synchronous activities,
+    /// and what is handed to `spawn_blocking`, have threads of their own in any case, and use every core.
+    #[must_use]
+    pub fn activity_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.defaults.activity_threads = threads;
         self
     }
 

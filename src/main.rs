@@ -1,7 +1,7 @@
 //! The shipped fleet: the library's `main` with the sample's workflow and activity and a workload to
 //! measure with, and nothing that a program of your own could not have.
 
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use temporal_fleet::{
     Fleet,
@@ -17,5 +17,7 @@ fn main() -> ExitCode {
         .workflow::<ParallelizedWorkflow>()
         .activities(EchoActivities)
         .load_workload()
+        // They answer at once, or compute on a thread of their own.
+        .activity_threads(NonZeroUsize::MIN)
         .main()
 }

@@ -92,7 +92,8 @@ impl Settings {
             }
             layers = layers
                 .set_default("workflow_task_queue", defaults.workflow_task_queue.as_str())?
-                .set_default("activity_task_queue", defaults.activity_task_queue.as_str())?;
+                .set_default("activity_task_queue", defaults.activity_task_queue.as_str())?
+                .set_default("activity_threads", defaults.activity_threads.to_string())?;
             for (key, value) in from_file {
                 layers = layers.set_default(key, value)?;
             }

@@ -15,11 +15,13 @@ mod worker;
 use std::{
     future::Future,
     io::{self, Write},
+    panic::resume_unwind,
     path::Path,
     process::ExitCode,
 };
 
-use tokio::runtime::{Builder, Runtime};
+use send_wrapper::SendWrapper;
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::{
     cli::{self, Cli, Command, Globals, WorkerArgs},
@@ -134,9 +136,17 @@ fn one_thread() -> Result<Runtime, Error> {
 }
 
 /// The runtime that fits a role. All workflow code of a worker runs on one thread, and a second
-/// one only costs wake-ups between the two; activities may compute, and are to use every core.
-fn runtime_for(role: Role) -> Result<Runtime, Error> {
-    if role.runs_activities() { finish(Builder::new_multi_thread()) } else { one_thread() }
+/// one only costs wake-ups between the two; asynchronous activities may compute, and are to use every
+/// core unless they are said to need one thread only.
+fn runtime_for(role: Role, config: &Config) -> Result<Runtime, Error> {
+    let threads = config.activity_threads.get();
+    if role.runs_activities() && threads > 1 {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        finish(builder)
+    } else {
+        one_thread()
+    }
 }
 
 fn finish(mut builder: Builder) -> Result<Runtime, Error> {
@@ -144,6 +154,20 @@ fn finish(mut builder: Builder) -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(|source| Error::Os { what: "cannot start the tokio runtime".into(), source })
+}
+
+/// Awaits `work` as a task, where the runtime has one thread. A task that is woken waits its turn; the
+/// future under `block_on` is polled only after a look at the sockets, a system call each time: a
+/// third of those of a workflow worker.
+async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + 'static) -> T {
+    if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return work.await;
+    }
+    // Work that is not `Send` stays on this thread: no other one runs tasks of this runtime.
+    match tokio::spawn(SendWrapper::new(work)).await {
+        Ok(done) => done,
+        Err(error) => resume_unwind(error.into_panic()),
+    }
 }
 
 fn block_on<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {

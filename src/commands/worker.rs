@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Context, block_on, runtime_for, settle};
+use super::{Context, as_task, block_on, runtime_for, settle};
 use crate::{
     cli::WorkerArgs,
     client::identity,
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     settle(&config);
     let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
     let work = work(context, &config, role, name.is_some(), metrics.as_ref(), traces.as_ref());
-    let ended = block_on(runtime_for(role)?, work);
+    let ended = block_on(runtime_for(role, &config)?, work);
     // What the drain has left of its time; the last resort is further away than the least.
     let left = || {
         let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
@@ -111,7 +111,7 @@ async fn work(
     let build =
         FleetWorker::build_with(context.fleet, config, role, vitals, metrics.cloned(), traces);
     if let Some(worker) = context.unless_stopped(build).await? {
-        worker.run(context.shutdown.requested()).await?;
+        as_task(Box::pin(worker.run(context.shutdown.requested()))).await?;
     }
     Ok(0)
 }

@@ -30,6 +30,7 @@ mod shutdown;
 mod startup;
 mod status;
 mod support;
+mod threads;
 mod trace;
 mod traces;
 mod versioning;

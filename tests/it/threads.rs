@@ -1,0 +1,60 @@
+//! What runs on which thread of a worker: `FLEET_ACTIVITY_THREADS`.
+
+use serde_json::Value;
+
+use crate::support::{Process, World, eventually, free_port, get};
+
+/// A worker of activities that answers to probes, and where.
+fn activity_worker(world: &World, threads: Option<&str>) -> (Process, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = world.fleet(["worker", "--role", "activity-worker"]);
+    command.env("FLEET_HEALTH_ADDR", &address);
+    if let Some(threads) = threads {
+        command.env("FLEET_ACTIVITY_THREADS", threads);
+    }
+    let worker = Process::start(command);
+    worker.err.wait_for("ready");
+    (worker, address)
+}
+
+/// The threads of tokio's that run asynchronous code beside the first one of the process.
+#[cfg(target_os = "linux")]
+fn threads_beside(worker: &Process) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
+    let names =
+        tasks.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("tokio-rt-worker")).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn asynchronous_activities_have_as_many_threads_as_they_are_given_and_one_is_the_workers_own() {
+    let world = World::new();
+    for (given, beside) in [(None, 0), (Some("1"), 0), (Some("3"), 3)] {
+        let (worker, _) = activity_worker(&world, given);
+        assert_eq!(threads_beside(&worker), beside, "{given:?}");
+    }
+}
+
+#[test]
+fn activities_that_compute_on_threads_of_their_own_run_side_by_side_in_a_worker_with_one_thread() {
+    let world = World::new();
+    let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
+    let (_worker, address) = activity_worker(&world, Some("1"));
+    // For seconds each, even in a build that is not optimised: the second has to be taken meanwhile.
+    let load = r#"{"parallel": 2, "activity_iterations": 300000000}"#;
+    let mut starter = Process::start(world.fleet([
+        "starter",
+        "-n",
+        "1",
+        "--workflow-type",
+        "LoadWorkflow",
+        "--input",
+        load,
+    ]));
+    eventually("both activities run", || {
+        let (_, status) = get(&address, "/status").unwrap();
+        serde_json::from_str::<Value>(&status).unwrap()["activities_in_hand"] == 2
+    });
+    assert_eq!(starter.exit_code(), 0);
+}
