@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     server::{self, activity_attempts, history, pid_of, workflow_task_workers},
-    support::{Process, World, eventually, free_port, get, kill, labels, run},
+    support::{Process, World, children_of, eventually, free_port, get, kill, labels, run},
 };
 
 /// An order that is packed for about three seconds.
@@ -152,16 +152,23 @@ fn a_batch_outlives_a_fleet_whose_workers_are_killed_at_random_again_and_again()
 #[test]
 fn a_crash_loop_is_given_up_with_70_and_the_rest_drains() {
     let world = World::new();
-    let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
-    // Tokio panics at this, and only workers of activities have a runtime that reads it.
-    up.env("TOKIO_WORKER_THREADS", "0");
-    let finished = run(up);
-    assert_eq!(finished.code, 70, "{finished:#?}");
-    let count = |text: &str| finished.err.iter().filter(|line| line.contains(text)).count();
-    let exits = count("ERROR: worker exited unexpectedly: activity-worker:0 (exit code: 101)");
-    assert_eq!(exits, 5, "{finished:#?}");
+    let mut up = Process::start(world.fleet(["up", "-w", "1", "-a", "1"]));
+    let mut killed = BTreeSet::new();
+    eventually("the fleet gives up", || {
+        for (pid, command) in children_of(up.pid()) {
+            if command.contains("activity-worker:0") && killed.insert(pid) {
+                kill(pid, Signal::KILL);
+            }
+        }
+        up.ended().is_some()
+    });
+    let (code, out, err) = (up.exit_code(), up.out.wait_end(), up.err.wait_end());
+    assert_eq!(code, 70, "{err:#?}");
+    let count = |text: &str| err.iter().filter(|line| line.contains(text)).count();
+    let exits = count("ERROR: worker exited unexpectedly: activity-worker:0 (signal: 9)");
+    assert_eq!((exits, killed.len()), (5, 5), "{err:#?}");
     assert_eq!(count("error: activity-worker:0 exited 5 times in a row: giving up"), 1);
-    assert!(finished.out.contains(&"workflow-worker:0 shutting down".to_owned()), "{finished:#?}");
+    assert!(out.contains(&"workflow-worker:0 shutting down".to_owned()), "{out:#?}");
 }
 
 #[test]
