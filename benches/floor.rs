@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Not counted: the connection, and what is done once.
-const WARM_UP: usize = 100;
+const WARM_UP: u32 = 100;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [address, rate, calls] = &arguments[..] else {
         return Err("expected ADDRESS CALLS-PER-SECOND CALLS".into());
     };
-    let (rate, calls): (f64, usize) = (rate.parse()?, calls.parse()?);
+    let (rate, calls): (f64, u32) = (rate.parse()?, calls.parse()?);
     let url: Url = format!("http://{address}").parse()?;
     let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
     let connection = Connection::connect(options).await?;
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         answer??;
     }
     let took = cpu()?.saturating_sub(before);
-    println!("{}", took.as_secs_f64() / calls as f64);
+    println!("{}", (took / calls).as_secs_f64());
     Ok(())
 }
 
