@@ -20,7 +20,7 @@ WORKDIR /build
 # which code is hot, by a record that deploy/pgo/train makes; but not to repeat hot functions in each caller
 # that it knows nothing of, which takes three megabytes.
 COPY deploy/pgo/fleet.profdata /build/
-ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C profile-use=/build/fleet.profdata -C llvm-args=-inlinehint-threshold=50"
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C profile-use=/build/fleet.profdata -C llvm-args=-inlinehint-threshold=150"
 ENV CARGO_TERM_COLOR=never
 
 # The dependencies, in a layer that changes with Cargo.lock and the manifest alone.
