@@ -158,7 +158,7 @@ fn finish(mut builder: Builder) -> Result<Runtime, Error> {
 
 /// Awaits `work` as a task, where the runtime has one thread. A task that is woken waits its turn; the
 /// future under `block_on` is polled only after a look at the sockets, a system call each time: a
-/// third of those of a workflow worker.
+/// quarter of those of a workflow worker.
 async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + 'static) -> T {
     if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         return work.await;

@@ -42,6 +42,17 @@ fn deployment_files_set_only_settings_that_there_are() {
     assert!(set.all(|line| !line.starts_with("FLEET_")), "Compose's knobs are not the fleet's");
 }
 
+#[test]
+fn what_is_compared_is_built_as_the_image_is() {
+    let flags = |name: &str| -> BTreeSet<String> {
+        let text = read(name);
+        let words = text.split(|it: char| it.is_whitespace() || it == '"');
+        words.filter(|word| word.starts_with("llvm-args=")).map(str::to_owned).collect()
+    };
+    assert_eq!(flags("Dockerfile").len(), 1);
+    assert_eq!(flags("benches/compare"), flags("Dockerfile"));
+}
+
 /// All objects and arrays within, itself too.
 fn within(value: &Value) -> Vec<&Value> {
     let inner: Vec<_> = match value {
