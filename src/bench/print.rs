@@ -42,6 +42,8 @@ struct Output<'a> {
     unfinished: u64,
     causes: &'a BTreeMap<String, u64>,
     under_way: usize,
+    /// Due and not started, in a run that was broken off.
+    not_started: u64,
     throughput_per_s: f64,
     latency_ms: Latencies,
     histories_sampled: usize,
@@ -111,6 +113,7 @@ pub(crate) fn json(account: &Account<'_>) -> String {
         unfinished: results.unfinished(),
         causes: results.causes(),
         under_way: account.under_way,
+        not_started: results.not_started,
         throughput_per_s: results.throughput(),
         latency_ms: Latencies {
             end_to_end: spread(results, Measure::EndToEnd),
@@ -184,6 +187,9 @@ pub(crate) fn text(account: &Account<'_>) -> String {
             account.under_way,
             batch.name.as_str()
         );
+    }
+    if results.not_started > 0 {
+        let _ = write!(text, "\n{} were due and not started", results.not_started);
     }
     let _ = write!(text, "\n\n{:32}", "latency in ms");
     for quantile in Quantile::ALL {

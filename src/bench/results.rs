@@ -30,6 +30,8 @@ pub(crate) struct Results {
     latencies: [Histogram<u64>; Measure::ALL.len()],
     /// The longest that a start was behind its schedule.
     pub(crate) behind: Duration,
+    /// How many were due and not started when the run was broken off.
+    pub(crate) not_started: u64,
     /// From the end of the warm-up to the last result.
     pub(crate) measured_for: Duration,
     /// How many histories were read.
@@ -49,6 +51,7 @@ impl Results {
                 Histogram::new(3).expect("three digits are allowed")
             }),
             behind: Duration::ZERO,
+            not_started: 0,
             measured_for: Duration::ZERO,
             histories: 0,
             sample: Sample::of_at_most(sample),

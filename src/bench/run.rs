@@ -59,6 +59,18 @@ impl<'a> Run<'a> {
     pub(crate) async fn run(
         &mut self,
         stop: impl Future<Output = ()>,
+        tick: impl FnMut(&Self),
+    ) -> Result<Ended, Error> {
+        let ended = self.until_it_ends(stop, tick).await;
+        if !matches!(ended, Ok(Ended::Complete)) {
+            self.leave_overdue();
+        }
+        ended
+    }
+
+    async fn until_it_ends(
+        &mut self,
+        stop: impl Future<Output = ()>,
         mut tick: impl FnMut(&Self),
     ) -> Result<Ended, Error> {
         let batch = self.batch;
@@ -149,17 +161,35 @@ impl<'a> Run<'a> {
     fn give_up(&mut self) {
         let now = Instant::now();
         let mut left: Vec<Due> = self.under_way.values().copied().collect();
-        if let Pace::Open { .. } = self.plan.pace {
-            while let Some(due) = self.next() {
-                self.started += 1;
-                self.measured += u64::from(due.measured);
-                left.push(due);
-            }
-        }
+        left.append(&mut self.overdue());
         for due in left.into_iter().filter(|due| due.measured) {
             let (latency, after) = self.times(due, now);
             self.results.given_up(after, latency);
         }
+    }
+
+    /// Tells of those that were due and not started when the run was broken off. They are no errors,
+    /// as those are not that are under way.
+    fn leave_overdue(&mut self) {
+        let now = self.begun.elapsed();
+        for due in self.overdue().into_iter().filter(|due| due.measured) {
+            self.results.not_started += 1;
+            self.results.behind = self.results.behind.max(now.saturating_sub(due.at));
+        }
+    }
+
+    /// Those that are due and not started, for good. A closed loop has none.
+    fn overdue(&mut self) -> Vec<Due> {
+        let mut overdue = Vec::new();
+        if let Pace::Open { .. } = self.plan.pace {
+            let now = self.begun.elapsed();
+            while let Some(due) = self.next().filter(|it| it.at <= now) {
+                self.started += 1;
+                self.measured += u64::from(due.measured);
+                overdue.push(due);
+            }
+        }
+        overdue
     }
 
     /// How many have ended, in the warm-up too.
