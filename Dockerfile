@@ -17,10 +17,9 @@ WORKDIR /build
 # Static: libc and its DNS client are in the binary. Cargo applies these flags to what runs in the
 # image alone, and not to build scripts and macros, where a target is named. The relocations of a
 # binary that can be loaded anywhere take a megabyte less when they are packed. And the compiler is told
-# which code is hot, by a record that deploy/pgo/train makes; but not to repeat large hot functions in each
-# caller that it knows nothing of, which takes megabytes (docs/performance.md).
+# which code is hot, by a record that deploy/pgo/train makes (docs/performance.md).
 COPY deploy/pgo/fleet.profdata /build/
-ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C profile-use=/build/fleet.profdata -C llvm-args=-inlinehint-threshold=150"
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C profile-use=/build/fleet.profdata"
 ENV CARGO_TERM_COLOR=never
 
 # The dependencies, in a layer that changes with Cargo.lock and the manifest alone.
