@@ -61,6 +61,20 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
 }
 
 #[test]
+fn a_worker_of_both_kinds_gets_activities_with_the_answers_to_its_workflow_tasks() {
+    let world = World::new();
+    let health = format!("127.0.0.1:{}", free_port());
+    let mut worker = world.fleet(["worker", "--role", "worker"]);
+    worker.env("FLEET_HEALTH_ADDR", &health);
+    let _worker = Process::start(worker);
+    run(world.fleet(["starter", "-n", "5"])).success();
+    let scrape = Scrape::of(&health);
+    let received = |eager| scrape.sum("temporal_activity_task_received_total", &[("eager", eager)]);
+    // None of them came by a poll.
+    assert_eq!((received("true"), received("false")), (Some(5.0), None));
+}
+
+#[test]
 fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() {
     let world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
