@@ -104,7 +104,7 @@ fn build_orders_image() -> &'static str {
             COPY root/ /\n\
             USER 65532:65532\n\
             ENV FLEET_HEALTH_ADDR=0.0.0.0:8080\n\
-            HEALTHCHECK --interval=1s --timeout=6s --retries=1 CMD [\"/fleet\", \"health\"]\n\
+            HEALTHCHECK --interval=1s --timeout=6s --start-period=60s --retries=1 CMD [\"/fleet\", \"health\"]\n\
             ENTRYPOINT [\"/fleet\"]\n";
         fs::write(&dockerfile, text).unwrap();
         docker(["build", "--quiet", "--tag", ORDERS, folder.path().to_str().unwrap()]);
