@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     server::{self, activity_attempts, history, pid_of, workflow_task_workers},
-    support::{Process, World, children_of, eventually, free_port, get, kill, labels, run},
+    support::{Process, World, children_of, eventually, get, kill, labels, run},
 };
 
 /// An order that is packed for about three seconds.
@@ -89,10 +89,7 @@ fn a_batch_outlives_a_fleet_whose_workers_are_killed_at_random_again_and_again()
     // the batch might have no end on a slow machine.
     const KILLS: usize = 10;
     let world = World::new();
-    let health = format!("127.0.0.1:{}", free_port());
-    let mut up = world.fleet(["up", "-w", "2", "-a", "2"]);
-    up.env("FLEET_HEALTH_ADDR", &health);
-    let mut up = Process::start(up);
+    let (mut up, health) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "2"]));
     let workers = || -> Vec<Value> {
         let status = get(&health, "/status").map(|(_, body)| serde_json::from_str(&body).unwrap());
         status.map(|it: Value| it["workers"].as_array().unwrap().clone()).unwrap_or_default()

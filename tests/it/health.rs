@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     proxy::PollTrap,
     server::{self, OwnServer},
-    support::{FLEET, Process, World, eventually, free_port, get, kill, labels, program, run},
+    support::{FLEET, Process, World, eventually, get, kill, labels, program, run},
 };
 
 fn health(address: &str, arguments: &[&str]) -> i32 {
@@ -37,11 +37,9 @@ fn eventually_answers(address: &str, path: &str, expected: (u16, &str)) {
 #[test]
 fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
-    let mut command = world.orders(["worker", "--role", "activity-worker"]);
-    command.env("FLEET_HEALTH_ADDR", &address);
-    let mut worker = Process::start(command);
+    let activities = world.orders(["worker", "--role", "activity-worker"]);
+    let (mut worker, address) = Process::start_probed(activities);
     eventually_answers(&address, "/readyz", (200, "ready"));
     assert_eq!((health(&address, &[]), health(&address, &["--live"])), (0, 0));
     let now = status(&address);
@@ -75,13 +73,10 @@ fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
 #[test]
 fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
-    command
-        .env("FLEET_HEALTH_ADDR", &address)
-        .env("TEMPORAL_ADDRESS", silent.local_addr().unwrap().to_string());
-    let worker = Process::start(command);
+    command.env("TEMPORAL_ADDRESS", silent.local_addr().unwrap().to_string());
+    let (worker, address) = Process::start_probed(command);
     worker.err.wait_for("no answer within 5.0 s; trying again");
     assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
     assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
@@ -94,10 +89,9 @@ fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
     let server = OwnServer::start("0", &[]);
     server.signal(Signal::STOP);
 
-    let address = format!("127.0.0.1:{}", free_port());
     let mut command = world.fleet(["worker", "--role", "activity-worker"]);
-    command.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_ADDRESS", &server.address);
-    let worker = Process::start(command);
+    command.env("TEMPORAL_ADDRESS", &server.address);
+    let (worker, address) = Process::start_probed(command);
     worker.err.wait_for("no answer within 5.0 s; trying again");
     assert_eq!(get(&address, "/readyz"), Some((503, "starting".into())));
     server.signal(Signal::CONT);
@@ -114,10 +108,9 @@ fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
     {
         let temporal = server.temporal;
         let trap = PollTrap::open(&server.address, move || kill(temporal, Signal::STOP));
-        let address = format!("127.0.0.1:{}", free_port());
         let mut command = world.fleet(["worker", "--role", role]);
-        command.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_ADDRESS", &trap.address);
-        let worker = Process::start(command);
+        command.env("TEMPORAL_ADDRESS", &trap.address);
+        let (worker, address) = Process::start_probed(command);
         let not_ready = || {
             let said = worker.err.so_far();
             assert!(!said.iter().any(|line| line.contains("ready")), "{role}: {said:#?}");
@@ -138,10 +131,7 @@ fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
 #[test]
 fn under_up_the_address_tells_of_the_fleet_and_names_each_workers_own() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
-    up.env("FLEET_HEALTH_ADDR", &address);
-    let mut up = Process::start(up);
+    let (mut up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
     eventually_answers(&address, "/readyz", (200, "ready"));
     assert_eq!(health(&address, &[]), 0);
     let workers = status(&address)["workers"].as_array().unwrap().clone();
@@ -195,10 +185,8 @@ fn a_health_address_in_use_is_a_configuration_error() {
 #[test]
 fn oversized_and_slow_requests_do_not_keep_others_from_an_answer() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut command = world.fleet(["worker", "--role", "activity-worker"]);
-    command.env("FLEET_HEALTH_ADDR", &address);
-    let _worker = Process::start(command);
+    let activities = world.fleet(["worker", "--role", "activity-worker"]);
+    let (_worker, address) = Process::start_probed(activities);
     eventually_answers(&address, "/readyz", (200, "ready"));
 
     let mut slow: Vec<_> = (0..64).map(|_| TcpStream::connect(&address).unwrap()).collect();

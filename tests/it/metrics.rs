@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::{
     collector::Collector,
-    support::{Process, World, eventually, free_port, get, kill, run},
+    support::{Process, World, eventually, get, kill, run},
 };
 
 /// The samples of a scrape: name, labels, value.
@@ -63,12 +63,9 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
 #[test]
 fn a_worker_of_both_kinds_gets_activities_with_the_answers_to_its_workflow_tasks() {
     let world = World::new();
-    let health = format!("127.0.0.1:{}", free_port());
-    let mut worker = world.fleet(["worker", "--role", "worker"]);
-    worker.env("FLEET_HEALTH_ADDR", &health);
-    let _worker = Process::start(worker);
+    let (_worker, address) = Process::start_probed(world.fleet(["worker", "--role", "worker"]));
     run(world.fleet(["starter", "-n", "5"])).success();
-    let scrape = Scrape::of(&health);
+    let scrape = Scrape::of(&address);
     let received = |eager| scrape.sum("temporal_activity_task_received_total", &[("eager", eager)]);
     // None of them came by a poll.
     assert_eq!((received("true"), received("false")), (Some(5.0), None));
@@ -77,10 +74,7 @@ fn a_worker_of_both_kinds_gets_activities_with_the_answers_to_its_workflow_tasks
 #[test]
 fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
-    up.env("FLEET_HEALTH_ADDR", &address);
-    let up = Process::start(up);
+    let (up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
     eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
     run(world.fleet(["starter", "-n", "25"])).success();
 
@@ -141,10 +135,7 @@ fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() 
 #[test]
 fn a_worker_that_hangs_is_missing_and_one_that_died_is_counted() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut up = world.fleet(["up", "-w", "2", "-a", "0"]);
-    up.env("FLEET_HEALTH_ADDR", &address);
-    let _up = Process::start(up);
+    let (_up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "0"]));
     eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
     let pid = |index: usize| {
         let status: serde_json::Value =
@@ -168,11 +159,9 @@ fn a_worker_that_hangs_is_missing_and_one_that_died_is_counted() {
 #[test]
 fn an_activity_counts_what_it_likes() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
-    let mut worker = world.orders(["worker", "--role", "activity-worker"]);
-    worker.env("FLEET_HEALTH_ADDR", &address);
-    let _worker = Process::start(worker);
+    let activities = world.orders(["worker", "--role", "activity-worker"]);
+    let (_worker, address) = Process::start_probed(activities);
     let order = r#"{"id": "1", "items": ["tea", "pot"], "hold_ms": 1, "card": "valid"}"#;
     run(world.orders(["starter", "-n", "3", "--input", order])).success();
     let scrape = Scrape::of(&address);
@@ -185,10 +174,8 @@ fn an_activity_counts_what_it_likes() {
 #[test]
 fn what_fails_is_counted_by_its_reason() {
     let world = World::new();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut worker = world.fleet(["worker", "--role", "workflow-worker"]);
-    worker.env("FLEET_HEALTH_ADDR", &address);
-    let _worker = Process::start(worker);
+    let workflows = world.fleet(["worker", "--role", "workflow-worker"]);
+    let (_worker, address) = Process::start_probed(workflows);
     let _starter =
         Process::start(world.fleet(["starter", "-n", "1", "--workflow-type", "Unknown"]));
     eventually("its workflow task fails", || {
@@ -198,10 +185,9 @@ fn what_fails_is_counted_by_its_reason() {
                 .is_some_and(|count| count >= 1.0)
     });
 
-    let address = format!("127.0.0.1:{}", free_port());
     let mut lost = world.fleet(["worker", "--role", "workflow-worker"]);
-    lost.env("FLEET_HEALTH_ADDR", &address).env("TEMPORAL_NAMESPACE", "no-such-namespace");
-    let _lost = Process::start(lost);
+    lost.env("TEMPORAL_NAMESPACE", "no-such-namespace");
+    let (_lost, address) = Process::start_probed(lost);
     let not_found = [("operation", "DescribeNamespace"), ("status_code", "NOT_FOUND")];
     eventually("its search for the namespace fails", || {
         get(&address, "/metrics").is_some()

@@ -7,7 +7,7 @@ use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1
 
 use crate::{
     server::{self, activity_attempts, history},
-    support::{Process, World, eventually, free_port, get},
+    support::{Process, World, eventually, get},
 };
 
 /// A pause in polling would be as long as a lost task: ten seconds.
@@ -17,10 +17,9 @@ const NO_PAUSE: Duration = Duration::from_secs(8);
 fn each_activity_runs_once_and_in_time_while_sdk_workers_relieve_each_other() {
     const WORKFLOWS: usize = 300;
     let world = World::new();
-    let health = format!("127.0.0.1:{}", free_port());
     let mut worker = world.fleet(["worker", "--role", "activity-worker"]);
-    worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "25").env("FLEET_HEALTH_ADDR", &health);
-    let worker = Process::start(worker);
+    worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "25");
+    let (worker, health) = Process::start_probed(worker);
     eventually("it is ready", || get(&health, "/readyz").is_some_and(|(code, _)| code == 200));
     let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
     let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "30"];

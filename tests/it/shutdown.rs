@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{
     server::{self, activity_attempts, history},
-    support::{FLEET, Process, World, children_of, eventually, free_port, get, program},
+    support::{FLEET, Process, World, children_of, eventually, get, program},
 };
 
 /// An order whose packing takes two seconds.
@@ -191,14 +191,10 @@ fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
 #[test]
 fn killing_up_leaves_no_process_behind_the_server_included() {
     let world = World::new();
-    let health = format!("127.0.0.1:{}", free_port());
     let mut command =
         world.orders(["up", "-w", "1", "--dev-server", "--port", "0", "--ui-port", "0"]);
-    command
-        .env_remove("TEMPORAL_ADDRESS")
-        .env("FLEET_HEALTH_ADDR", &health)
-        .env("RUST_LOG", "warn,temporal_fleet=info");
-    let mut up = Process::start(command);
+    command.env_remove("TEMPORAL_ADDRESS").env("RUST_LOG", "warn,temporal_fleet=info");
+    let (mut up, health) = Process::start_probed(command);
     let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
     let address = line.split_once('=').unwrap().1.to_owned();
     let mut starter = world.orders(["starter", "-n", "1", "--input", ORDER]);

@@ -216,12 +216,18 @@ impl Process {
         }
     }
 
+    /// Starts a worker, or a fleet, with a listener for health probes; and its address.
+    #[track_caller]
+    pub(crate) fn start_probed(mut fleet: Command) -> (Self, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        fleet.env("FLEET_HEALTH_ADDR", &address);
+        (Self::start(fleet), address)
+    }
+
     /// Starts a fleet and waits until every worker of it is ready.
     #[track_caller]
-    pub(crate) fn start_ready(mut fleet: Command) -> Self {
-        let health = format!("127.0.0.1:{}", free_port());
-        fleet.env("FLEET_HEALTH_ADDR", &health);
-        let fleet = Self::start(fleet);
+    pub(crate) fn start_ready(fleet: Command) -> Self {
+        let (fleet, health) = Self::start_probed(fleet);
         eventually("the fleet is ready", || {
             get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
         });

@@ -2,17 +2,15 @@
 
 use serde_json::Value;
 
-use crate::support::{Process, World, eventually, free_port, get};
+use crate::support::{Process, World, eventually, get};
 
 /// A worker of activities that answers to probes, and where.
 fn activity_worker(world: &World, threads: Option<&str>) -> (Process, String) {
-    let address = format!("127.0.0.1:{}", free_port());
     let mut command = world.fleet(["worker", "--role", "activity-worker"]);
-    command.env("FLEET_HEALTH_ADDR", &address);
     if let Some(threads) = threads {
         command.env("FLEET_ACTIVITY_THREADS", threads);
     }
-    let worker = Process::start(command);
+    let (worker, address) = Process::start_probed(command);
     worker.err.wait_for("ready");
     (worker, address)
 }
