@@ -189,7 +189,11 @@ pub(crate) fn text(account: &Account<'_>) -> String {
         );
     }
     if results.not_started > 0 {
-        let _ = write!(text, "\n{} were due and not started", results.not_started);
+        let _ = write!(
+            text,
+            "\n{} were due and not started, and are in no latency",
+            results.not_started
+        );
     }
     let _ = write!(text, "\n\n{:32}", "latency in ms");
     for quantile in Quantile::ALL {
@@ -215,9 +219,10 @@ pub(crate) fn text(account: &Account<'_>) -> String {
     );
     // A timer is some milliseconds late, and that is no news.
     if matches!(plan.pace, Pace::Open { .. }) && results.behind > Duration::from_millis(100) {
+        let all = if results.not_started == 0 { ", which the latencies include" } else { "" };
         let _ = write!(
             text,
-            "\nstarts were behind schedule by up to {:.0} ms, which the latencies include",
+            "\nstarts were behind schedule by up to {:.0} ms{all}",
             ms(results.behind)
         );
     }

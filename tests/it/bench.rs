@@ -235,18 +235,27 @@ fn ctrl_c_prints_what_was_measured_so_far_and_says_that_it_is_partial() {
 
 #[test]
 fn what_was_due_and_not_started_is_told_of_a_run_that_is_broken_off() {
-    let world = World::new();
-    // No worker, and so no end of the first two.
-    let pace = ["--rate", "50/s", "--max-under-way", "2", "--duration", "10m"];
-    let mut bench = Process::start(bench(&world, &[&pace[..], &["--output", "json"]].concat()));
-    // Its hint comes after five seconds without a result.
-    bench.err.wait_for("no worker polls");
-    bench.signal(Signal::INT);
-    assert_eq!(bench.exit_code(), 130);
-    let told = only_line(&bench.out.wait_end());
-    assert_eq!(told["under_way"], 2, "{told}");
-    assert!(told["not_started"].as_u64().unwrap() > 50, "{told}");
-    assert!(number(&told["behind_schedule_ms"]) > 1000.0, "{told}");
+    for output in ["json", "text"] {
+        let world = World::new();
+        // No worker, and so no end of the first two.
+        let pace = ["--rate", "50/s", "--max-under-way", "2", "--duration", "10m"];
+        let mut bench = Process::start(bench(&world, &[&pace[..], &["--output", output]].concat()));
+        // Its hint comes after five seconds without a result.
+        bench.err.wait_for("no worker polls");
+        bench.signal(Signal::INT);
+        assert_eq!(bench.exit_code(), 130);
+        let out = bench.out.wait_end();
+        if output == "json" {
+            let told = only_line(&out);
+            assert_eq!(told["under_way"], 2, "{told}");
+            assert!(told["not_started"].as_u64().unwrap() > 50, "{told}");
+            assert!(number(&told["behind_schedule_ms"]) > 1000.0, "{told}");
+        } else {
+            let about = " were due and not started, and are in no latency";
+            assert!(out.iter().any(|it| it.ends_with(about)), "{out:#?}");
+            assert!(!out.iter().any(|it| it.contains("which the latencies include")), "{out:#?}");
+        }
+    }
 }
 
 #[test]
