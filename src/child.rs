@@ -63,16 +63,16 @@ fn own_path() -> Result<PathBuf, Error> {
 }
 
 /// A foreign program, under guard, without the user's settings for Temporal and for telemetry: they are for our processes.
-/// What the program writes to stderr goes to the file `stderr`, if one is given.
+/// What the program says goes to the file `output`, if one is given.
 pub(crate) fn guarded(
     program: &OsStr,
     environment: &Environment,
-    stderr: Option<&Path>,
+    output: Option<&Path>,
 ) -> Result<process::Command, Error> {
     let mut command = this_program()?;
     command.arg(GUARD).env_clear().envs(environment.for_others().iter());
-    if let Some(stderr) = stderr {
-        command.arg("--stderr").arg(stderr);
+    if let Some(output) = output {
+        command.arg("--output").arg(output);
     }
     command.arg("--").arg(program);
     Ok(command)

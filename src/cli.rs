@@ -194,9 +194,9 @@ Examples:
     /// Run a foreign program that must not outlive its parent
     #[command(hide = true)]
     Guard {
-        /// Where its standard error goes
+        /// The file that what it says goes to
         #[arg(long)]
-        stderr: Option<PathBuf>,
+        output: Option<PathBuf>,
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },

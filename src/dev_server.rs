@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     pin::pin,
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     time::Duration,
 };
 
@@ -30,7 +30,10 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// or of the ten or so that it finds for itself. The kernel gives such ports to every connection that
 /// goes out, so on a busy machine that does happen.
 const TRIES: u32 = 3;
+/// Said by the server, by its UI or by the CLI, each in a form of its own.
 const PORT_TAKEN: &str = "address already in use";
+/// How every line of what the CLI prints once the server runs begins.
+const GREETING: &str = "Temporal ";
 /// More than the guard's own patience with the server.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Out of the box the dev server answers about 500 small calls a second, which two workers and a
@@ -126,7 +129,7 @@ impl Options {
 /// A running dev server.
 pub(crate) struct DevServer {
     child: Child,
-    /// What it writes to stderr, and the name of that file until the server has opened it.
+    /// What it says, and the name of that file until the server has opened it.
     said: File,
     said_in: Option<TempPath>,
     address: String,
@@ -180,7 +183,7 @@ impl DevServer {
         let ui_port = options.ui_port.map(Port::choose).transpose()?;
         let mut command = child::guarded(cli.as_os_str(), &config.environment, Some(said.path()))?;
         command
-            .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "never"])
+            .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"])
             .args(["--port", &port.to_string()]);
         match ui_port {
             Some(ui_port) => command.args(["--ui-port", &ui_port.to_string()]),
@@ -195,7 +198,6 @@ impl DevServer {
         for setting in LAST_POLLS {
             command.args(["--dynamic-config-value", setting]);
         }
-        command.stdout(Stdio::null());
         Ok(Self {
             child: Child::spawn(&mut command)?,
             said: said.reopen().map_err(no_file)?,
@@ -205,13 +207,17 @@ impl DevServer {
         })
     }
 
-    /// How the server ended, with the first thing that it said about it.
+    /// How the server ended, with what it said about it: the first line, unless one tells of a port.
     fn ended(&mut self, when: &str, status: io::Result<ExitStatus>) -> Error {
         let how = status.map_or_else(|error| error.to_string(), describe);
         let mut said = String::new();
         // Without it the message is shorter.
         let _ = self.said.read_to_string(&mut said);
-        let why = said.lines().map(str::trim).find(|line| !line.is_empty());
+        let mut lines = said.lines().map(str::trim);
+        let why = lines
+            .clone()
+            .find(|line| line.contains(PORT_TAKEN))
+            .or_else(|| lines.find(|line| !line.is_empty() && !line.starts_with(GREETING)));
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         Error::DevServer { what: format!("ended {when} ({how}){why}") }
     }

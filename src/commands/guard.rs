@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     program: Vec<OsString>,
-    stderr: Option<PathBuf>,
+    output: Option<PathBuf>,
     shutdown: &Shutdown,
 ) -> Result<u8, Error> {
     let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
@@ -26,14 +26,14 @@ pub(super) async fn run(
     let Some((name, arguments)) = program.split_first() else {
         return Ok(0);
     };
-    let stderr = stderr.map(File::create).transpose().map_err(lost)?;
-    let mut child = Command::new(name)
-        .args(arguments)
-        .stderr(stderr.map_or_else(Stdio::inherit, Stdio::from))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| Error::Spawn { program: name.into(), source })?;
+    let mut command = Command::new(name);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    if let Some(output) = output {
+        let file = File::create(output).map_err(lost)?;
+        command.stdout(file.try_clone().map_err(lost)?).stderr(file);
+    }
+    let mut child =
+        command.spawn().map_err(|source| Error::Spawn { program: name.into(), source })?;
     // A second signal ends the guard at once: the program first.
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     shutdown.before_leaving_at_once(move || {

@@ -88,8 +88,8 @@ impl Context<'_> {
                 clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
                 Ok(0)
             }
-            Some(Command::Guard { stderr, program }) => {
-                block_on(one_thread()?, guard::run(program, stderr, &self.shutdown))
+            Some(Command::Guard { output, program }) => {
+                block_on(one_thread()?, guard::run(program, output, &self.shutdown))
             }
             None if self.environment.get("FLEET_ROLE").is_some() => {
                 worker::run(&self, &WorkerArgs::default())

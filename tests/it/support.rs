@@ -4,11 +4,16 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{BufRead, BufReader, Read, Write},
+    iter,
     net::{TcpListener, TcpStream},
+    ops::Range,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -360,9 +365,18 @@ pub(crate) fn on_a_terminal_until(
     (so_far(), ended.unwrap().code())
 }
 
-/// A port that is free now.
+/// A port that is free, and stays so until it is used: it is given once, and is none of those that
+/// the kernel gives to connections that go out (from 32768 on Linux, 49152 elsewhere).
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: Range<u16> = 16_384..32_768;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Several test programs may run at once.
+    let first = u16::try_from(std::process::id() % 128 * 128).unwrap();
+    let mut ports = iter::repeat_with(|| {
+        PORTS.start + first.wrapping_add(GIVEN.fetch_add(1, Relaxed)) % (PORTS.end - PORTS.start)
+    });
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(free).unwrap()
 }
 
 /// The status code and the body that a health listener answers with; `None` while nobody listens.
