@@ -42,22 +42,6 @@ fn deployment_files_set_only_settings_that_there_are() {
     assert!(set.all(|line| !line.starts_with("FLEET_")), "Compose's knobs are not the fleet's");
 }
 
-#[test]
-fn what_is_compared_is_built_as_the_image_is() {
-    // What decides over speed: not how it is linked, nor where the record lies.
-    let flags = |name: &str| -> BTreeSet<String> {
-        let text = read(name);
-        let words: Vec<_> = text.split(|it: char| it.is_whitespace() || it == '"').collect();
-        let options = words.windows(2).filter(|it| it[0] == "-C").map(|it| it[1]);
-        options
-            .filter(|it| !it.starts_with("link-arg=") && !it.starts_with("target-feature="))
-            .map(|it| if it.starts_with("profile-use=") { "profile-use" } else { it }.to_owned())
-            .collect()
-    };
-    assert!(flags("Dockerfile").contains("profile-use"));
-    assert_eq!(flags("benches/compare"), flags("Dockerfile"));
-}
-
 /// All objects and arrays within, itself too.
 fn within(value: &Value) -> Vec<&Value> {
     let inner: Vec<_> = match value {
