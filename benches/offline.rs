@@ -12,7 +12,8 @@ use temporal_fleet::{Environment, Fleet, bench_report, parallelized::Parallelize
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-/// A run of the sample, as `temporal workflow show --output json` tells it.
+/// A run of the sample, as the SDK writes it (`WorkflowHistory::to_json`): the CLI's JSON has other names,
+/// and the SDK does not read it.
 const HISTORY: &[u8] = include_bytes!("histories/parallelized.json");
 
 fn config(criterion: &mut Criterion) {

@@ -30,6 +30,18 @@ fn a_history_recorded_in_one_process_replays_in_another() {
 }
 
 #[test]
+fn the_history_of_the_benches_replays() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = WorkflowReplayerOptions::new().build();
+        options.register_workflow::<ParallelizedWorkflow>().unwrap();
+        let replayer = WorkflowReplayer::new(options).unwrap();
+        let history = include_bytes!("../../benches/histories/parallelized.json");
+        replayer.replay_workflow(WorkflowHistory::from_json(history).unwrap()).await.unwrap();
+    });
+}
+
+#[test]
 fn a_history_of_other_activities_does_not_replay() {
     // The counterpart, without which the test above could not fail.
     let world = World::new();
