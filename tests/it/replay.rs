@@ -3,12 +3,24 @@
 
 use temporal_fleet::{load::LoadWorkflow, parallelized::ParallelizedWorkflow, worker_label};
 use temporalio_client::WorkflowHistory;
-use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+use temporalio_sdk::workflow_replayer::{
+    WorkflowReplayError, WorkflowReplayer, WorkflowReplayerOptions,
+};
 
 use crate::{
     server,
     support::{Process, World, labels, run},
 };
+
+fn replay(history: &[u8]) -> Result<(), WorkflowReplayError> {
+    let mut options = WorkflowReplayerOptions::new().build();
+    options.register_workflow::<ParallelizedWorkflow>().unwrap();
+    options.register_workflow::<LoadWorkflow>().unwrap();
+    let replayer = WorkflowReplayer::new(options).unwrap();
+    let history = WorkflowHistory::from_json(history).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(replayer.replay_workflow(history))
+}
 
 #[test]
 fn a_history_recorded_in_one_process_replays_in_another() {
@@ -20,25 +32,12 @@ fn a_history_recorded_in_one_process_replays_in_another() {
 
     let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
     let json = server::history_json(&workflow);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut options = WorkflowReplayerOptions::new().build();
-        options.register_workflow::<ParallelizedWorkflow>().unwrap();
-        let replayer = WorkflowReplayer::new(options).unwrap();
-        replayer.replay_workflow(WorkflowHistory::from_json(&json).unwrap()).await.unwrap();
-    });
+    replay(&json).unwrap();
 }
 
 #[test]
 fn the_history_of_the_benches_replays() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut options = WorkflowReplayerOptions::new().build();
-        options.register_workflow::<ParallelizedWorkflow>().unwrap();
-        let replayer = WorkflowReplayer::new(options).unwrap();
-        let history = include_bytes!("../../benches/histories/parallelized.json");
-        replayer.replay_workflow(WorkflowHistory::from_json(history).unwrap()).await.unwrap();
-    });
+    replay(include_bytes!("../../benches/histories/parallelized.json")).unwrap();
 }
 
 #[test]
@@ -51,15 +50,8 @@ fn a_history_of_other_activities_does_not_replay() {
     let json = String::from_utf8(server::history_json(&workflow)).unwrap();
     assert!(json.contains("echo_pid_activity"));
     let changed = json.replace("echo_pid_activity", "another_activity");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut options = WorkflowReplayerOptions::new().build();
-        options.register_workflow::<ParallelizedWorkflow>().unwrap();
-        let replayer = WorkflowReplayer::new(options).unwrap();
-        let history = WorkflowHistory::from_json(changed.as_bytes()).unwrap();
-        let error = replayer.replay_workflow(history).await.unwrap_err();
-        assert!(error.to_string().contains("nondeterministic"), "{error}");
-    });
+    let error = replay(changed.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("nondeterministic"), "{error}");
 }
 
 #[test]
@@ -74,18 +66,8 @@ fn a_load_workflow_that_computed_waited_and_fanned_out_replays() {
 
     let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
     let json = String::from_utf8(server::history_json(&workflow)).unwrap();
-    let replay = |history: &str| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut options = WorkflowReplayerOptions::new().build();
-            options.register_workflow::<LoadWorkflow>().unwrap();
-            let replayer = WorkflowReplayer::new(options).unwrap();
-            let history = WorkflowHistory::from_json(history.as_bytes()).unwrap();
-            replayer.replay_workflow(history).await
-        })
-    };
-    replay(&json).unwrap();
+    replay(json.as_bytes()).unwrap();
     // And not whatever it is shown.
     assert!(json.contains("load_activity"));
-    replay(&json.replace("load_activity", "another_activity")).unwrap_err();
+    replay(json.replace("load_activity", "another_activity").as_bytes()).unwrap_err();
 }

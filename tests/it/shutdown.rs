@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM, a second signal and `kill -9`: what is in hand finishes, and nothing stays
 //! behind.
 
-use std::{net::TcpStream, thread, time::Instant};
+use std::{fs, net::TcpStream, thread, time::Instant};
 
 use rustix::process::Signal;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
@@ -243,9 +243,14 @@ fn killing_the_servers_guard_stops_the_fleet_and_leaves_no_server_behind() {
     let line = up.err.wait_for("export TEMPORAL_ADDRESS=");
     let address = line.split_once('=').unwrap().1.to_owned();
     up.out.wait_for("activity-worker:0 starting");
-    crate::support::kill(guard_of(up.pid()), Signal::KILL);
+    let guard = guard_of(up.pid());
+    let said = format!("/proc/{}/fd/1", children_of(guard)[0].0);
+    eventually("the server greets", || fs::read_to_string(&said).unwrap().contains("Temporal CLI"));
+    crate::support::kill(guard, Signal::KILL);
     assert_eq!(up.exit_code(), 70, "{:?}", up.err.so_far());
-    up.err.wait_for("error: the Temporal dev server ended unexpectedly (signal: 9)");
+    let error = "error: the Temporal dev server ended unexpectedly (signal: 9)";
+    // And not that greeting for a reason.
+    assert_eq!(up.err.wait_for(error), error);
     up.err.wait_end();
     // It was killed as well, and nobody waited for it: a busy machine takes a moment to clear it away.
     eventually("the server is gone", || TcpStream::connect(&address).is_err());

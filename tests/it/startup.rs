@@ -36,7 +36,7 @@ fn workers_started_before_the_server_wait_for_it() {
 
 /// A server finds ports for itself beside those that it is told, and each can be another's a moment
 /// later: on a busy machine they are what connections go out by. Three of its parts tell of that, each
-/// in its way: here as they did where another program took their ports between check and use.
+/// in its way: here much as they did where another program took their ports between check and use.
 #[test]
 fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
     let cli = OwnServer::start("0", &[]).cli;
@@ -57,6 +57,7 @@ fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
              2) echo '{the_ui}'; exit 1 ;;
              esac
              echo 'Temporal CLI 1.9.1'
+             echo 'level=ERROR msg=\"something else\"' >&2
              echo '{the_server}' >&2
              echo 'panic: runtime error: invalid memory address' >&2
              exit 2\n",
