@@ -1,4 +1,4 @@
-//! A workflow of so many echoes at once, for load: `benches/soak` and `benches/replay` run it.
+//! A workflow of so many echoes at once, for load: `benches/soak` and `benches/long-history` run it.
 //!
 //! ```console
 //! $ cargo run --release --example fan_out -- demo -n 3 --input '{"activities": 200}'

@@ -3,16 +3,17 @@
 #![expect(clippy::doc_markdown, reason = "clap's help texts are not Markdown")]
 
 mod bench;
+mod values;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use bench::{BenchArgs, LoadArgs};
-
+pub(crate) use self::bench::{BenchArgs, LoadArgs};
+use self::values::{concurrency, count, interval, json, log_filter, port, run_id, width, workers};
 use crate::{
-    config::{LogFormat, parse_address, parse_duration, parse_name, parse_number, show},
-    fleet::Fleet,
+    config::{LogFormat, parse_address, parse_duration, parse_name, show},
+    output::Output,
     role::Role,
     settings::Overrides,
 };
@@ -264,15 +265,6 @@ pub(crate) struct ConfigArgs {
     pub(crate) output: Output,
 }
 
-/// The form of a command's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people
-    Text,
-    /// For scripts
-    Json,
-}
-
 #[derive(Debug, Default, Args)]
 pub(crate) struct WorkerArgs {
     /// What this process is [env: FLEET_ROLE]: workflow-worker, activity-worker or worker
@@ -374,30 +366,14 @@ pub(crate) struct Workload {
 pub(crate) struct Counts {
     /// Workflow workers [default: 2; 0 for a fleet without workflows or with --num-workers]
     #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
-    num_workflow_workers: Option<usize>,
+    pub(crate) num_workflow_workers: Option<usize>,
     /// Activity workers [default: 1; 0 for a fleet without activities or with --num-workers]
     #[arg(short = 'a', long, value_name = "N", allow_negative_numbers = true, value_parser = workers)]
-    num_activity_workers: Option<usize>,
+    pub(crate) num_activity_workers: Option<usize>,
     /// Workers that serve workflows and activities on one queue
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
         value_parser = workers)]
-    num_workers: usize,
-}
-
-impl Counts {
-    /// How many workers of each role, those of none included.
-    pub(crate) fn of(&self, fleet: &Fleet) -> [(Role, usize); 3] {
-        let by_default = |serves: bool, count| if serves { count } else { 0 };
-        // Workers that serve both take from the same queue as those of workflows alone.
-        let apart = self.num_workers == 0;
-        let workflows = by_default(apart && fleet.default_workflow_type().is_some(), 2);
-        let activities = by_default(apart && fleet.has_activities(), 1);
-        [
-            (Role::WorkflowWorker, self.num_workflow_workers.unwrap_or(workflows)),
-            (Role::ActivityWorker, self.num_activity_workers.unwrap_or(activities)),
-            (Role::Worker, self.num_workers),
-        ]
-    }
+    pub(crate) num_workers: usize,
 }
 
 /// Settings that are most often given on the command line.
@@ -433,54 +409,6 @@ impl SettingArgs {
         .filter_map(|(key, value)| Some((key, value?)))
         .collect()
     }
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("not a log filter: {error}")),
-    }
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    parse_number(text, 1, usize::MAX)
-}
-
-/// Each is a question or more to the server.
-fn interval(text: &str) -> Result<Duration, &'static str> {
-    match parse_duration(text)? {
-        interval if interval >= Duration::from_millis(100) => Ok(interval),
-        _ => Err("expected a duration of 100ms or more"),
-    }
-}
-
-fn run_id(text: &str) -> Result<String, &'static str> {
-    uuid::Uuid::try_parse(text).map(|_| text.to_owned()).map_err(|_| "expected a run id, a UUID")
-}
-
-fn width(text: &str) -> Result<usize, String> {
-    parse_number(text, 60, 1_000)
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    let number = parse_number(text, 0, u16::MAX.into())?;
-    Ok(u16::try_from(number).expect("checked"))
-}
-
-/// Each is an open request at the server, and here takes memory: 200 MB were seen with 500 of them.
-fn concurrency(text: &str) -> Result<usize, String> {
-    parse_number(text, 1, 10_000)
-}
-
-/// Each is a process.
-fn workers(text: &str) -> Result<usize, String> {
-    parse_number(text, 0, 1_000)
-}
-
-fn json(text: &str) -> Result<String, String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| format!("not JSON ({error}); a string needs its quotes, as '\"you\"'"))
 }
 
 /// The command line of the program `bin`, whose name stands in the help's examples.

@@ -30,7 +30,7 @@ use crate::{
     config::{Compression, Config},
     environment::Environment,
     error::{Error, chain, root_cause},
-    label::hostname,
+    identity::identity,
     telemetry::Traces,
 };
 
@@ -39,11 +39,6 @@ use crate::{
 pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// How Temporal knows this process, in its UI and in histories: `<role>@<host>:<pid>`.
-pub(crate) fn identity(role: &str, pid: u32) -> String {
-    format!("{role}@{}:{pid}", hostname())
-}
 
 /// Connects and finds the namespace, trying for [`Config::connect_timeout`], a log line each try.
 ///

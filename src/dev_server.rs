@@ -14,7 +14,6 @@ use std::{
 };
 
 use tempfile::{NamedTempFile, TempPath};
-
 use tokio::time::{Instant, sleep};
 
 use crate::{

@@ -1,22 +1,21 @@
 //! [`Fleet`]: what a fleet is made of, and its `main`.
 
-use std::{fmt, num::NonZeroUsize, path::Path, process::ExitCode, thread::available_parallelism};
+use std::{fmt, num::NonZeroUsize, path::Path, thread::available_parallelism};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use temporalio_common::WorkflowDefinition;
+use temporalio_common::{WorkflowDefinition, worker::WorkerDeploymentOptions};
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
 use temporalio_workflow::workflows::WorkflowImplementation;
 
 use crate::{
-    commands,
-    config::{Config, Defaults},
+    config::Config,
     environment::Environment,
     error::Error,
+    identity::{own_build_id, own_version},
     load::{LoadActivities, LoadWorkflow},
     role::Role,
-    settings::{ConfigError, Overrides},
+    settings::{ConfigError, Defaults, Overrides},
     telemetry::Traces,
-    worker::blank_options,
 };
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
@@ -175,16 +174,6 @@ impl Fleet {
         self
     }
 
-    /// Runs the command that this process's arguments name and returns its exit code: the whole
-    /// `main` of a fleet's program. `--help` lists the commands.
-    ///
-    /// It reads the arguments and the environment, installs signal handlers and a global `tracing`
-    /// subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
-    #[must_use = "return it from main"]
-    pub fn main(self) -> ExitCode {
-        commands::main(&self)
-    }
-
     /// The settings of this fleet in `environment`, and in the file that it names or `fleet.toml`.
     ///
     /// # Errors
@@ -256,17 +245,12 @@ impl Fleet {
     }
 }
 
-/// This crate's version and, where the build was told it, the source revision: the Dockerfile sets
-/// `BUILD_REVISION` for the compiler.
-fn own_version() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    match revision() {
-        Some(revision) => format!("{version} ({revision})"),
-        None => version.to_owned(),
-    }
-}
-
-/// The source revision that this program was built from, where the build was told it.
-pub(crate) fn revision() -> Option<&'static str> {
-    option_env!("BUILD_REVISION").filter(|revision| !revision.is_empty())
+/// Options for a worker in which nothing is set yet, not even the queue.
+///
+/// They name the build, for people who read histories, by the program's size and age. The SDK's own
+/// default reads the whole program for a checksum, at every start: a second for a debug build.
+fn blank_options() -> WorkerOptions {
+    WorkerOptions::new("set for each worker")
+        .deployment_options(WorkerDeploymentOptions::from_build_id(own_build_id()))
+        .build()
 }

@@ -84,6 +84,7 @@
 #[cfg(not(unix))]
 compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and process groups");
 
+mod announce;
 mod batch;
 mod bench;
 mod child;
@@ -98,9 +99,12 @@ mod error;
 mod fleet;
 mod health;
 mod history;
+mod identity;
 pub mod label;
 pub mod load;
 mod metrics;
+mod otel;
+mod output;
 pub mod parallelized;
 mod parent;
 mod payload;
@@ -121,9 +125,11 @@ mod task_queue;
 mod telemetry;
 mod temporal_cli;
 mod timeline;
+mod vars;
 mod worker;
+mod worker_options;
 
-pub use config::{Compression, Config, Deployment, LogFormat, Pollers, VARS, Var, Versioning};
+pub use config::{Compression, Config, Deployment, LogFormat, Pollers, Versioning};
 pub use drain::DrainSignal;
 pub use environment::Environment;
 pub use error::Error;
@@ -137,4 +143,5 @@ pub use settings::ConfigError;
 pub use shutdown::Shutdown;
 pub use state::State;
 pub use telemetry::TraceContext;
+pub use vars::{VARS, Var};
 pub use worker::FleetWorker;

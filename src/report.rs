@@ -13,9 +13,9 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::{
     batch::{Batch, BatchName, Failure, Outcome},
-    cli::Output,
     error::exit,
     history::Workers,
+    output::Output,
     payload, progress,
     stdout::Stdout,
 };

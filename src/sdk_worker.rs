@@ -26,10 +26,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    client::{self, identity},
+    client,
     config::Config,
     error::{Error, chain},
     fleet::Fleet,
+    identity::identity,
     metrics::Metrics,
     polls::{Polls, Slots},
     role::Role,
@@ -37,7 +38,7 @@ use crate::{
     state::Vitals,
     sticky_queue::StickyQueue,
     telemetry::{Traces, replay},
-    worker::{activity_task_queue, options, task_queue},
+    worker_options::{activity_task_queue, options, task_queue},
 };
 
 /// The SDK's default for local activities, which have no setting of ours.

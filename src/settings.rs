@@ -6,15 +6,29 @@
 use std::{
     collections::HashMap,
     fmt,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use config::{File, FileFormat, Value};
 
 use crate::{
-    config::{CONFIG_VAR, Defaults, VARS},
     environment::Environment,
+    vars::{CONFIG_VAR, VARS},
 };
+
+/// What a fleet's code, rather than its environment, says of its settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) fleet: String,
+    pub(crate) workflow_task_queue: String,
+    pub(crate) activity_task_queue: String,
+    pub(crate) activity_threads: NonZeroUsize,
+    /// The program's version.
+    pub(crate) version: String,
+    /// Names of `FLEET_*` variables that are the program's own.
+    pub(crate) known_variables: Vec<String>,
+}
 
 /// Settings given as flags: a key of [`VARS`] and its value.
 pub(crate) type Overrides = Vec<(&'static str, String)>;

@@ -12,17 +12,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    announce::Announce,
     child::{self, Child, Event},
     config::Config,
     error::{Error, exit},
     health::{Health, ask},
     metrics::{Metrics, exposition::merged},
     parent::Notice,
-    progress,
     role::Role,
     shutdown::Shutdown,
     state::State,
-    stdout::Stdout,
 };
 
 /// What a worker may take beyond its own drain deadline before it is killed.
@@ -37,23 +36,6 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
 const LARGEST_SCRAPE: u64 = 4 * 1024 * 1024;
 /// So many early exits in a row are a crash loop: before the worker was ready, or soon after it.
 const CRASH_LOOP: u32 = 5;
-
-/// Where a supervisor says what it does: `fleet up` on stdout, in the sample's words, and `fleet
-/// demo`, whose stdout is for results, on stderr.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Announce {
-    Stdout,
-    Stderr,
-}
-
-impl Announce {
-    pub(crate) fn say(self, line: &str) {
-        match self {
-            Self::Stdout => Stdout::get().line(line),
-            Self::Stderr => progress::to_stderr(&format!("{line}\n")),
-        }
-    }
-}
 
 /// A worker's place in the fleet, as it is now.
 #[derive(Clone, Debug)]

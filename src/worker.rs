@@ -12,13 +12,6 @@ use std::{
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use temporalio_client::Client;
-use temporalio_common::worker::{
-    VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
-};
-use temporalio_sdk::{
-    WorkerOptions,
-    runtime::{AutoscalingOptions, PollerBehavior},
-};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -28,16 +21,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    client::{TRY_TIMEOUT, identity},
-    config::{Config, Deployment, Pollers, Versioning, show},
+    client::TRY_TIMEOUT,
+    config::{Config, show},
     error::Error,
-    fleet::{Fleet, revision},
+    fleet::Fleet,
+    identity::identity,
     metrics::{DrainOutcome, Metrics},
     role::Role,
     sdk_worker::{Maker, SdkWorker},
     state::{State, Vitals},
     task_queue::{self, TaskKind},
     telemetry::{FLUSH_TIMEOUT, Traces},
+    worker_options::task_queue,
 };
 
 /// A worker of the fleet, connected and ready to poll.
@@ -260,93 +255,9 @@ async fn watch_backlog(
             // A server that is away tells nothing; that is told elsewhere.
             let backlog = timeout(TRY_TIMEOUT, task_queue::backlog(client, queue, kind));
             if let Ok(Ok(backlog)) = backlog.await {
-                metrics.backlog(queue, kind, backlog);
+                metrics.backlog(queue, kind.as_str(), backlog.tasks, backlog.oldest);
             }
         }
         sleep(PERIOD).await;
     }
-}
-
-/// The task queue that a worker in `role` polls.
-pub(crate) fn task_queue(config: &Config, role: Role) -> &str {
-    match role {
-        Role::WorkflowWorker | Role::Worker => &config.workflow_task_queue,
-        Role::ActivityWorker => &config.activity_task_queue,
-    }
-}
-
-/// Where the workflows of a worker in `role` send their activities.
-pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
-    match role {
-        Role::WorkflowWorker | Role::ActivityWorker => &config.activity_task_queue,
-        Role::Worker => &config.workflow_task_queue,
-    }
-}
-
-/// The SDK's options for a worker in `role`. What is registered decides what the SDK polls.
-pub(crate) fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, Error> {
-    let mut options = fleet.registered(role)?;
-    task_queue(config, role).clone_into(&mut options.task_queue);
-    options.max_cached_workflows = config.max_cached_workflows;
-    options.graceful_shutdown_period = Some(config.activity_grace);
-    // Set explicitly: left unset, a namespace may switch the pollers to autoscaling by itself
-    // (https://github.com/temporalio/sdk-rust/issues/1432).
-    options.workflow_task_poller_behavior = Some(poller_behavior(config.workflow_task_pollers));
-    options.activity_task_poller_behavior = Some(poller_behavior(config.activity_task_pollers));
-    if let Some(deployment) = &config.deployment {
-        options.deployment_options = deployment_options(deployment);
-    }
-    Ok(options)
-}
-
-/// Options for a worker in which nothing is set yet, not even the queue.
-///
-/// They name the build, for people who read histories, by the program's size and age. The SDK's own
-/// default reads the whole program for a checksum, at every start: a second for a debug build.
-pub(crate) fn blank_options() -> WorkerOptions {
-    WorkerOptions::new("set for each worker")
-        .deployment_options(WorkerDeploymentOptions::from_build_id(own_build_id()))
-        .build()
-}
-
-/// The build of a worker that no deployment names one for: the source revision where the program
-/// knows it.
-pub(crate) fn own_build_id() -> String {
-    if let Some(revision) = revision() {
-        return revision.to_owned();
-    }
-    let build_id = std::env::current_exe()
-        .and_then(std::fs::metadata)
-        .and_then(|program| Ok((program.len(), program.modified()?)))
-        .ok()
-        .and_then(|(size, built)| {
-            let age = built.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            Some(format!("{size:x}-{:x}", age.as_secs()))
-        });
-    build_id.unwrap_or_else(|| "unknown".into())
-}
-
-fn poller_behavior(pollers: Pollers) -> PollerBehavior {
-    match pollers {
-        Pollers::Fixed(number) => PollerBehavior::SimpleMaximum(number.get()),
-        // The figures with which the SDK itself scales (sdk-core 0.10.1, worker/mod.rs).
-        Pollers::Auto => PollerBehavior::Autoscaling(
-            AutoscalingOptions::builder().minimum(1).maximum(100).initial(5).build(),
-        ),
-    }
-}
-
-/// The SDK has no behaviour per workflow type: it is the worker's, for all of them.
-fn deployment_options(deployment: &Deployment) -> WorkerDeploymentOptions {
-    let version = WorkerDeploymentVersion::builder()
-        .deployment_name(&deployment.name)
-        .build_id(&deployment.build_id)
-        .build();
-    WorkerDeploymentOptions::new(version)
-        .use_worker_versioning(true)
-        .default_versioning_behavior(match deployment.behavior {
-            Versioning::AutoUpgrade => VersioningBehavior::AutoUpgrade,
-            Versioning::Pinned => VersioningBehavior::Pinned,
-        })
-        .build()
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Measure, Quantile, Results};
+use super::{
+    measure::{Measure, Quantile},
+    results::Results,
+};
 use crate::config::{parse_duration, show};
 
 /// A latency that is not to be exceeded.

@@ -20,5 +20,4 @@ pub(crate) use measure::{Measure, Quantile};
 pub(crate) use pace::{Length, Pace, Plan, Rate};
 pub(crate) use picture::{Form, picture};
 pub(crate) use print::{Account, json, text};
-pub(crate) use results::Results;
 pub(crate) use run::{Ended, Run};

@@ -4,7 +4,8 @@
 use std::{fmt::Write, path::Path, time::Duration};
 
 use super::{
-    Measure, Quantile, Results,
+    measure::{Measure, Quantile},
+    results::Results,
     series::{Interval, Series},
 };
 

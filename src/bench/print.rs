@@ -5,7 +5,13 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Budget, Ended, Goal, Measure, Pace, Plan, Quantile, Results};
+use super::{
+    goals::{Budget, Goal},
+    measure::{Measure, Quantile},
+    pace::{Pace, Plan},
+    results::Results,
+    run::Ended,
+};
 use crate::{batch::Batch, config::show};
 
 /// A run and all that is to be told of it.

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
 
-use super::{Measure, Quantile, sample::Sample, series::Series};
+use super::{
+    measure::{Measure, Quantile},
+    sample::Sample,
+    series::Series,
+};
 use crate::batch::Failure;
 
 /// Of so many different causes it is told how often each came.

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Length, Measure, Pace, Plan, Quantile, Results, pace::Due, results::Sampled};
+use super::{
+    measure::{Measure, Quantile},
+    pace::{Due, Length, Pace, Plan},
+    results::{Results, Sampled},
+};
 use crate::{
     batch::{BatchRun, Failure},
     error::Error,

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use temporalio_client::Client;
 use tokio::time::timeout;
 
-use super::{Measure, Results};
+use super::{measure::Measure, results::Results};
 use crate::{
     batch::Batch,
     client::Target,

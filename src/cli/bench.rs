@@ -4,10 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Output, concurrency, count, json};
+use super::values::{concurrency, count, json};
 use crate::{
     bench::{Budget, Goal, Rate},
     config::{parse_duration, parse_name, parse_number},
+    output::Output,
 };
 
 #[derive(Debug, Args)]

@@ -13,25 +13,26 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Context,
-    starter::{flush, tell_why_nothing_comes},
+    context::{Context, flush},
+    run_batch::tell_why_nothing_comes,
 };
 use crate::{
+    announce::Announce,
     batch::{Batch, BatchName, BatchRun},
     bench::{
         Account, Ended, Form, Length, Measure, Pace, Plan, Quantile, Run, goals, json, picture,
         stages, text,
     },
-    cli::{BenchArgs, LoadArgs, Output},
+    cli::{BenchArgs, LoadArgs},
     client::{self, Target},
     config::{Config, show},
     error::{Error, chain},
     history::Definition,
     load::{Load, iterations_in},
+    output::Output,
     progress::Progress,
     settings::Overrides,
     stdout::Stdout,
-    supervisor::Announce,
     telemetry::{self, Logs, Traces},
 };
 

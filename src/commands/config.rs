@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::{
-    cli::{ConfigArgs, Output},
+    cli::ConfigArgs,
     client,
     config::Config,
     error::Error,
-    telemetry::{Endpoint, describe, settings::Settings},
+    otel::{Endpoint, Settings, describe},
+    output::Output,
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {

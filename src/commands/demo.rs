@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use super::{
-    Context,
-    starter::{Waiting, batch, flush, run_batch},
+    context::{Context, flush},
+    run_batch::{Waiting, batch, run_batch},
     up::{dev_server, workers},
 };
 use crate::{
+    announce::Announce,
     batch::Batch,
-    cli::{DemoArgs, Output},
+    cli::DemoArgs,
     client,
     config::Config,
     dev_server::{DevServer, Options, Port},
     error::Error,
-    supervisor::{Announce, FleetWatch, Supervisor},
+    output::Output,
+    supervisor::{FleetWatch, Supervisor},
     telemetry::{self, Logs, Traces},
 };
 

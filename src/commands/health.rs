@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::Context;
+use super::context::Context;
 use crate::{
     cli::HealthArgs,
     error::{Error, exit},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     error::Error,
     progress,

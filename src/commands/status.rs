@@ -11,14 +11,15 @@ use temporalio_client::{Client, NamespacedClient};
 use tokio::time::timeout;
 
 use super::{
-    Context,
+    context::Context,
     live::{self, Now},
 };
 use crate::{
-    cli::{Output, StatusArgs},
+    cli::StatusArgs,
     client::{self, Target},
     config::{Config, show},
     error::Error,
+    output::Output,
     screen,
     settings::Overrides,
     stdout::Stdout,

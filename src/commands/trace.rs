@@ -5,14 +5,15 @@ use std::time::Duration;
 use temporalio_client::NamespacedClient;
 
 use super::{
-    Context,
+    context::Context,
     live::{self, Now},
 };
 use crate::{
-    cli::{Output, TraceArgs},
+    cli::TraceArgs,
     client::{self, Target},
     config::show,
     error::Error,
+    output::Output,
     screen,
     settings::Overrides,
     stdout::Stdout,

@@ -5,8 +5,10 @@ use std::{fmt::Write, time::Duration};
 use futures::future::join;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::Context;
+use super::context::Context;
 use crate::{
+    Fleet,
+    announce::Announce,
     cli::{Counts, UpArgs},
     config::Config,
     dev_server::{DevServer, Options, Port, USUAL_PORTS},
@@ -15,7 +17,7 @@ use crate::{
     metrics::Metrics,
     role::Role,
     stdout::Stdout,
-    supervisor::{Announce, Supervisor},
+    supervisor::Supervisor,
     telemetry, temporal_cli,
 };
 
@@ -73,11 +75,25 @@ pub(super) async fn dev_server(
 
 /// How many workers of each role, all of which the fleet can serve.
 pub(super) fn workers(context: &Context<'_>, counts: &Counts) -> Result<[(Role, usize); 3], Error> {
-    let counts = counts.of(context.fleet);
+    let counts = counts_of(counts, context.fleet);
     for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
         context.fleet.registered(role)?;
     }
     Ok(counts)
+}
+
+/// How many workers of each role, those of none included.
+fn counts_of(counts: &Counts, fleet: &Fleet) -> [(Role, usize); 3] {
+    let by_default = |serves: bool, count| if serves { count } else { 0 };
+    // Workers that serve both take from the same queue as those of workflows alone.
+    let apart = counts.num_workers == 0;
+    let workflows = by_default(apart && fleet.default_workflow_type().is_some(), 2);
+    let activities = by_default(apart && fleet.has_activities(), 1);
+    [
+        (Role::WorkflowWorker, counts.num_workflow_workers.unwrap_or(workflows)),
+        (Role::ActivityWorker, counts.num_activity_workers.unwrap_or(activities)),
+        (Role::Worker, counts.num_workers),
+    ]
 }
 
 async fn supervise(

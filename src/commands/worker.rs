@@ -11,20 +11,24 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Context, as_task, block_on, runtime_for, settle};
+use super::{
+    context::{Context, settle},
+    runtime::{as_task, block_on, runtime_for},
+};
 use crate::{
     cli::WorkerArgs,
-    client::identity,
     config::Config,
     error::{Error, exit},
     health::{Health, Listener},
+    identity::{identity, own_build_id},
     metrics::Metrics,
     parent::{Notice, Parent},
     role::Role,
     shutdown::Shutdown,
     state::{State, Vitals},
     telemetry::{self, FLUSH_TIMEOUT, Logs, Traces},
-    worker::{FleetWorker, own_build_id, task_queue},
+    worker::FleetWorker,
+    worker_options::task_queue,
 };
 
 /// What the worker says of itself. The SDK's own warnings are few and worth reading.

@@ -11,9 +11,8 @@ mod activities;
 mod work;
 mod workflow;
 
-use serde::{Deserialize, Serialize};
-
 pub use activities::{LoadActivities, LoadTask};
+use serde::{Deserialize, Serialize};
 pub use work::iterations_in;
 pub use workflow::LoadWorkflow;
 

@@ -13,7 +13,7 @@ use super::{
     Load, LoadActivities, LoadTask,
     work::{compute, text},
 };
-use crate::activity_task_queue;
+use crate::routing::activity_task_queue;
 
 /// Longer than any activity of the load takes, even where a worker has a hundred of them and few
 /// cores. One of a worker that died is given to another after this.

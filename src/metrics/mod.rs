@@ -20,17 +20,16 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
+use sdk_meter::SdkMeter;
 use temporalio_common::telemetry::{METRIC_PREFIX, TelemetryOptions, metrics::CoreMeter};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::sdk_meter::SdkMeter;
 use crate::{
     config::Config,
     error::Error,
     role::Role,
     state::{State, Vitals},
-    task_queue::{Backlog, TaskKind},
     telemetry,
 };
 
@@ -169,20 +168,25 @@ impl Metrics {
     }
 
     /// Tells what waits in a queue for tasks of a kind, by the server's account.
-    pub(crate) fn backlog(&self, queue: &str, kind: TaskKind, backlog: Backlog) {
-        let about =
-            [KeyValue::new("task_queue", queue.to_owned()), KeyValue::new("kind", kind.as_str())];
+    pub(crate) fn backlog(
+        &self,
+        queue: &str,
+        kind: &'static str,
+        tasks: i64,
+        oldest: Option<Duration>,
+    ) {
+        let about = [KeyValue::new("task_queue", queue.to_owned()), KeyValue::new("kind", kind)];
         self.meter()
             .i64_gauge("fleet.task_queue.backlog")
             .with_description("About how many tasks wait for a worker")
             .build()
-            .record(backlog.tasks, &about);
+            .record(tasks, &about);
         self.meter()
             .f64_gauge("fleet.task_queue.backlog.age")
             .with_unit("s")
             .with_description("How long the first of the tasks that wait has waited")
             .build()
-            .record(backlog.oldest.unwrap_or_default().as_secs_f64(), &about);
+            .record(oldest.unwrap_or_default().as_secs_f64(), &about);
     }
 
     /// Counts an SDK worker that another one has relieved.

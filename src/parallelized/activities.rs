@@ -4,7 +4,7 @@
 
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 
-use crate::worker_label;
+use crate::label::worker_label;
 
 /// The sample's activities.
 pub struct EchoActivities;

@@ -10,7 +10,7 @@ use temporalio_sdk::{
 };
 
 use super::EchoActivities;
-use crate::{activity_task_queue, worker_label};
+use crate::{label::worker_label, routing::activity_task_queue};
 
 /// The Python sample's figure. The echo takes no time; ten seconds is how long Temporal waits before
 /// it gives the echo of a worker that died to another one.

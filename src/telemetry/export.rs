@@ -25,7 +25,7 @@ use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
     logs::{self, LogBatch},
-    metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    metrics::{PeriodicReader, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
     trace::{self, SpanData},
 };
 use reqwest::{Certificate, Client, Identity, redirect};
@@ -41,13 +41,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    FLUSH_TIMEOUT,
-    endpoint::{Endpoint, Protocol},
-    outage::Outage,
+use super::outage::Outage;
+use crate::{
+    Config, Error,
+    error::root_cause,
+    otel::{Endpoint, Protocol},
 };
-use crate::error::root_cause;
 
+/// How long a process that ends waits for the collector.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What the last try has, once the process ends: a little less than the flush.
@@ -113,6 +115,21 @@ pub(super) fn logs(
         Protocol::Http => over_http(builder.with_http(), endpoint)?.build(),
     };
     Ok(Export::of(built.map_err(|error| root_cause(&error))?, "logs", endpoint, ending))
+}
+
+/// What sends metrics now and then; `None` where the environment names no endpoint for them.
+///
+/// # Errors
+/// [`Error::Telemetry`] for certificates that do not fit.
+pub(crate) fn metric_reader(
+    config: &Config,
+    ending: CancellationToken,
+) -> Result<Option<PeriodicReader<impl PushMetricExporter + use<>>>, Error> {
+    let Some(endpoint) = &config.telemetry.metrics else { return Ok(None) };
+    let exporter = metrics(endpoint, ending)
+        .map_err(|cause| Error::Telemetry { endpoint: endpoint.to_string(), cause })?;
+    let interval = config.telemetry.metric_interval;
+    Ok(Some(PeriodicReader::builder(exporter).with_interval(interval).build()))
 }
 
 impl<E> Export<E> {

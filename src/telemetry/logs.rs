@@ -12,7 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{export, resource, stderr};
+use super::{export, resource::resource, stderr};
 use crate::{config::Config, error::Error};
 
 /// Where a process's log records go.

@@ -4,7 +4,7 @@
 //! `RunActivity`, across processes. The plugin makes all but the first; its context travels in the
 //! Temporal header `_tracer-data`, as in the other SDKs.
 
-use std::{collections::HashMap, fmt::Write, process, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt::Write, sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, ContextGuard, KeyValue,
@@ -15,9 +15,7 @@ use opentelemetry::{
     },
 };
 use opentelemetry_sdk::{
-    Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    resource::{ResourceDetector, TelemetryResourceDetector},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
 use temporalio_common::protos::temporal::api::common::v1::Payload;
@@ -37,17 +35,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Event, Level, Metadata, Subscriber, field, warn};
 use tracing_subscriber::{Layer, filter::filter_fn, layer, registry::LookupSpan};
 
-use super::{
-    export,
-    settings::{Propagators, Settings},
-};
+use super::export;
 use crate::{
-    client::identity, config::Config, environment::Environment, error::Error, label::hostname,
-    worker::own_build_id,
+    config::Config,
+    environment::Environment,
+    error::Error,
+    otel::{Propagators, Settings},
+    telemetry::resource,
 };
-
-/// How long a process that ends waits for the collector.
-pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The instrumentation scope of what the fleet itself adds.
 const SCOPE: &str = "temporal-fleet";
@@ -197,40 +192,6 @@ impl Traces {
             None => self.provider.force_flush(),
         };
     }
-}
-
-/// Who speaks: the role as the service, the fleet as its namespace, the process as its instance. What
-/// the environment says of it has the last word.
-pub(crate) fn resource(config: &Config, role: &str) -> Resource {
-    let (deployment, build_id) = match &config.deployment {
-        Some(it) => (Some(it.name.clone()), it.build_id.clone()),
-        None => (None, own_build_id()),
-    };
-    let pid = i64::from(process::id());
-    let mut attributes = vec![
-        KeyValue::new("service.name", format!("fleet-{role}")),
-        KeyValue::new("service.namespace", config.fleet.clone()),
-        KeyValue::new("service.version", config.version.clone()),
-        KeyValue::new("service.instance.id", identity(role, process::id())),
-        KeyValue::new("host.name", hostname()),
-        KeyValue::new("process.pid", pid),
-        KeyValue::new("fleet.role", role.to_owned()),
-        KeyValue::new("deployment.id", build_id),
-    ];
-    attributes.extend(deployment.map(|name| KeyValue::new("deployment.name", name)));
-    let given = config.telemetry.attributes.iter().cloned();
-    attributes.extend(given.map(|(name, value)| KeyValue::new(name, value)));
-    let name = config.telemetry.service_name.clone();
-    attributes.extend(name.map(|name| KeyValue::new("service.name", name)));
-    Resource::builder_empty()
-        .with_attributes(
-            TelemetryResourceDetector
-                .detect()
-                .iter()
-                .map(|(name, value)| KeyValue::new(name.clone(), value.clone())),
-        )
-        .with_attributes(attributes)
-        .build()
 }
 
 /// The context that the caller of this process left in the environment, as OpenTelemetry has it.

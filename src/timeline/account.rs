@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Kind, Phase, Row, Timeline, since};
+use super::model::{Kind, Phase, Row, Timeline, since};
 
 /// What a moment of a run counts as: the first of these that holds then for any row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Kind, Phase, Row, since};
+use super::model::{Kind, Phase, Row, since};
 
 /// The axis: a time for each column.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +105,8 @@ impl Axis {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::State, *};
+    use super::*;
+    use crate::timeline::model::State;
 
     fn at(millis: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(millis)

@@ -16,7 +16,7 @@ use temporalio_common::protos::temporal::api::{
     taskqueue::v1::TaskQueue,
 };
 
-use super::{Kind, Row, Run, State, Timeline};
+use super::model::{Kind, Row, Run, State, Timeline};
 use crate::{history::words, payload};
 
 /// Takes a history, event by event, and keeps of it what a timeline shows: no payloads.

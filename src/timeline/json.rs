@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Phase, Row, Timeline,
     account::{Share, Spread},
-    since,
+    model::{Phase, Row, Timeline, since},
 };
 
 fn stamp(at: SystemTime) -> String {

@@ -7,9 +7,8 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    Kind, Row, State,
     events::{Builder, duration, plain, said},
-    short,
+    model::{Kind, Row, State, short},
 };
 
 fn workflow_id(it: Option<&WorkflowExecution>) -> String {

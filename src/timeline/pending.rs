@@ -9,9 +9,8 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    Kind, Row, State, Timeline, Wait,
     events::{said, some, time, version},
-    short, since,
+    model::{Kind, Row, State, Timeline, Wait, short, since},
 };
 use crate::task_queue::TaskKind;
 

@@ -18,7 +18,7 @@ use temporalio_common::protos::temporal::api::{
     },
 };
 
-use super::{Timeline, events::Builder};
+use super::{events::Builder, model::Timeline};
 use crate::{
     client::{Target, describe},
     error::Error,

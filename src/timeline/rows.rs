@@ -3,11 +3,10 @@
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
 use super::{
-    Kind, Phase, Row, State, Style, Timeline,
     bar::{Axis, Cell},
+    model::{Kind, Phase, Row, State, Timeline, short, since},
     pending::earlier,
-    short, since,
-    text::{BOLD, DIM, LONGEST_NOTE, RED, YELLOW, cut, one_line},
+    style::{BOLD, DIM, LONGEST_NOTE, RED, Style, YELLOW, cut, one_line},
 };
 
 /// How wide the column of names may be: `workflow task` fits in.

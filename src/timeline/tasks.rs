@@ -18,8 +18,8 @@ use temporalio_common::protos::{
 };
 
 use super::{
-    Kind, Row, State,
     events::{Builder, is_sticky, plain, queue, said, some, time, version},
+    model::{Kind, Row, State, since},
 };
 
 /// What Core calls a local activity in the history (`temporalio_protos::constants`).
@@ -210,7 +210,7 @@ impl Builder {
                     _ => scheduled,
                 };
                 self.local_base = Some((task, base));
-                began + super::since(base, scheduled)
+                began + since(base, scheduled)
             }
             _ => at,
         };

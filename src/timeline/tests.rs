@@ -1,6 +1,9 @@
 //! Timelines of recorded histories, without a server.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
@@ -20,7 +23,12 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::DescribeWorkflowExecutionResponse,
 };
 
-use super::{account::Share, events::Builder, *};
+use super::{
+    account::Share,
+    events::Builder,
+    model::{Row, State, short, since},
+    *,
+};
 use crate::task_queue::TaskKind;
 
 const RETRIED: &str = include_str!("histories/retried.json");

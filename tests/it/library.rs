@@ -11,8 +11,10 @@ use temporal_fleet::{
     DrainSignal, Environment, Error, Fleet, FleetWorker, Role, State, activity_task_queue,
 };
 use temporalio_client::{UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
-use temporalio_common::data_converters::{PayloadConverter, RawValue};
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::{
+    data_converters::{PayloadConverter, RawValue},
+    protos::temporal::api::enums::v1::EventType,
+};
 use temporalio_sdk::{
     ActivityOptions, ContinueAsNewOptions, WorkflowContext, WorkflowResult,
     activities::{ActivityContext, ActivityError, activities},

@@ -8,6 +8,7 @@ use temporalio_client::{
 };
 
 use super::reader::{Reader, pairs, parse_milliseconds};
+use crate::otel::{Signal, signal::PREFIX};
 
 /// Where one signal goes.
 #[derive(Clone, Debug)]
@@ -68,45 +69,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What can be exported.
-#[derive(Clone, Copy)]
-pub(super) enum Signal {
-    Traces,
-    Metrics,
-    Logs,
-}
-
-impl Signal {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "TRACES",
-            Self::Metrics => "METRICS",
-            Self::Logs => "LOGS",
-        }
-    }
-
-    /// Its path below `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP.
-    fn path(self) -> &'static str {
-        match self {
-            Self::Traces => "v1/traces",
-            Self::Metrics => "v1/metrics",
-            Self::Logs => "v1/logs",
-        }
-    }
-}
-
-/// The settings of an exporter, each with and without a signal's name in the middle.
-pub(super) const EXPORTER: [&str; 8] = [
-    "ENDPOINT",
-    "PROTOCOL",
-    "HEADERS",
-    "TIMEOUT",
-    "COMPRESSION",
-    "CERTIFICATE",
-    "CLIENT_CERTIFICATE",
-    "CLIENT_KEY",
-];
-pub(super) const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 /// OpenTelemetry's default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The port of OTLP over HTTP.
@@ -235,7 +197,7 @@ fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::settings::Settings;
+    use crate::otel::Settings;
 
     fn read(environment: &str) -> (Settings, Vec<String>) {
         let (settings, problems) = Settings::read(&environment.parse().unwrap());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use temporalio_client::Url;
 
-use super::endpoint::{EXPORTER, PREFIX, Signal};
+use super::signal::{EXPORTER, PREFIX, Signal};
 use crate::{environment::Environment, settings::unknown};
 
 /// What begins like this is for the fleet, and known or refused.

@@ -4,14 +4,23 @@
 //! cannot parse for unset, and know only this process's environment. What is wrong is a problem like
 //! any other setting's; what cannot be honoured is refused.
 
+mod batches;
+mod endpoint;
+mod reader;
+mod signal;
+
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::Sampler;
 
-use super::{
+use self::{
     batches::{Batches, Limits},
-    endpoint::{Endpoint, Signal},
     reader::{Problem, Reader, pairs, parse_milliseconds},
+    signal::Signal,
+};
+pub(crate) use self::{
+    endpoint::{Endpoint, Protocol},
+    reader::describe,
 };
 use crate::environment::Environment;
 

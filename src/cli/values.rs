@@ -1,0 +1,53 @@
+//! Parsers of the values of flags.
+
+use std::time::Duration;
+
+use crate::config::{parse_duration, parse_number};
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("not a log filter: {error}")),
+    }
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, usize::MAX)
+}
+
+/// Each is a question or more to the server.
+pub(super) fn interval(text: &str) -> Result<Duration, &'static str> {
+    match parse_duration(text)? {
+        interval if interval >= Duration::from_millis(100) => Ok(interval),
+        _ => Err("expected a duration of 100ms or more"),
+    }
+}
+
+pub(super) fn run_id(text: &str) -> Result<String, &'static str> {
+    uuid::Uuid::try_parse(text).map(|_| text.to_owned()).map_err(|_| "expected a run id, a UUID")
+}
+
+pub(super) fn width(text: &str) -> Result<usize, String> {
+    parse_number(text, 60, 1_000)
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    let number = parse_number(text, 0, u16::MAX.into())?;
+    Ok(u16::try_from(number).expect("checked"))
+}
+
+/// Each is an open request at the server, and here takes memory: 200 MB were seen with 500 of them.
+pub(super) fn concurrency(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, 10_000)
+}
+
+/// Each is a process.
+pub(super) fn workers(text: &str) -> Result<usize, String> {
+    parse_number(text, 0, 1_000)
+}
+
+pub(super) fn json(text: &str) -> Result<String, String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("not JSON ({error}); a string needs its quotes, as '\"you\"'"))
+}

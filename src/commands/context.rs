@@ -1,0 +1,64 @@
+//! What every command is given, and what all of them do with it.
+
+use std::future::Future;
+
+use futures::future::join;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    cli::Globals,
+    config::Config,
+    environment::Environment,
+    error::Error,
+    fleet::Fleet,
+    label,
+    settings::Overrides,
+    shutdown::Shutdown,
+    telemetry::{FLUSH_TIMEOUT, Logs, Traces},
+};
+
+/// What every command is given.
+pub(super) struct Context<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) environment: Environment,
+    pub(super) shutdown: Shutdown,
+    /// The program's name, for messages that tell what to type.
+    pub(super) bin: String,
+    pub(super) globals: Globals,
+}
+
+impl Context<'_> {
+    /// The settings, with those that the flags of every command and `flags` give.
+    pub(super) fn config(&self, mut flags: Overrides) -> Result<Config, Error> {
+        let mut environment = self.environment.clone();
+        if let Some(filter) = &self.globals.log {
+            environment.set("RUST_LOG", filter);
+        }
+        flags.extend(self.globals.log_format.map(|format| ("log_format", format.to_string())));
+        Ok(self.fleet.config_with(self.globals.config.as_deref(), environment, &flags)?)
+    }
+
+    /// Runs `work` unless a stop is requested first: then the work is dropped.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, Error> {
+        tokio::select! {
+            done = work => done.map(Some),
+            () = self.shutdown.requested() => Ok(None),
+        }
+    }
+}
+
+/// Fixes what is set once in a process, from its settings.
+pub(super) fn settle(config: &Config) {
+    label::set_style(config.worker_label);
+}
+
+/// Sends what is left of the traces and of the log.
+pub(super) async fn flush(traces: Option<Traces>, logs: Option<Logs>) {
+    // It blocks, at most for its timeout, and may not where others wait; and one not for the other.
+    let flush_traces = spawn_blocking(move || traces.inspect(|it| it.flush(FLUSH_TIMEOUT)));
+    let flush_logs = spawn_blocking(move || logs.inspect(|it| it.flush(FLUSH_TIMEOUT)));
+    let _ = join(flush_traces, flush_logs).await;
+}
