@@ -8,14 +8,16 @@ use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::Activ
 use temporalio_workflow::workflows::WorkflowImplementation;
 
 use crate::{
-    config::Config,
-    environment::Environment,
+    config::{
+        Config,
+        environment::Environment,
+        layers::{ConfigError, Defaults, Overrides},
+        role::Role,
+    },
     error::Error,
-    identity::{own_build_id, own_version},
-    load::{LoadActivities, LoadWorkflow},
-    role::Role,
-    settings::{ConfigError, Defaults, Overrides},
+    process::identity::{own_build_id, own_version},
     telemetry::Traces,
+    workloads::load::{LoadActivities, LoadWorkflow},
 };
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;

@@ -1,7 +1,7 @@
 //! The health listener: `/livez`, `/readyz`, `/status` and `/metrics` on one address.
 //!
 //! Alive is whoever answers: a process whose poll loop has ended exits, and one whose thread is stuck
-//! does not answer. Ready is what the server confirms ([`crate::state`]). Neither has anything to do
+//! does not answer. Ready is what the server confirms ([`crate::process::state`]). Neither has anything to do
 //! with how long ago a task came: an idle queue is healthy.
 
 use std::{

@@ -70,6 +70,25 @@
 //!
 //! # Layout
 //!
+//! The folders of `src` are rooms, and a room uses only rooms below it
+//! (`docs/architecture.md` says why, and where new things go):
+//!
+//! ```text
+//!   commands    what each command does             lib.rs    the public names
+//!   cli         flags and help texts               main.rs   the shipped fleet
+//!   bench       a load and its measurement
+//!   local       supervisor, dev server             worker    one worker, from start to drain
+//!   batch       workflows started and awaited      timeline  one workflow as rows on a time axis
+//!   fleet.rs    what a fleet is made of            temporal  connection, task queues, histories
+//!   telemetry   traces, metrics, logs
+//!   process     signals, states, children          terminal  what is printed      health.rs
+//!   error.rs    what can go wrong
+//!   config      settings and where they come from  workloads the sample, and a load
+//!   user_code   what workflow and activity code may ask
+//! ```
+//!
+//! What is public:
+//!
 //! - [`Fleet`]: what a fleet is made of, and its `main`.
 //! - [`Config`], [`Environment`], [`VARS`]: settings and where they come from.
 //! - [`FleetWorker`]: one worker, for programs that embed it.
@@ -84,64 +103,41 @@
 #[cfg(not(unix))]
 compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and process groups");
 
-mod announce;
 mod batch;
 mod bench;
-mod child;
 mod cli;
-mod client;
 mod commands;
 mod config;
-mod dev_server;
-mod drain;
-mod environment;
 mod error;
 mod fleet;
 mod health;
-mod history;
-mod identity;
-pub mod label;
-pub mod load;
-mod metrics;
-mod otel;
-mod output;
-pub mod parallelized;
-mod parent;
-mod payload;
-mod polls;
-mod progress;
-mod report;
-mod role;
-pub mod routing;
-mod screen;
-mod sdk_worker;
-mod settings;
-mod shutdown;
-mod state;
-mod stdout;
-mod sticky_queue;
-mod supervisor;
-mod task_queue;
+mod local;
+mod process;
 mod telemetry;
-mod temporal_cli;
+mod temporal;
+mod terminal;
 mod timeline;
-mod vars;
+mod user_code;
 mod worker;
-mod worker_options;
+mod workloads;
 
-pub use config::{Compression, Config, Deployment, LogFormat, Pollers, Versioning};
-pub use drain::DrainSignal;
-pub use environment::Environment;
+#[doc(hidden)]
+pub use batch::report::bench as bench_report;
+pub use config::{
+    Compression, Config, Deployment, LogFormat, Pollers, Versioning,
+    environment::Environment,
+    layers::ConfigError,
+    role::{Role, UnknownRole},
+    vars::{VARS, Var},
+};
 pub use error::Error;
 pub use fleet::Fleet;
-pub use label::{LabelStyle, worker_label};
-#[doc(hidden)]
-pub use report::bench as bench_report;
-pub use role::{Role, UnknownRole};
-pub use routing::activity_task_queue;
-pub use settings::ConfigError;
-pub use shutdown::Shutdown;
-pub use state::State;
+pub use process::{shutdown::Shutdown, state::State};
 pub use telemetry::TraceContext;
-pub use vars::{VARS, Var};
+pub use user_code::{
+    drain::DrainSignal,
+    label::{self, LabelStyle, worker_label},
+    routing::{self, activity_task_queue},
+};
 pub use worker::FleetWorker;
+pub use workloads::{load, parallelized};

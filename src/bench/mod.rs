@@ -1,8 +1,8 @@
 //! `fleet bench`'s engine: starts workflows at a pace, and measures what they take.
 //!
-//! [`Run`] starts them and awaits them; [`Results`] keeps what came of it in histograms, whose size
+//! [`Run`] starts them and awaits them; [`results`] keep what came of it in histograms, whose size
 //! does not depend on how many there were; [`stages`] reads a sample of histories afterwards; and
-//! [`goals`] says whether that is good enough. [`text`], [`json`] and [`picture`] show it.
+//! [`goals`] says whether that is good enough. [`text`], [`json`] and [`picture()`] show it.
 
 pub(crate) mod goals;
 mod measure;
@@ -15,9 +15,11 @@ mod sample;
 mod series;
 pub(crate) mod stages;
 
-pub(crate) use goals::{Budget, Goal};
-pub(crate) use measure::{Measure, Quantile};
-pub(crate) use pace::{Length, Pace, Plan, Rate};
-pub(crate) use picture::{Form, picture};
-pub(crate) use print::{Account, json, text};
-pub(crate) use run::{Ended, Run};
+pub(crate) use self::{
+    goals::{Budget, Goal},
+    measure::{Measure, Quantile},
+    pace::{Length, Pace, Plan, Rate},
+    picture::{Form, picture},
+    print::{Account, json, text},
+    run::{Ended, Run},
+};

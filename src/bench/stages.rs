@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{measure::Measure, results::Results};
 use crate::{
     batch::Batch,
-    client::Target,
+    temporal::connection::Target,
     timeline::{Kind, Phase, Reader, Timeline},
 };
 

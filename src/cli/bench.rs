@@ -8,7 +8,7 @@ use super::values::{concurrency, count, json};
 use crate::{
     bench::{Budget, Goal, Rate},
     config::{parse_duration, parse_name, parse_number},
-    output::Output,
+    terminal::output::Output,
 };
 
 #[derive(Debug, Args)]

@@ -17,23 +17,21 @@ use super::{
     run_batch::tell_why_nothing_comes,
 };
 use crate::{
-    announce::Announce,
     batch::{Batch, BatchName, BatchRun},
     bench::{
         Account, Ended, Form, Length, Measure, Pace, Plan, Quantile, Run, goals, json, picture,
         stages, text,
     },
     cli::{BenchArgs, LoadArgs},
-    client::{self, Target},
-    config::{Config, show},
+    config::{Config, layers::Overrides, show},
     error::{Error, chain},
-    history::Definition,
-    load::{Load, iterations_in},
-    output::Output,
-    progress::Progress,
-    settings::Overrides,
-    stdout::Stdout,
     telemetry::{self, Logs, Traces},
+    temporal::{
+        connection::{self, Target},
+        history::Definition,
+    },
+    terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
+    workloads::load::{Load, iterations_in},
 };
 
 /// The workload that is started when none is named.
@@ -153,7 +151,7 @@ async fn bench(
     traces: Option<&Traces>,
     report: Option<&mut ReportFile>,
 ) -> Result<u8, Error> {
-    let connect = client::connect(config, "bench", traces);
+    let connect = connection::connect(config, "bench", traces);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };

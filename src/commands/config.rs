@@ -7,16 +7,18 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use crate::{
     cli::ConfigArgs,
-    client,
-    config::Config,
+    config::{
+        Config,
+        otel::{Endpoint, Settings, describe},
+    },
     error::Error,
-    otel::{Endpoint, Settings, describe},
-    output::Output,
+    temporal::connection,
+    terminal::output::Output,
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
     let config = context.config(Vec::new())?;
-    let connection = client::describe_connection(&config)?;
+    let connection = connection::describe_connection(&config)?;
     let telemetry = telemetry(&config);
     let text = match args.output {
         Output::Text => as_toml(&config, &connection, &telemetry),

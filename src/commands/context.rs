@@ -7,14 +7,12 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     cli::Globals,
-    config::Config,
-    environment::Environment,
+    config::{Config, environment::Environment, layers::Overrides},
     error::Error,
     fleet::Fleet,
-    label,
-    settings::Overrides,
-    shutdown::Shutdown,
+    process::shutdown::Shutdown,
     telemetry::{FLUSH_TIMEOUT, Logs, Traces},
+    user_code::label,
 };
 
 /// What every command is given.

@@ -8,16 +8,17 @@ use super::{
     up::{dev_server, workers},
 };
 use crate::{
-    announce::Announce,
     batch::Batch,
     cli::DemoArgs,
-    client,
     config::Config,
-    dev_server::{DevServer, Options, Port},
     error::Error,
-    output::Output,
-    supervisor::{FleetWatch, Supervisor},
+    local::{
+        dev_server::{DevServer, Options, Port},
+        supervisor::{FleetWatch, Supervisor},
+    },
     telemetry::{self, Logs, Traces},
+    temporal::connection,
+    terminal::{announce::Announce, output::Output},
 };
 
 /// Workers connect and poll in a fraction of a second, on a machine that has time for them.
@@ -83,7 +84,7 @@ async fn show(
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let ready = async {
-        let client = client::connect(config, "starter", traces).await?;
+        let client = connection::connect(config, "starter", traces).await?;
         fleet.ready(READY_TIMEOUT).await?;
         Ok(client)
     };

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     cli::{self, Cli, Command, WorkerArgs},
-    environment::Environment,
+    config::environment::Environment,
     error::{Error, chain, exit},
     fleet::Fleet,
-    shutdown::Shutdown,
+    process::shutdown::Shutdown,
 };
 
 impl Fleet {

@@ -1,7 +1,7 @@
 //! `fleet guard -- PROGRAM …` (hidden): runs a foreign program that must not outlive the fleet.
 //!
 //! It stops the program when it is itself asked to stop, or when its parent is gone. See
-//! [`crate::child`] for the two ends of that arrangement.
+//! [`crate::process::child`] for the two ends of that arrangement.
 
 use std::{
     ffi::OsString, fs::File, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio,
@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::timeout};
 
-use crate::{error::Error, shutdown::Shutdown};
+use crate::{error::Error, process::shutdown::Shutdown};
 
 /// How long the program may take to stop. The dev server takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,9 +7,11 @@ use tokio::time::{Instant, sleep};
 use super::context::Context;
 use crate::{
     error::Error,
-    progress,
-    screen::{self, Screen},
-    stdout::Stdout,
+    terminal::{
+        progress,
+        screen::{self, Screen},
+        stdout::Stdout,
+    },
 };
 
 /// What there is to print now.

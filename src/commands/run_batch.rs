@@ -9,19 +9,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Context;
 use crate::{
-    announce::Announce,
-    batch::{Batch, BatchName, BatchRun},
+    batch::{
+        Batch, BatchName, BatchRun,
+        report::{Left, Report},
+    },
     cli::Workload,
-    client::Target,
     config::{Config, show},
     error::Error,
-    history::Definition,
-    output::Output,
-    progress::Progress,
-    report::{Left, Report},
-    stdout::Stdout,
-    task_queue::{self, Poller, TaskKind},
     telemetry::Traces,
+    temporal::{
+        connection::Target,
+        history::Definition,
+        task_queue::{self, Poller, TaskKind},
+    },
+    terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
 };
 
 /// After so long without a result it is time to say why.

@@ -5,7 +5,10 @@ use std::{future::Future, panic::resume_unwind};
 use send_wrapper::SendWrapper;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
-use crate::{config::Config, error::Error, role::Role};
+use crate::{
+    config::{Config, role::Role},
+    error::Error,
+};
 
 pub(super) fn one_thread() -> Result<Runtime, Error> {
     finish(Builder::new_current_thread())

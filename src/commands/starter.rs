@@ -1,20 +1,17 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
-use super::context::Context;
+use super::{
+    context::{Context, flush},
+    run_batch::{Waiting, batch, run_batch},
+};
 use crate::{
-    announce::Announce,
     batch::BatchName,
     cli::StarterArgs,
-    client::{self},
-    commands::{
-        context::flush,
-        run_batch::{Waiting, batch, run_batch},
-    },
-    config::{Config, show},
+    config::{Config, layers::Overrides, show},
     error::Error,
-    history::Definition,
-    settings::Overrides,
     telemetry::{self, Logs, Traces},
+    temporal::{connection, history::Definition},
+    terminal::announce::Announce,
 };
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
@@ -42,7 +39,7 @@ async fn start(
         batch.name = BatchName::Given(name);
     }
 
-    let connect = client::connect(config, "starter", traces);
+    let connect = connection::connect(config, "starter", traces);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };

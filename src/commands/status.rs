@@ -16,15 +16,14 @@ use super::{
 };
 use crate::{
     cli::StatusArgs,
-    client::{self, Target},
-    config::{Config, show},
+    config::{Config, layers::Overrides, show},
     error::Error,
-    output::Output,
-    screen,
-    settings::Overrides,
-    stdout::Stdout,
-    task_queue::{self, Poller, TaskKind, View},
     telemetry,
+    temporal::{
+        connection::{self, Target},
+        task_queue::{self, Poller, TaskKind, View},
+    },
+    terminal::{output::Output, screen, stdout::Stdout},
 };
 
 const FOOTNOTE: &str = "\
@@ -49,7 +48,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
     let filter = if args.watch.is_some() { "error" } else { "warn" };
     telemetry::install(&config, filter, None, None, None);
     let address = Target::of(&config)?.address;
-    let connect = client::connect(&config, "status", None);
+    let connect = connection::connect(&config, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };

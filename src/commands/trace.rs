@@ -10,14 +10,11 @@ use super::{
 };
 use crate::{
     cli::TraceArgs,
-    client::{self, Target},
-    config::show,
+    config::{layers::Overrides, show},
     error::Error,
-    output::Output,
-    screen,
-    settings::Overrides,
-    stdout::Stdout,
     telemetry,
+    temporal::connection::{self, Target},
+    terminal::{output::Output, screen, stdout::Stdout},
     timeline::{Reader, Style, Timeline, json, text},
 };
 
@@ -37,7 +34,7 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
     telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None, None);
     let target = Target::of(&config)?;
     let address = target.address.clone();
-    let Some(client) = context.unless_stopped(client::connect(&config, "trace", None)).await?
+    let Some(client) = context.unless_stopped(connection::connect(&config, "trace", None)).await?
     else {
         return Ok(context.shutdown.exit_code());
     };

@@ -7,18 +7,18 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use super::context::Context;
 use crate::{
-    Fleet,
-    announce::Announce,
     cli::{Counts, UpArgs},
-    config::Config,
-    dev_server::{DevServer, Options, Port, USUAL_PORTS},
+    config::{Config, role::Role},
     error::Error,
+    fleet::Fleet,
     health::Listener,
-    metrics::Metrics,
-    role::Role,
-    stdout::Stdout,
-    supervisor::Supervisor,
-    telemetry, temporal_cli,
+    local::{
+        dev_server::{DevServer, Options, Port, USUAL_PORTS},
+        supervisor::Supervisor,
+        temporal_cli,
+    },
+    telemetry::{self, metrics::Metrics},
+    terminal::{announce::Announce, stdout::Stdout},
 };
 
 /// How long the last words may take to be read.

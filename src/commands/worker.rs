@@ -17,18 +17,17 @@ use super::{
 };
 use crate::{
     cli::WorkerArgs,
-    config::Config,
+    config::{Config, role::Role},
     error::{Error, exit},
     health::{Health, Listener},
-    identity::{identity, own_build_id},
-    metrics::Metrics,
-    parent::{Notice, Parent},
-    role::Role,
-    shutdown::Shutdown,
-    state::{State, Vitals},
-    telemetry::{self, FLUSH_TIMEOUT, Logs, Traces},
-    worker::FleetWorker,
-    worker_options::task_queue,
+    process::{
+        identity::{identity, own_build_id},
+        notice::{Notice, Parent},
+        shutdown::Shutdown,
+        state::{State, Vitals},
+    },
+    telemetry::{self, FLUSH_TIMEOUT, Logs, Traces, metrics::Metrics},
+    worker::{FleetWorker, options::task_queue},
 };
 
 /// What the worker says of itself. The SDK's own warnings are few and worth reading.

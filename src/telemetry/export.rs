@@ -43,9 +43,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
 use crate::{
-    Config, Error,
-    error::root_cause,
-    otel::{Endpoint, Protocol},
+    config::{
+        Config,
+        otel::{Endpoint, Protocol},
+    },
+    error::{Error, root_cause},
 };
 
 /// How long a process that ends waits for the collector.

@@ -11,7 +11,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::otel::Endpoint;
+use crate::config::otel::Endpoint;
 
 /// A collector that comes and goes is told of no more often than this.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);

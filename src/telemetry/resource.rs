@@ -10,8 +10,8 @@ use opentelemetry_sdk::{
 
 use crate::{
     config::Config,
-    identity::{identity, own_build_id},
-    label::hostname,
+    process::identity::{identity, own_build_id},
+    user_code::label::hostname,
 };
 
 /// Who speaks: the role as the service, the fleet as its namespace, the process as its instance. What

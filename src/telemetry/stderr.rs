@@ -16,7 +16,7 @@ use tracing_subscriber::{
 use super::replay;
 use crate::{
     config::{Config, LogFormat},
-    progress,
+    terminal::progress,
 };
 
 /// The layer that writes the log. `default_filter` holds where `RUST_LOG` is unset; `name` marks each

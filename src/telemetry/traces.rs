@@ -35,13 +35,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Event, Level, Metadata, Subscriber, field, warn};
 use tracing_subscriber::{Layer, filter::filter_fn, layer, registry::LookupSpan};
 
-use super::export;
+use super::{export, resource};
 use crate::{
-    config::Config,
-    environment::Environment,
+    config::{
+        Config,
+        environment::Environment,
+        otel::{Propagators, Settings},
+    },
     error::Error,
-    otel::{Propagators, Settings},
-    telemetry::resource,
 };
 
 /// The instrumentation scope of what the fleet itself adds.

@@ -17,7 +17,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::model::{Kind, Row, Run, State, Timeline};
-use crate::{history::words, payload};
+use crate::temporal::{history::words, payload};
 
 /// Takes a history, event by event, and keeps of it what a timeline shows: no payloads.
 #[derive(Debug, Default)]

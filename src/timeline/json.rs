@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     account::{Share, Spread},
-    model::{Phase, Row, Timeline, since},
+    model::{Kind, Phase, Row, Timeline, since},
 };
 
 fn stamp(at: SystemTime) -> String {
@@ -51,7 +51,7 @@ pub(crate) fn json(timeline: &Timeline, address: &str, namespace: &str) -> Strin
     });
     let waits = timeline.waits.iter().map(|wait| {
         json!({
-            "kind": wait.kind.map(super::Kind::as_str),
+            "kind": wait.kind.map(Kind::as_str),
             "name": name(&wait.name),
             "id": name(&wait.id),
             "since": stamp(wait.since),

@@ -1,7 +1,7 @@
 //! One run of a workflow as rows on a common time axis, by the server's own account.
 //!
 //! [`events`] makes rows of the history; [`pending`] adds what the history does not hold yet, of a
-//! run that still goes on; [`account`] sums up. [`text`] and [`json`] print all of it.
+//! run that still goes on; [`account`] sums up. [`text()`] and [`json()`] print all of it.
 
 mod account;
 mod bar;
@@ -16,11 +16,13 @@ mod style;
 mod tasks;
 mod text;
 
-pub(crate) use json::json;
-pub(crate) use model::{Kind, Phase, Timeline};
-pub(crate) use read::Reader;
-pub(crate) use style::Style;
-pub(crate) use text::text;
+pub(crate) use self::{
+    json::json,
+    model::{Kind, Phase, Timeline},
+    read::Reader,
+    style::Style,
+    text::text,
+};
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use super::{
     events::{said, some, time, version},
     model::{Kind, Row, State, Timeline, Wait, short, since},
 };
-use crate::task_queue::TaskKind;
+use crate::temporal::task_queue::TaskKind;
 
 impl Timeline {
     /// Adds what the server told of pending work, a moment before the history was read: where the

@@ -20,10 +20,12 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{events::Builder, model::Timeline};
 use crate::{
-    client::{Target, describe},
     error::Error,
-    history::PAGE,
-    task_queue::{self, Poller},
+    temporal::{
+        connection::{Target, describe},
+        history::PAGE,
+        task_queue::{self, Poller},
+    },
 };
 
 /// More queues than this are not asked about: a run with so many does not wait for one of them.

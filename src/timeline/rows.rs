@@ -172,7 +172,7 @@ fn legend_of(cell: Cell) -> Option<String> {
     Some(format!("{} {what}", cell.as_char()))
 }
 
-/// What a row's line has no column for. Of what is still open, [`waits`] tells.
+/// What a row's line has no column for. Of what is still open, `text` tells.
 fn note(row: &Row) -> Option<String> {
     let mut parts = Vec::new();
     if row.attempt > 1 {

@@ -29,7 +29,7 @@ use super::{
     model::{Row, State, short, since},
     *,
 };
-use crate::task_queue::TaskKind;
+use crate::temporal::task_queue::TaskKind;
 
 const RETRIED: &str = include_str!("histories/retried.json");
 const KILLED_WORKER: &str = include_str!("histories/killed_worker.json");

@@ -6,10 +6,7 @@ use super::{
     account::{Share, Spread},
     model::{Kind, Timeline, short},
     rows::Drawing,
-};
-use crate::timeline::{
-    Style,
-    style::{BOLD, CYAN, GREEN, LONGEST_NOTE, RED, YELLOW, cut, one_line},
+    style::{BOLD, CYAN, GREEN, LONGEST_NOTE, RED, Style, YELLOW, cut, one_line},
 };
 
 /// How many pending tasks are told of.

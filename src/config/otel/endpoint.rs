@@ -1,0 +1,269 @@
+//! Where one signal goes, and how: what `OTEL_EXPORTER_OTLP_*` says.
+
+use std::{fmt, fs, time::Duration};
+
+use temporalio_client::{
+    Url,
+    tonic::codegen::http::{HeaderName, HeaderValue},
+};
+
+use super::{
+    reader::{Reader, pairs, parse_milliseconds},
+    signal::{PREFIX, Signal},
+};
+
+/// Where one signal goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    /// Over HTTP the whole address, with the signal's path.
+    pub(crate) url: Url,
+    pub(crate) protocol: Protocol,
+    pub(crate) headers: Headers,
+    /// How long a batch may take, with all tries.
+    pub(crate) timeout: Duration,
+    pub(crate) gzip: bool,
+    pub(crate) tls: Tls,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.protocol, self.url)
+    }
+}
+
+/// How OTLP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    Http,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http/protobuf",
+        })
+    }
+}
+
+/// Headers of each request. Their values are secrets: `Debug` shows none.
+#[derive(Clone, Default)]
+pub(crate) struct Headers(pub(crate) Vec<(HeaderName, HeaderValue)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Certificates and the key, in PEM form, where they are not the machine's own.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    pub(crate) ca: Option<Vec<u8>>,
+    /// Certificate and key.
+    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+/// OpenTelemetry's default.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The port of OTLP over HTTP.
+const HTTP_PORT: u16 = 4318;
+
+impl Reader<'_> {
+    pub(super) fn endpoint(&mut self, signal: Signal) -> Option<Endpoint> {
+        let exporter = format!("OTEL_{}_EXPORTER", signal.name());
+        let off = self.parse(&exporter, |text| match text {
+            "otlp" => Ok(false),
+            "none" => Ok(true),
+            _ => Err("expected otlp or none".into()),
+        });
+        let own = format!("{PREFIX}{}_ENDPOINT", signal.name());
+        let own = self.parse(&own, parse_endpoint);
+        let all = self.parse("OTEL_EXPORTER_OTLP_ENDPOINT", parse_endpoint);
+        let protocol = self.of_exporter(signal, "PROTOCOL", parse_protocol);
+        let headers = self.of_exporter(signal, "HEADERS", parse_headers).unwrap_or_default();
+        let timeout = self.of_exporter(signal, "TIMEOUT", parse_milliseconds).unwrap_or(TIMEOUT);
+        let compression = self.of_exporter(signal, "COMPRESSION", |text| match text {
+            "gzip" => Ok(true),
+            // `opentelemetry-otlp` reads it as well, and does not know the word.
+            "none" => Err("expected gzip; unset it for none".into()),
+            _ => Err("expected gzip".into()),
+        });
+        let ca = self.of_exporter(signal, "CERTIFICATE", read_certificate);
+        let certificate = self.of_exporter(signal, "CLIENT_CERTIFICATE", read_certificate);
+        let key = self.of_exporter(signal, "CLIENT_KEY", read_key);
+        if certificate.is_some() != key.is_some() {
+            let (there, missing) = match certificate {
+                Some(_) => ("CLIENT_CERTIFICATE", "CLIENT_KEY"),
+                None => ("CLIENT_KEY", "CLIENT_CERTIFICATE"),
+            };
+            // Where the other is set and cannot be read, that has been said.
+            let set =
+                [format!("{PREFIX}{missing}"), format!("{PREFIX}{}_{missing}", signal.name())];
+            if set.iter().all(|name| self.environment.get(name).is_none()) {
+                let there = format!("{PREFIX}{there}");
+                self.problem(&there, format!("a client certificate needs {PREFIX}{missing} too"));
+            }
+        }
+        let (mut url, is_own) = own.map(|url| (url, true)).or(all.map(|url| (url, false)))?;
+        if off == Some(true) {
+            return None;
+        }
+        let has_path = !matches!(url.path(), "" | "/");
+        let protocol = protocol.unwrap_or(if has_path || url.port() == Some(HTTP_PORT) {
+            Protocol::Http
+        } else {
+            Protocol::Grpc
+        });
+        match protocol {
+            Protocol::Grpc if has_path => {
+                let name = if is_own {
+                    format!("{PREFIX}{}_ENDPOINT", signal.name())
+                } else {
+                    format!("{PREFIX}ENDPOINT")
+                };
+                self.problem(
+                    &name,
+                    "over grpc an endpoint has no path: see OTEL_EXPORTER_OTLP_PROTOCOL".into(),
+                );
+            }
+            Protocol::Http if !is_own => {
+                let path = format!("{}/{}", url.path().trim_end_matches('/'), signal.path());
+                url.set_path(&path);
+            }
+            _ => {}
+        }
+        let tls = Tls { ca, client: certificate.zip(key) };
+        let gzip = compression.unwrap_or(false);
+        Some(Endpoint { url, protocol, headers, timeout, gzip, tls })
+    }
+}
+
+fn parse_endpoint(text: &str) -> Result<Url, String> {
+    const RULE: &str = "expected a URL, as http://localhost:4317";
+    let url = Url::parse(text).map_err(|_| RULE)?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(RULE.into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password: see OTEL_EXPORTER_OTLP_HEADERS".into());
+    }
+    Ok(url)
+}
+
+fn parse_protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "grpc" => Ok(Protocol::Grpc),
+        "http/protobuf" => Ok(Protocol::Http),
+        _ => Err("expected grpc or http/protobuf".into()),
+    }
+}
+
+fn parse_headers(text: &str) -> Result<Headers, String> {
+    const RULE: &str =
+        "expected name=value pairs with commas between them (the values are not shown)";
+    let header = |(name, value): (String, String)| {
+        // gRPC has no others than in lower case, and HTTP does not care.
+        let name = HeaderName::try_from(name.to_ascii_lowercase()).ok()?;
+        let mut value = HeaderValue::try_from(value).ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
+    };
+    let headers = pairs(text).and_then(|it| it.into_iter().map(header).collect());
+    headers.map(Headers).ok_or_else(|| RULE.into())
+}
+
+fn read_certificate(path: &str) -> Result<Vec<u8>, String> {
+    read_pem(path, "-----BEGIN CERTIFICATE-----")
+        .and_then(|pem| pem.ok_or_else(|| "holds no certificate in PEM form".into()))
+}
+
+fn read_key(path: &str) -> Result<Vec<u8>, String> {
+    read_pem(path, "PRIVATE KEY-----")
+        .and_then(|pem| pem.ok_or_else(|| "holds no private key in PEM form".into()))
+}
+
+/// What the file holds, if that word is in it.
+fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
+    let pem = fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
+    Ok(String::from_utf8_lossy(&pem).contains(word).then_some(pem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::otel::Settings;
+
+    fn read(environment: &str) -> (Settings, Vec<String>) {
+        let (settings, problems) = Settings::read(&environment.parse().unwrap());
+        (settings, problems.into_iter().map(|(what, rule)| format!("{what}: {rule}")).collect())
+    }
+
+    #[track_caller]
+    fn traces(environment: &str) -> Option<Endpoint> {
+        let (settings, problems) = read(environment);
+        assert!(problems.is_empty(), "{problems:#?}");
+        settings.traces
+    }
+
+    #[test]
+    fn without_an_endpoint_nothing_is_sent() {
+        assert!(traces("OTEL_TRACES_EXPORTER=otlp\nOTEL_SERVICE_NAME=a").is_none());
+        assert!(traces("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://a:1").is_none());
+        for off in ["OTEL_SDK_DISABLED=TRUE", "OTEL_TRACES_EXPORTER=none"] {
+            assert!(traces(&format!("OTEL_EXPORTER_OTLP_ENDPOINT=http://a:1\n{off}")).is_none());
+        }
+    }
+
+    #[test]
+    fn the_protocol_follows_from_port_and_path_unless_it_is_named() {
+        for (environment, shown) in [
+            ("ENDPOINT=http://a:4317", "grpc to http://a:4317/"),
+            ("ENDPOINT=http://a:4318", "http/protobuf to http://a:4318/v1/traces"),
+            ("ENDPOINT=https://a/otlp/", "http/protobuf to https://a/otlp/v1/traces"),
+            ("TRACES_ENDPOINT=https://a/own", "http/protobuf to https://a/own"),
+            (
+                "ENDPOINT=http://a:1\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+                "http/protobuf to http://a:1/v1/traces",
+            ),
+            (
+                "ENDPOINT=http://a:4318\nOTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc",
+                "grpc to http://a:4318/",
+            ),
+        ] {
+            let endpoint = traces(&format!("OTEL_EXPORTER_OTLP_{environment}")).unwrap();
+            assert_eq!(endpoint.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_signals_own_setting_wins_over_the_one_for_all() {
+        let (settings, problems) = read(
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://all:4317\n\
+             OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://own:4317\n\
+             OTEL_EXPORTER_OTLP_HEADERS=a=1, B = x%20y\n\
+             OTEL_EXPORTER_OTLP_METRICS_HEADERS=c=2\n\
+             OTEL_EXPORTER_OTLP_TIMEOUT=2000\nOTEL_EXPORTER_OTLP_TRACES_COMPRESSION=gzip",
+        );
+        assert!(problems.is_empty(), "{problems:#?}");
+        let (traces, metrics) = (settings.traces.unwrap(), settings.metrics.unwrap());
+        assert_eq!(traces.url.host_str(), Some("own"));
+        assert_eq!(metrics.url.host_str(), Some("all"));
+        let headers = |endpoint: &Endpoint| -> Vec<String> {
+            let all = endpoint.headers.0.iter();
+            all.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+        };
+        assert_eq!(headers(&traces), ["a: 1", "b: x y"]);
+        assert_eq!(headers(&metrics), ["c: 2"]);
+        assert_eq!((traces.timeout, traces.gzip), (Duration::from_secs(2), true));
+        assert!(!metrics.gzip);
+        assert!(!format!("{traces:?}").contains("x y"), "{traces:?}");
+    }
+}

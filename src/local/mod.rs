@@ -1,0 +1,5 @@
+//! What runs on one machine: a supervisor with its workers, and a Temporal dev server.
+
+pub(crate) mod dev_server;
+pub(crate) mod supervisor;
+pub(crate) mod temporal_cli;

@@ -1,0 +1,6 @@
+//! The Temporal server: the connection to it, its task queues, its histories and payloads.
+
+pub(crate) mod connection;
+pub(crate) mod history;
+pub(crate) mod payload;
+pub(crate) mod task_queue;

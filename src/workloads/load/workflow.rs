@@ -1,0 +1,58 @@
+//! The load's workflow.
+
+#![expect(missing_docs, reason = "the SDK's macros make public items without documentation")]
+
+use std::{hint::black_box, time::Duration};
+
+use temporalio_sdk::{
+    ActivityOptions, WorkflowContext, WorkflowResult,
+    workflows::{join_all, workflow, workflow_methods},
+};
+
+use super::{
+    activities::{LoadActivities, LoadTask},
+    input::Load,
+    work::{compute, text},
+};
+use crate::user_code::routing::activity_task_queue;
+
+/// Longer than any activity of the load takes, even where a worker has a hundred of them and few
+/// cores. One of a worker that died is given to another after this.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Does what its [`Load`] says, and returns how many activities it ran.
+#[workflow]
+#[derive(Default)]
+pub struct LoadWorkflow;
+
+#[workflow_methods]
+impl LoadWorkflow {
+    /// The workflow's body.
+    ///
+    /// # Errors
+    /// Those of an activity, which is retried without end unless the workflow is cancelled.
+    #[run(name = "LoadWorkflow")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>, load: Load) -> WorkflowResult<u64> {
+        black_box(compute(load.workflow_iterations));
+        if load.timer_ms > 0 {
+            ctx.timer(Duration::from_millis(load.timer_ms)).await;
+        }
+        let task =
+            LoadTask { iterations: load.activity_iterations, payload: text(load.payload_bytes) };
+        let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+            .maybe_task_queue(activity_task_queue())
+            .build();
+        let mut ran = 0;
+        for _ in 0..load.activities {
+            let side_by_side = (0..load.parallel).map(|_| {
+                ctx.execute_activity(LoadActivities::load_activity, task.clone(), options.clone())
+            });
+            for ended in join_all(side_by_side).await {
+                ended?;
+                ran += 1;
+            }
+            black_box(compute(load.workflow_iterations));
+        }
+        Ok(ran)
+    }
+}
