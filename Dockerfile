@@ -3,26 +3,26 @@
 #   docker build -t temporal-fleet --build-arg REVISION="$(git rev-parse --short HEAD)" .
 #   docker run --rm -e FLEET_ROLE=workflow-worker -e TEMPORAL_ADDRESS=host:7233 temporal-fleet
 #
-# What runs in it is told by FLEET_ROLE, or by a command, as `starter -n 25`. To watch: `docker ps`
-# shows its health, `docker logs` what it says, and `docker stop` drains it (give it longer than
-# FLEET_DRAIN_TIMEOUT: `--time 30`).
+# FLEET_ROLE, or a command such as `starter -n 25`, says what the container runs. `docker ps` shows its
+# health and `docker logs` its log. `docker stop` drains it; give it longer than FLEET_DRAIN_TIMEOUT:
+# `--time 30`.
 #
-# For a fleet of your own: this file as it is, with your binary's name for `fleet`, and deploy/pgo.
+# For a fleet of your own, use this file with your binary's name in place of `fleet`, and deploy/pgo.
 
-# A mirror, or a stand-in that deploy/airgap/build-images makes.
+# This can name a mirror's image, or the image that deploy/airgap/build-images makes in its place.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
-# Static: libc and its DNS client are in the binary. Cargo applies these flags to what runs in the
-# image alone, and not to build scripts and macros, where a target is named. The relocations of a
-# binary that can be loaded anywhere take a megabyte less when they are packed. And the compiler is told
-# which code is hot, by a record that deploy/pgo/train makes (docs/performance.md).
+# The binary is static: libc and its DNS client are in it. Because the build names a target, Cargo applies
+# these flags to the program only and not to build scripts and macros. Packed relocations make a
+# position-independent binary a megabyte smaller. The profile, which deploy/pgo/train records, tells the
+# compiler which code is hot (docs/performance.md).
 COPY deploy/pgo/fleet.profdata /build/
 ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C profile-use=/build/fleet.profdata"
 ENV CARGO_TERM_COLOR=never
 
-# The dependencies, in a layer that changes with Cargo.lock and the manifest alone.
+# The dependencies are in a layer that changes only with Cargo.lock and the manifest.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it tests/containers \
     && for file in src/lib.rs src/main.rs tests/it/main.rs tests/containers/main.rs; do \
@@ -31,7 +31,7 @@ RUN mkdir -p src tests/it tests/containers \
     && cargo build --locked --profile dist --no-default-features --target "$(rustc --print host-tuple)"
 
 COPY src src
-# Which source this is: `fleet --version` and /status show it.
+# The source revision, which `fleet --version` and /status show.
 ARG REVISION=""
 RUN touch src/lib.rs src/main.rs \
     && target="$(rustc --print host-tuple)" \
@@ -40,10 +40,10 @@ RUN touch src/lib.rs src/main.rs \
     && cp "target/$target/dist/fleet" /fleet
 
 FROM scratch
-# For servers with a public certificate.
+# The certificates are for servers with a public certificate.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /fleet /fleet
-# Nobody in particular; a number, so that Kubernetes can see that it is not root.
+# The user is a number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 ENV FLEET_HEALTH_ADDR=0.0.0.0:8080
 EXPOSE 8080

@@ -587,8 +587,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readmes_table_and_the_example_file_are_those_of_the_code() {
-        let readme = include_str!("../../README.md");
+    fn the_documented_settings_and_the_example_file_are_those_of_the_code() {
+        let page = include_str!("../../docs/configuration.md");
         let example = include_str!("../../.env.example");
         for var in VARS {
             let default = match var.default {
@@ -596,11 +596,11 @@ mod tests {
                 default => format!("`{default}`"),
             };
             let row = format!("| `{}` | {default} | {} |", var.env, var.meaning);
-            assert!(readme.contains(&row), "README.md has no row {row}");
+            assert!(page.contains(&row), "docs/configuration.md has no row {row}");
             let lines = format!("# {}\n# {}={}\n", var.meaning, var.env, var.default);
             assert!(example.contains(&lines), ".env.example has no lines\n{lines}");
         }
-        let rows = readme
+        let rows = page
             .lines()
             .filter(|line| line.starts_with("| `FLEET_") || line.starts_with("| `TEMPORAL_"));
         assert_eq!(rows.count(), VARS.len() + 1, "and FLEET_CONFIG");

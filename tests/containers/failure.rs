@@ -23,7 +23,7 @@ fn a_worker_killed_in_mid_flight_comes_back_and_the_batch_is_whole() {
     batch.whole();
 }
 
-/// As the README says of it.
+/// As docs/operations.md says.
 #[test]
 fn docker_kill_is_taken_for_a_wish_and_nothing_comes_back() {
     let fleet = Project::new();
