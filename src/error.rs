@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, net::SocketAddr, path::PathBuf, time::Du
 
 use temporalio_sdk::{RuntimeError, WorkerCreateError, WorkerRunError, WorkflowRegistrationError};
 
-use crate::config::{layers::ConfigError, role::Role};
+use crate::config::{ConfigError, role::Role};
 
 /// Exit codes, after BSD's `sysexits.h` where it has one.
 pub(crate) mod exit {

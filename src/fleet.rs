@@ -9,9 +9,9 @@ use temporalio_workflow::workflows::WorkflowImplementation;
 
 use crate::{
     config::{
-        Config,
+        Config, ConfigError,
         environment::Environment,
-        layers::{ConfigError, Defaults, Overrides},
+        layers::{Defaults, Overrides},
         role::Role,
     },
     error::Error,

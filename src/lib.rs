@@ -124,11 +124,10 @@ mod workloads;
 #[doc(hidden)]
 pub use batch::report::bench as bench_report;
 pub use config::{
-    Compression, Config, Deployment, LogFormat, Pollers, Versioning,
+    Compression, Config, ConfigError, Deployment, LogFormat, Pollers, VARS, Versioning,
     environment::Environment,
-    layers::ConfigError,
     role::{Role, UnknownRole},
-    vars::{VARS, Var},
+    vars::Var,
 };
 pub use error::Error;
 pub use fleet::Fleet;

@@ -220,15 +220,13 @@ fn tree<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &
         if name != "self" {
             path.push(name.to_owned());
         }
-        match after.strip_prefix("::") {
-            Some(further) => rest = further,
-            None => {
-                found.push(path);
-                let renamed = after.strip_prefix(" as ");
-                return renamed.map_or(after, |name| {
-                    name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
-                });
-            }
-        }
+        let Some(further) = after.strip_prefix("::") else {
+            found.push(path);
+            let renamed = after.strip_prefix(" as ");
+            return renamed.map_or(after, |name| {
+                name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+            });
+        };
+        rest = further;
     }
 }

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use temporalio_client::Url;
 
 use super::signal::{EXPORTER, PREFIX, Signal};
-use crate::config::{environment::Environment, layers::unknown};
+use crate::config::{environment::Environment, problems::unknown};
 
 /// What begins like this is for the fleet, and known or refused.
 const OURS: [&str; 5] = [PREFIX, "OTEL_BSP_", "OTEL_BLRP_", "OTEL_TRACES_", "OTEL_LOGS_"];

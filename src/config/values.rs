@@ -1,0 +1,66 @@
+//! How the values of settings are read from text.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+/// Far from where clocks overflow, and longer than anybody waits.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+/// Parses a whole number from `min` to `max`, both included.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_number(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ if max == usize::MAX => Err(format!("expected a whole number, {min} or more")),
+        _ => Err(format!("expected a whole number from {min} to {max}")),
+    }
+}
+
+/// Returns a parser of whole numbers from 1 to `max`.
+pub(super) fn one_to(max: usize) -> impl Fn(&str) -> Result<NonZeroUsize, String> {
+    move |text| {
+        let number = parse_number(text, 1, max)?;
+        Ok(NonZeroUsize::new(number).expect("1 or more"))
+    }
+}
+
+/// Parses an address to listen on.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:8080")
+}
+
+/// Parses the name of a task queue or the like.
+///
+/// # Errors
+/// The rule, for a message.
+pub(crate) fn parse_name(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err("expected a name, not empty or blank, on one line");
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses `500ms`, `3s`, `2m`, `1h 30m`.
+///
+/// # Errors
+/// The rule, for a message. A number without a unit is an error, because its unit would be a guess.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    const RULE: &str = "expected a duration with its unit, such as 500ms, 3s or 2m";
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(RULE);
+    }
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err("expected a duration of at most a year"),
+        Err(_) => Err(RULE),
+    }
+}
+
+/// Writes a duration as [`parse_duration`] reads it.
+pub(crate) fn show(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
