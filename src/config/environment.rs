@@ -1,7 +1,7 @@
 //! The process environment, as an argument.
 //!
-//! The only place that reads it is [`Environment::capture`]: code that reads it deep inside cannot be
-//! tested, and its settings do not show up in `--help`. Clippy refuses it elsewhere.
+//! [`Environment::capture`] is the only place that reads it. Code that reads the environment deep inside cannot be
+//! tested, and its settings do not show up in `--help`. Clippy refuses other reads.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,7 +20,7 @@ const OTEL_PREFIX: &str = "OTEL_";
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    /// What is not Unicode: no setting of ours, but children are to have it too.
+    /// Variables that are not Unicode. They are no settings, but child processes get them too.
     others: Vec<(OsString, OsString)>,
 }
 
@@ -59,9 +59,8 @@ impl Environment {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// The same environment, pointed at another Temporal server: without any `TEMPORAL_*`
-    /// variable (a cloud profile's TLS or key must not reach a local dev server) nor the user's
-    /// configuration file.
+    /// The same environment for another Temporal server, at `address`. It has no other `TEMPORAL_*` variable and does
+    /// not use the user's configuration file, because a cloud profile's TLS or key must not reach a local dev server.
     pub(crate) fn pointed_at(&self, address: &str) -> Self {
         let mut there = self.without_temporal();
         there.set("TEMPORAL_ADDRESS", address);
@@ -76,29 +75,29 @@ impl Environment {
         without
     }
 
-    /// The same environment for a foreign program: without any `TEMPORAL_*` or `OTEL_*` variable. They
-    /// are for our processes; Temporal's server would trace itself to where the fleet's traces go.
+    /// The same environment for a program that is not ours: without any `TEMPORAL_*` or `OTEL_*` variable. Those are
+    /// for our processes; Temporal's server would send its own traces to where the fleet's traces go.
     pub(crate) fn for_others(&self) -> Self {
         let mut without = self.without_temporal();
         without.variables.retain(|name, _| !name.starts_with(OTEL_PREFIX));
         without
     }
 
-    /// The names that begin as ours, Temporal's or OpenTelemetry's do and whose values are not Unicode.
+    /// The names of variables of the fleet, of Temporal or of OpenTelemetry whose values are not Unicode.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = &str> {
         let names = self.others.iter().filter_map(|(name, _)| name.to_str());
         names.filter(|name| {
-            ["FLEET_", TEMPORAL_PREFIX, OTEL_PREFIX].iter().any(|it| name.starts_with(it))
+            ["FLEET_", TEMPORAL_PREFIX, OTEL_PREFIX].iter().any(|prefix| name.starts_with(prefix))
         })
     }
 
-    /// The folders in which programs are looked for.
+    /// `PATH`: the folders in which programs are looked for.
     pub(crate) fn path(&self) -> Option<&OsStr> {
         let other = self.others.iter().find(|(name, _)| name == "PATH");
         self.get("PATH").map(OsStr::new).or(other.map(|(_, value)| value.as_os_str()))
     }
 
-    /// The variables that describe the connection, as Temporal's envconfig wants them.
+    /// The variables that describe the connection, as Temporal's envconfig takes them.
     pub(crate) fn temporal(&self) -> HashMap<String, String> {
         self.variables
             .iter()
@@ -107,7 +106,7 @@ impl Environment {
             .collect()
     }
 
-    /// The names of the variables that are set, those of empty ones left out.
+    /// The names of the variables that are set and not empty.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str).filter(|name| self.get(name).is_some())
     }
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dev_server_sees_nothing_of_the_users_own_connection() {
+    fn a_dev_server_gets_nothing_of_the_users_own_connection() {
         let environment: Environment =
             "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h".parse().unwrap();
         let local = environment.pointed_at("127.0.0.1:1");

@@ -1,4 +1,4 @@
-//! What one process of the fleet is: its role decides what it registers and which queue it polls.
+//! The role of a process decides what it registers and which task queue it polls.
 
 use std::{fmt, str::FromStr};
 
@@ -7,12 +7,12 @@ use std::{fmt, str::FromStr};
 /// A process takes it from `FLEET_ROLE` or `fleet worker --role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Runs workflow code: polls workflow tasks on the workflow task queue.
+    /// Runs workflow code. It polls workflow tasks on the workflow task queue.
     WorkflowWorker,
-    /// Runs activities: polls activity tasks on the activity task queue.
+    /// Runs activities. It polls activity tasks on the activity task queue.
     ActivityWorker,
-    /// Runs both on one queue, the workflow task queue: Temporal's usual shape. The only role
-    /// whose workflows can use local activities, which run in the process that schedules them.
+    /// Runs both on one task queue, the workflow task queue, as workers usually do. It is the only role whose
+    /// workflows can use local activities, because those run in the process that schedules them.
     Worker,
 }
 

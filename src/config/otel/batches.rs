@@ -1,47 +1,46 @@
-//! How much is gathered before it is sent, and how much a span may hold: what `OTEL_BSP_*`,
-//! `OTEL_BLRP_*` and `OTEL_SPAN_*` say.
+//! The size of batches (`OTEL_BSP_*`, `OTEL_BLRP_*`) and the limits of a span (`OTEL_SPAN_*`).
 
 use std::time::Duration;
 
 use super::reader::{Reader, parse_count, parse_milliseconds, parse_size};
 
-/// How spans, or log records, are gathered before they are sent.
+/// How spans, or log records, are collected into batches before they are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batches {
-    /// How long one waits for others.
+    /// How long a span or record waits for others.
     pub(crate) delay: Duration,
-    /// How many may wait; further ones are dropped.
+    /// Upper limit of those that wait. Above it, new ones are dropped.
     pub(crate) queue: usize,
-    /// How many go out at a time.
+    /// Upper limit of those in one batch.
     pub(crate) most: usize,
 }
 
 impl Default for Batches {
     fn default() -> Self {
-        // OpenTelemetry's, but for the delay of five seconds: what a process has not sent is lost
-        // with it when it is killed.
+        // These are OpenTelemetry's defaults, but the delay is one second instead of five: what a process has not
+        // sent is lost when it is killed.
         Self { delay: Duration::from_secs(1), queue: 2048, most: 512 }
     }
 }
 
-/// How much one span may hold.
+/// Upper limits of what one span holds; `None` for OpenTelemetry's default.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
+pub(crate) struct SpanLimits {
     pub(crate) attributes: Option<u32>,
     pub(crate) events: Option<u32>,
     pub(crate) links: Option<u32>,
 }
 
 impl Reader<'_> {
-    pub(super) fn limits(&mut self) -> Limits {
-        Limits {
+    pub(super) fn limits(&mut self) -> SpanLimits {
+        SpanLimits {
             attributes: self.parse("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", parse_count),
             events: self.parse("OTEL_SPAN_EVENT_COUNT_LIMIT", parse_count),
             links: self.parse("OTEL_SPAN_LINK_COUNT_LIMIT", parse_count),
         }
     }
 
-    /// Those whose variables begin with `prefix`.
+    /// Reads the variables that begin with `prefix`.
     pub(super) fn batches(&mut self, prefix: &str) -> Batches {
         let usual = Batches::default();
         let delay = self.parse(&format!("{prefix}SCHEDULE_DELAY"), parse_milliseconds);

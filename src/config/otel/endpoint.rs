@@ -1,4 +1,4 @@
-//! Where one signal goes, and how: what `OTEL_EXPORTER_OTLP_*` says.
+//! The endpoint of one signal: where it is sent and how, by `OTEL_EXPORTER_OTLP_*`.
 
 use std::{fmt, fs, time::Duration};
 
@@ -12,14 +12,14 @@ use super::{
     signal::{PREFIX, Signal},
 };
 
-/// Where one signal goes.
+/// Where one signal is sent, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    /// Over HTTP the whole address, with the signal's path.
+    /// The address; over HTTP with the signal's path.
     pub(crate) url: Url,
     pub(crate) protocol: Protocol,
     pub(crate) headers: Headers,
-    /// How long a batch may take, with all tries.
+    /// How long a batch may take, with all retries.
     pub(crate) timeout: Duration,
     pub(crate) gzip: bool,
     pub(crate) tls: Tls,
@@ -31,7 +31,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How OTLP is spoken.
+/// How OTLP is transported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,
@@ -47,7 +47,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Headers of each request. Their values are secrets: `Debug` shows none.
+/// The headers of each request. Their values are secrets, so `Debug` shows none.
 #[derive(Clone, Default)]
 pub(crate) struct Headers(pub(crate) Vec<(HeaderName, HeaderValue)>);
 
@@ -57,11 +57,11 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Certificates and the key, in PEM form, where they are not the machine's own.
+/// Certificates and the key, in PEM form, where they replace those of the machine.
 #[derive(Clone, Default)]
 pub(crate) struct Tls {
     pub(crate) ca: Option<Vec<u8>>,
-    /// Certificate and key.
+    /// The client certificate and its key.
     pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -71,68 +71,65 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// OpenTelemetry's default.
+/// The default of OpenTelemetry's specification.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The port of OTLP over HTTP.
+/// The port of OTLP over HTTP, by its specification.
 const HTTP_PORT: u16 = 4318;
 
 impl Reader<'_> {
+    /// Where `signal` is sent; `None` if it is not exported.
     pub(super) fn endpoint(&mut self, signal: Signal) -> Option<Endpoint> {
-        let exporter = format!("OTEL_{}_EXPORTER", signal.name());
-        let off = self.parse(&exporter, |text| match text {
-            "otlp" => Ok(false),
-            "none" => Ok(true),
-            _ => Err("expected otlp or none".into()),
-        });
-        let own = format!("{PREFIX}{}_ENDPOINT", signal.name());
-        let own = self.parse(&own, parse_endpoint);
-        let all = self.parse("OTEL_EXPORTER_OTLP_ENDPOINT", parse_endpoint);
+        // All of them are read, so that every problem is reported, whatever the result.
+        let off = self.parse(&format!("OTEL_{}_EXPORTER", signal.name()), parse_off);
+        let address = self.address(signal);
         let protocol = self.of_exporter(signal, "PROTOCOL", parse_protocol);
         let headers = self.of_exporter(signal, "HEADERS", parse_headers).unwrap_or_default();
         let timeout = self.of_exporter(signal, "TIMEOUT", parse_milliseconds).unwrap_or(TIMEOUT);
-        let compression = self.of_exporter(signal, "COMPRESSION", |text| match text {
-            "gzip" => Ok(true),
-            // `opentelemetry-otlp` reads it as well, and does not know the word.
-            "none" => Err("expected gzip; unset it for none".into()),
-            _ => Err("expected gzip".into()),
-        });
+        let gzip = self.of_exporter(signal, "COMPRESSION", parse_gzip).unwrap_or(false);
+        let tls = self.tls(signal);
+        let address = address.filter(|_| off != Some(true))?;
+        let protocol = protocol.unwrap_or_else(|| address.usual_protocol());
+        let url = self.url(address, protocol, signal);
+        Some(Endpoint { url, protocol, headers, timeout, gzip, tls })
+    }
+
+    /// The signal's own endpoint, else the one for all signals.
+    fn address(&mut self, signal: Signal) -> Option<Address> {
+        let own = self.parse(&format!("{PREFIX}{}_ENDPOINT", signal.name()), parse_endpoint);
+        let shared = self.parse(&format!("{PREFIX}ENDPOINT"), parse_endpoint);
+        let own = own.map(|url| Address { url, is_own: true });
+        own.or(shared.map(|url| Address { url, is_own: false }))
+    }
+
+    fn tls(&mut self, signal: Signal) -> Tls {
         let ca = self.of_exporter(signal, "CERTIFICATE", read_certificate);
         let certificate = self.of_exporter(signal, "CLIENT_CERTIFICATE", read_certificate);
         let key = self.of_exporter(signal, "CLIENT_KEY", read_key);
-        if certificate.is_some() != key.is_some() {
-            let (there, missing) = match certificate {
-                Some(_) => ("CLIENT_CERTIFICATE", "CLIENT_KEY"),
-                None => ("CLIENT_KEY", "CLIENT_CERTIFICATE"),
-            };
-            // Where the other is set and cannot be read, that has been said.
-            let set =
-                [format!("{PREFIX}{missing}"), format!("{PREFIX}{}_{missing}", signal.name())];
-            if set.iter().all(|name| self.environment.get(name).is_none()) {
-                let there = format!("{PREFIX}{there}");
-                self.problem(&there, format!("a client certificate needs {PREFIX}{missing} too"));
-            }
+        match (&certificate, &key) {
+            (Some(_), None) => self.require_pair(signal, "CLIENT_CERTIFICATE", "CLIENT_KEY"),
+            (None, Some(_)) => self.require_pair(signal, "CLIENT_KEY", "CLIENT_CERTIFICATE"),
+            _ => {}
         }
-        let (mut url, is_own) = own.map(|url| (url, true)).or(all.map(|url| (url, false)))?;
-        if off == Some(true) {
-            return None;
+        Tls { ca, client: certificate.zip(key) }
+    }
+
+    /// Adds a problem where `missing` is not set. If it is set but cannot be read, it has a problem already.
+    fn require_pair(&mut self, signal: Signal, present: &str, missing: &str) {
+        let names = [format!("{PREFIX}{missing}"), format!("{PREFIX}{}_{missing}", signal.name())];
+        if names.iter().all(|name| self.environment.get(name).is_none()) {
+            let rule = format!("a client certificate needs {PREFIX}{missing} too");
+            self.problem(&format!("{PREFIX}{present}"), rule);
         }
-        let has_path = !matches!(url.path(), "" | "/");
-        let protocol = protocol.unwrap_or(if has_path || url.port() == Some(HTTP_PORT) {
-            Protocol::Http
-        } else {
-            Protocol::Grpc
-        });
+    }
+
+    /// The URL to send to. Over HTTP the shared endpoint gets the signal's path; over gRPC there is no path.
+    fn url(&mut self, address: Address, protocol: Protocol, signal: Signal) -> Url {
+        let Address { mut url, is_own } = address;
         match protocol {
-            Protocol::Grpc if has_path => {
-                let name = if is_own {
-                    format!("{PREFIX}{}_ENDPOINT", signal.name())
-                } else {
-                    format!("{PREFIX}ENDPOINT")
-                };
-                self.problem(
-                    &name,
-                    "over grpc an endpoint has no path: see OTEL_EXPORTER_OTLP_PROTOCOL".into(),
-                );
+            Protocol::Grpc if has_path(&url) => {
+                let infix = if is_own { format!("{}_", signal.name()) } else { String::new() };
+                let rule = "over grpc an endpoint has no path: see OTEL_EXPORTER_OTLP_PROTOCOL";
+                self.problem(&format!("{PREFIX}{infix}ENDPOINT"), rule.into());
             }
             Protocol::Http if !is_own => {
                 let path = format!("{}/{}", url.path().trim_end_matches('/'), signal.path());
@@ -140,14 +137,51 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        let tls = Tls { ca, client: certificate.zip(key) };
-        let gzip = compression.unwrap_or(false);
-        Some(Endpoint { url, protocol, headers, timeout, gzip, tls })
+        url
+    }
+}
+
+/// An endpoint as it was given.
+struct Address {
+    url: Url,
+    /// Whether it is the signal's own, and not the one for all signals.
+    is_own: bool,
+}
+
+impl Address {
+    /// The protocol that a path or OTLP's port for HTTP suggest.
+    fn usual_protocol(&self) -> Protocol {
+        if has_path(&self.url) || self.url.port() == Some(HTTP_PORT) {
+            Protocol::Http
+        } else {
+            Protocol::Grpc
+        }
+    }
+}
+
+fn has_path(url: &Url) -> bool {
+    !matches!(url.path(), "" | "/")
+}
+
+fn parse_off(text: &str) -> Result<bool, String> {
+    match text {
+        "otlp" => Ok(false),
+        "none" => Ok(true),
+        _ => Err("expected otlp or none".into()),
+    }
+}
+
+fn parse_gzip(text: &str) -> Result<bool, String> {
+    match text {
+        "gzip" => Ok(true),
+        // `opentelemetry-otlp` reads this variable as well, and does not know the word.
+        "none" => Err("expected gzip; unset it for none".into()),
+        _ => Err("expected gzip".into()),
     }
 }
 
 fn parse_endpoint(text: &str) -> Result<Url, String> {
-    const RULE: &str = "expected a URL, as http://localhost:4317";
+    const RULE: &str = "expected a URL, such as http://localhost:4317";
     let url = Url::parse(text).map_err(|_| RULE)?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(RULE.into());
@@ -170,13 +204,13 @@ fn parse_headers(text: &str) -> Result<Headers, String> {
     const RULE: &str =
         "expected name=value pairs with commas between them (the values are not shown)";
     let header = |(name, value): (String, String)| {
-        // gRPC has no others than in lower case, and HTTP does not care.
+        // gRPC has header names in lower case only, and HTTP ignores the case.
         let name = HeaderName::try_from(name.to_ascii_lowercase()).ok()?;
         let mut value = HeaderValue::try_from(value).ok()?;
         value.set_sensitive(true);
         Some((name, value))
     };
-    let headers = pairs(text).and_then(|it| it.into_iter().map(header).collect());
+    let headers = pairs(text).and_then(|pairs| pairs.into_iter().map(header).collect());
     headers.map(Headers).ok_or_else(|| RULE.into())
 }
 
@@ -190,7 +224,7 @@ fn read_key(path: &str) -> Result<Vec<u8>, String> {
         .and_then(|pem| pem.ok_or_else(|| "holds no private key in PEM form".into()))
 }
 
-/// What the file holds, if that word is in it.
+/// The contents of the file; `None` if `word` is not in it.
 fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
     let pem = fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
     Ok(String::from_utf8_lossy(&pem).contains(word).then_some(pem))
@@ -199,7 +233,7 @@ fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::otel::Settings;
+    use crate::config::otel::settings::Settings;
 
     fn read(environment: &str) -> (Settings, Vec<String>) {
         let (settings, problems) = Settings::read(&environment.parse().unwrap());

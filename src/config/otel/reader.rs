@@ -1,4 +1,4 @@
-//! Reads variables one by one, and keeps what is wrong with them.
+//! Reads variables one by one, and collects the problems with them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use temporalio_client::Url;
 use super::signal::{EXPORTER, PREFIX, Signal};
 use crate::config::{environment::Environment, problems::unknown};
 
-/// What begins like this is for the fleet, and known or refused.
+/// A variable whose name begins so concerns the fleet. It is known, or it is refused.
 const OURS: [&str; 5] = [PREFIX, "OTEL_BSP_", "OTEL_BLRP_", "OTEL_TRACES_", "OTEL_LOGS_"];
 
-/// A setting that is wrong, and the rule. The first has the value too, unless that is a secret.
+/// A variable with a problem, and the rule. The first part also has the value, unless that is a secret.
 pub(crate) type Problem = (String, String);
 
 pub(super) struct Reader<'a> {
@@ -37,13 +37,13 @@ impl<'a> Reader<'a> {
         let value = self.environment.get(name).unwrap_or_default();
         let what =
             if is_secret(name) { name.to_owned() } else { format!("{name}={:?}", masked(value)) };
-        // A setting of all signals is read for each.
+        // A variable for all signals is read once for each of them.
         if !self.problems.iter().any(|(known, _)| *known == what) {
             self.problems.push((what, rule));
         }
     }
 
-    /// A setting of an exporter: the signal's own, else the one for all. Both are checked.
+    /// A setting of an exporter: the signal's own, else the one for all signals. Both are checked.
     pub(super) fn of_exporter<T>(
         &mut self,
         signal: Signal,
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         self.parse(&format!("{PREFIX}{}_{what}", signal.name()), &parse).or(all)
     }
 
-    /// A typing error in one of these names would have nothing sent, or not there.
+    /// Refuses unknown names: with a typing error in one of them, nothing would be sent, or not to the right place.
     pub(super) fn refuse_unknown(&mut self) {
         let with = |signal: &str| EXPORTER.map(|what| format!("{PREFIX}{signal}{what}"));
         let known: Vec<_> =
@@ -71,17 +71,17 @@ impl<'a> Reader<'a> {
             "OTEL_TRACES_SAMPLER",
             "OTEL_TRACES_SAMPLER_ARG",
         ];
-        // How metrics are put together is told by whoever sends some.
+        // Other programs that send metrics read these.
         let foreign = [
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         ];
         let known = || known.iter().map(String::as_str).chain(others);
         for name in self.environment.names() {
-            let ours = OURS.iter().any(|it| name.starts_with(it));
+            let ours = OURS.iter().any(|prefix| name.starts_with(prefix));
             if !ours
-                || known().any(|it| it == name)
-                || foreign.iter().any(|it| name.starts_with(it))
+                || known().any(|known| known == name)
+                || foreign.iter().any(|prefix| name.starts_with(prefix))
             {
                 continue;
             }
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The variables that are set, with what is secret masked.
+/// The variables that are set, with secrets masked.
 pub(crate) fn describe(environment: &Environment) -> Vec<(String, String)> {
     let names = environment.names().filter(|name| name.starts_with("OTEL_"));
     names
@@ -114,7 +114,7 @@ fn is_secret(name: &str) -> bool {
     name.ends_with("_HEADERS")
 }
 
-/// An address without the password that may be in it.
+/// The value; if it is a URL, without user name and password.
 fn masked(value: &str) -> String {
     match Url::parse(value) {
         Ok(mut url) if url.password().is_some() || !url.username().is_empty() => {
@@ -126,7 +126,7 @@ fn masked(value: &str) -> String {
     }
 }
 
-/// `name=value` pairs, with commas between them and with `%20` and the like in values.
+/// Parses `name=value` pairs with commas between them. Values may be percent-encoded.
 pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     pairs

@@ -1,6 +1,6 @@
-//! The signals, and how the names of their exporters' variables begin and end.
+//! The signals, and the parts of which the names of their variables consist.
 
-/// What can be exported.
+/// A kind of data that is exported.
 #[derive(Clone, Copy)]
 pub(super) enum Signal {
     Traces,
@@ -9,6 +9,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    /// The part of a variable's name that stands for the signal.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
@@ -17,7 +18,7 @@ impl Signal {
         }
     }
 
-    /// Its path below `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP.
+    /// The path below `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Traces => "v1/traces",
@@ -27,7 +28,7 @@ impl Signal {
     }
 }
 
-/// The settings of an exporter, each with and without a signal's name in the middle.
+/// The settings of an exporter. Each can have a signal's name between [`PREFIX`] and these words.
 pub(super) const EXPORTER: [&str; 8] = [
     "ENDPOINT",
     "PROTOCOL",
@@ -38,4 +39,5 @@ pub(super) const EXPORTER: [&str; 8] = [
     "CLIENT_CERTIFICATE",
     "CLIENT_KEY",
 ];
+/// The beginning of the exporters' variables.
 pub(super) const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
