@@ -13,59 +13,59 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Open loop: how often to start a workflow, as 50/s, 0.5/s or 90/m
+    /// Open loop: the rate at which workflows are started, such as 50/s, 0.5/s or 90/m
     #[arg(long, value_name = "RATE", conflicts_with = "concurrency", allow_negative_numbers = true,
         value_parser = Rate::parse)]
     pub(crate) rate: Option<Rate>,
-    /// Closed loop: workflows under way at a time [default: 10]
+    /// Closed loop: the number of workflows in flight [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = concurrency)]
     pub(crate) concurrency: Option<usize>,
-    /// Open loop: with so many under way starts wait, and their latency counts
+    /// Open loop: upper limit of workflows in flight; above it starts are delayed, and the delay counts as latency
     #[arg(long, value_name = "N", requires = "rate", default_value_t = 1000,
         allow_negative_numbers = true, value_parser = concurrency)]
     pub(crate) max_under_way: usize,
-    /// How long to start workflows, after the warm-up [default: 30s]
+    /// How long to start workflows after the warm-up [default: 30s]
     #[arg(long, value_name = "DURATION", conflicts_with = "count", value_parser = some_time)]
     pub(crate) duration: Option<Duration>,
-    /// How many workflows to start, after the warm-up
+    /// Number of workflows to start after the warm-up
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count_64)]
     pub(crate) count: Option<u64>,
-    /// How long to start workflows before, which are not measured
+    /// Warm-up time before measuring starts; workflows started during it are not counted
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub(crate) warmup: Duration,
-    /// How long to wait in the end; what is not done then counts as an error, and runs on
+    /// How long to wait at the end; a workflow that is not done then counts as an error and keeps running
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
-    /// How many of the workflows to read the history of, after the run
+    /// Number of workflows whose history is read after the run
     #[arg(long, value_name = "N", default_value_t = 500, allow_negative_numbers = true,
         value_parser = sample)]
     pub(crate) sample: usize,
-    /// A latency not to be exceeded, as p99=500ms or activity_schedule_to_start.p99=1s; again for each
+    /// Upper limit of a latency, such as p99=500ms or activity_schedule_to_start.p99=1s; can be repeated
     #[arg(long, value_name = "GOAL", value_parser = Goal::parse)]
     pub(crate) slo: Vec<Goal>,
-    /// How many workflows may fail, as 1% or 3
+    /// Upper limit of failed workflows, such as 1% or 3
     #[arg(long, value_name = "BUDGET", default_value = "0", allow_negative_numbers = true,
         value_parser = Budget::parse)]
     pub(crate) max_errors: Budget,
-    /// Draw latency and throughput over time into this file, .html or .svg
+    /// Write charts of latency and throughput over time to this file (.html or .svg)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// How to print the summary
+    /// The format of the summary
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: Output,
-    /// The workflows' type [default: LoadWorkflow]
+    /// The type of the workflows [default: LoadWorkflow]
     #[arg(long, value_name = "TYPE", value_parser = parse_name)]
     pub(crate) workflow_type: Option<String>,
-    /// The argument of each, as JSON [default: what the flags of the load say; else none]
+    /// The argument of each workflow, as JSON [default: for LoadWorkflow what the flags below set, else none]
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) input: Option<String>,
-    /// What their ids begin with
+    /// The prefix of the workflow ids
     #[arg(long, value_name = "PREFIX", default_value = "bench", value_parser = parse_name)]
     pub(crate) workflow_id_prefix: String,
-    /// The queue to start them on [default: the fleet's workflow task queue]
+    /// The task queue to start them on [default: the fleet's workflow task queue]
     #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) task_queue: Option<String>,
-    /// How long to keep trying to reach Temporal [env: FLEET_CONNECT_TIMEOUT]
+    /// How long to retry until Temporal answers [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
     #[command(flatten)]
@@ -76,15 +76,15 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The load, without --workflow-type and --input")]
 pub(crate) struct LoadArgs {
-    /// Activities, one after the other [default: 1]
+    /// Number of activities in sequence [default: 1]
     #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
         allow_negative_numbers = true, value_parser = activities)]
     pub(crate) activities: Option<u32>,
-    /// Activities side by side, in place of each of those [default: 1]
+    /// Number of activities that run in parallel, in each step of the sequence [default: 1]
     #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
         allow_negative_numbers = true, value_parser = parallel)]
     pub(crate) parallel: Option<u32>,
-    /// CPU time in the workflow's code, at its start and after each activity in sequence; at most 5s
+    /// CPU time in the workflow code, at its start and after each step; at most 5s
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
         value_parser = workflow_cpu)]
     pub(crate) workflow_cpu: Option<Duration>,
@@ -92,18 +92,18 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
         value_parser = activity_cpu)]
     pub(crate) activity_cpu: Option<Duration>,
-    /// Bytes that each activity gets and returns [default: 0]
+    /// Size of the argument and of the result of each activity, in bytes [default: 0]
     #[arg(long, value_name = "N", conflicts_with_all = ["workflow_type", "input"],
         allow_negative_numbers = true, value_parser = payload_bytes)]
     pub(crate) payload_bytes: Option<u32>,
-    /// A timer before the first activity [default: none]
+    /// Duration of a timer before the first activity [default: no timer]
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["workflow_type", "input"],
         value_parser = parse_duration)]
     pub(crate) timer: Option<Duration>,
 }
 
 fn count_64(text: &str) -> Result<u64, String> {
-    count(text).map(|it| it as u64)
+    count(text).map(|count| count as u64)
 }
 
 fn some_time(text: &str) -> Result<Duration, &'static str> {
@@ -113,7 +113,7 @@ fn some_time(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// Each takes about a hundred bytes until it is read.
+/// Each sampled workflow takes about a hundred bytes until its history is read.
 fn sample(text: &str) -> Result<usize, String> {
     parse_number(text, 0, 100_000)
 }
@@ -127,7 +127,7 @@ fn activities(text: &str) -> Result<u32, String> {
     number_32(text, 0, 8_000)
 }
 
-/// The server lets a workflow have this many pending ones (`limit.numPendingActivities.error`).
+/// The server's limit of pending activities of one workflow (`limit.numPendingActivities.error`).
 fn parallel(text: &str) -> Result<u32, String> {
     number_32(text, 1, 2_000)
 }

@@ -1,4 +1,4 @@
-//! Parsers of the values of flags.
+//! Parsers of the values of flags. Their errors are the rule that a value breaks.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     parse_number(text, 1, usize::MAX)
 }
 
-/// Each is a question or more to the server.
+/// Each repetition asks the server at least once.
 pub(super) fn interval(text: &str) -> Result<Duration, &'static str> {
     match parse_duration(text)? {
         interval if interval >= Duration::from_millis(100) => Ok(interval),
@@ -36,18 +36,18 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     Ok(u16::try_from(number).expect("checked"))
 }
 
-/// Each is an open request at the server, and here takes memory: 200 MB were seen with 500 of them.
+/// Each workflow in flight is an open request at the server and takes memory here: 200 MB were seen with 500 of them.
 pub(super) fn concurrency(text: &str) -> Result<usize, String> {
     parse_number(text, 1, 10_000)
 }
 
-/// Each is a process.
+/// Each worker is a process.
 pub(super) fn workers(text: &str) -> Result<usize, String> {
     parse_number(text, 0, 1_000)
 }
 
 pub(super) fn json(text: &str) -> Result<String, String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| format!("not JSON ({error}); a string needs its quotes, as '\"you\"'"))
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| text.to_owned()).map_err(|error| {
+        format!("not JSON ({error}); a string needs its quotes, such as '\"you\"'")
+    })
 }
