@@ -9,7 +9,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-just := just_executable()
+just := quote(just_executable())
 tools := justfile_directory() / "target/ci-tools"
 export PATH := tools / "bin" + ":" + env("PATH") + ":" + tools / "debian/usr/bin"
 
