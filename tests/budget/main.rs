@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 #[allow(dead_code, reason = "a part")]
 #[path = "../it/server.rs"]
 mod server;
-#[allow(dead_code, reason = "a part")]
-#[path = "../it/support.rs"]
+#[allow(dead_code, unused_imports, reason = "a part")]
+#[path = "../it/support/mod.rs"]
 mod support;
 
 use support::{Process, World, run};

@@ -18,6 +18,6 @@ mod scale;
 #[allow(dead_code, reason = "a part")]
 #[path = "../it/server.rs"]
 mod server;
-#[allow(dead_code, reason = "a part")]
-#[path = "../it/support.rs"]
+#[allow(dead_code, unused_imports, reason = "a part")]
+#[path = "../it/support/mod.rs"]
 mod support;

@@ -19,8 +19,8 @@ use serde_json::Value;
 #[allow(dead_code, reason = "a part")]
 #[path = "../it/server.rs"]
 mod server;
-#[allow(dead_code, reason = "a part")]
-#[path = "../it/support.rs"]
+#[allow(dead_code, unused_imports, reason = "a part")]
+#[path = "../it/support/mod.rs"]
 mod support;
 
 use support::{Process, World, eventually, free_port, program, run};

@@ -1,20 +1,12 @@
-//! The library as its users have it: fleets of their own, workers they embed, the README's crate.
+//! Workers that a program of the user's runs itself.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use temporal_fleet::{
     DrainSignal, Environment, Error, Fleet, FleetWorker, Role, State, activity_task_queue,
 };
 use temporalio_client::{UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
-use temporalio_common::{
-    data_converters::{PayloadConverter, RawValue},
-    protos::temporal::api::enums::v1::EventType,
-};
+use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_sdk::{
     ActivityOptions, ContinueAsNewOptions, WorkflowContext, WorkflowResult,
     activities::{ActivityContext, ActivityError, activities},
@@ -23,78 +15,16 @@ use temporalio_sdk::{
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    server::{self, count_events, history},
-    support::{DEADLINE, FLEET, Process, World, example, program, run},
+    server,
+    support::{DEADLINE, World, run},
 };
-
-#[test]
-fn fleets_side_by_side_in_one_namespace_keep_to_their_own_tasks() {
-    // With the queues that each has by default.
-    let start = |path: &Path, arguments: &[&str]| {
-        let mut command = program(path);
-        command.args(arguments).env("TEMPORAL_ADDRESS", server::address());
-        command
-    };
-    let (orders, local) = (example("orders"), example("local_activity"));
-    let _orders = Process::start(start(&orders, &["up", "-w", "1"]));
-    let _local = Process::start(start(&local, &["up", "-w", "0", "-a", "0", "--num-workers", "1"]));
-    let _sample = Process::start(start(Path::new(FLEET), &["up", "-w", "1"]));
-
-    let order = r#"{"id": "7", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
-    let results = run(start(&orders, &["starter", "-n", "5", "--input", order])).success();
-    assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("order 7: ")), "{results:#?}");
-    let results = run(start(&local, &["starter", "-n", "5"])).success();
-    assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("local in ")), "{results:#?}");
-    let results = run(start(Path::new(FLEET), &["starter", "-n", "5"])).success();
-    assert_eq!(results.len(), 5);
-
-    for id in server::workflow_ids("orders-workflows") {
-        assert_eq!(server::activity_queues(&history(&id)), ["orders-activities".to_owned()].into());
-        assert!(id.starts_with("orders-"), "{id}");
-    }
-}
-
-#[test]
-fn a_worker_of_both_serves_local_activities_in_its_own_process() {
-    let world = World::new();
-    let worker =
-        Process::start(world.at_home(example("local_activity"), ["worker", "--role", "worker"]));
-    let starter = world.at_home(example("local_activity"), ["starter", "-n", "1"]);
-    let results = run(starter).success();
-    assert_eq!(results, [format!("local in {0}, remote in {0}", worker.pid())]);
-    let history = history(&server::workflow_ids(&world.workflow_queue())[0]);
-    assert_eq!(count_events(&history, EventType::MarkerRecorded), 1, "the local activity");
-    assert_eq!(count_events(&history, EventType::ActivityTaskScheduled), 1, "the other one");
-    assert_eq!(server::activity_queues(&history), [world.workflow_queue()].into());
-}
-
-#[test]
-fn a_signal_cuts_the_hold_of_an_order_short() {
-    let world = World::new();
-    let _up = Process::start(world.orders(["up", "-w", "1"]));
-    let order = r#"{"id": "7", "items": [], "hold_ms": 600000, "card": "flaky"}"#;
-    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
-    let mut ids = Vec::new();
-    crate::support::eventually("the order waits", || {
-        ids = server::workflow_ids(&world.workflow_queue());
-        ids.first().is_some_and(|id| count_events(&history(id), EventType::TimerStarted) == 1)
-    });
-    server::signal(&ids[0], "expedite");
-    assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
-    assert_eq!(
-        starter.out.wait_end(),
-        ["order 7: charged at attempt 2, expedited, packed 0 item(s) at attempt 1, shipped"]
-    );
-}
 
 #[workflow]
 #[derive(Default)]
-struct TellQueue;
+struct ReportQueue;
 
 #[workflow_methods]
-impl TellQueue {
+impl ReportQueue {
     #[run]
     async fn run(_ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
         Ok(activity_task_queue().unwrap_or_else(|| "none".into()))
@@ -175,7 +105,7 @@ async fn result_of(client: &temporalio_client::Client, name: &str, queue: &str) 
 }
 
 #[test]
-fn a_batch_of_workflows_that_continue_as_new_is_read_again_and_not_taken_for_another() {
+fn a_batch_of_workflows_that_continue_as_new_can_be_run_again_and_extended() {
     let fleet = Fleet::new("embedded").workflow::<Countdown>();
     let world = World::new();
     let there = environment(&world.workflow_queue(), &world.activity_queue(), "");
@@ -203,7 +133,7 @@ fn a_batch_of_workflows_that_continue_as_new_is_read_again_and_not_taken_for_ano
 
 #[test]
 fn two_embedded_workers_in_one_process_each_know_their_own_activity_queue() {
-    let fleet = Fleet::new("embedded").workflow::<TellQueue>();
+    let fleet = Fleet::new("embedded").workflow::<ReportQueue>();
     server::ask(async |client| {
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
@@ -216,8 +146,8 @@ fn two_embedded_workers_in_one_process_each_know_their_own_activity_queue() {
         let [first, second] = <[_; 2]>::try_from(workers).map_err(|_| "two").unwrap();
         let questions = async {
             for world in &worlds {
-                let told = result_of(&client, "TellQueue", &world.workflow_queue()).await;
-                assert_eq!(told, world.activity_queue());
+                let reported = result_of(&client, "ReportQueue", &world.workflow_queue()).await;
+                assert_eq!(reported, world.activity_queue());
             }
             stop.notify_waiters();
         };
@@ -230,7 +160,7 @@ fn two_embedded_workers_in_one_process_each_know_their_own_activity_queue() {
 }
 
 #[test]
-fn an_embedded_worker_whose_activity_ignores_its_end_says_so_at_the_deadline() {
+fn an_activity_that_ignores_cancellation_ends_an_embedded_worker_at_the_drain_deadline() {
     let world = World::new();
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let fleet = Fleet::new("embedded")
@@ -338,75 +268,4 @@ fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
         first.unwrap();
         second.unwrap();
     });
-}
-
-#[test]
-fn a_fleet_without_what_a_role_needs_is_told_so() {
-    let fleet = Fleet::new("empty");
-    let config = fleet.config(Environment::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for (role, missing) in [
-        (
-            Role::WorkflowWorker,
-            "this fleet registers no workflow, which role workflow-worker needs",
-        ),
-        (
-            Role::ActivityWorker,
-            "this fleet registers no activities, which role activity-worker needs",
-        ),
-    ] {
-        let error = runtime.block_on(FleetWorker::build(&fleet, &config, role)).err().unwrap();
-        assert_eq!(error.to_string(), missing);
-        assert_eq!(error.exit_code(), 78);
-    }
-}
-
-/// The first block of a language in the README after a heading.
-fn readme_block(heading: &str, language: &str) -> String {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let section = readme.split_once(heading).expect(heading).1;
-    let block = section.split_once(&format!("```{language}\n")).expect(language).1;
-    block.split_once("```").unwrap().0.to_owned()
-}
-
-#[test]
-fn the_readmes_crate_builds_as_it_stands_and_runs_a_workflow() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let root = env!("CARGO_MANIFEST_DIR");
-    let manifest = readme_block("## Your own workflows", "toml");
-    let here = "path = \"../temporal-fleet\"";
-    assert!(manifest.contains(here), "{manifest}");
-    fs::create_dir(folder.path().join("src")).unwrap();
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("Cargo.toml", &manifest.replace(here, &format!("path = {root:?}")));
-    write("src/main.rs", &readme_block("## Your own workflows", "rust"));
-    fs::copy(Path::new(root).join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
-
-    // Shared with this build, whose dependencies then need not be built again.
-    let profile = Path::new(FLEET).parent().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "cargo tells which cargo runs the test")]
-    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    let mut build = program(cargo);
-    build
-        .args(["build", "--quiet"])
-        .args(profile.ends_with("release").then_some("--release"))
-        .current_dir(folder.path())
-        .env("CARGO_TARGET_DIR", profile.parent().unwrap());
-    run_for_long(build);
-
-    let greetings = profile.join("greetings");
-    let at_server = |arguments: &[&str]| {
-        let mut command = program(&greetings);
-        command.args(arguments).env("TEMPORAL_ADDRESS", server::address());
-        command
-    };
-    let _up = Process::start(at_server(&["up", "-w", "1"]));
-    let results = run(at_server(&["starter", "-n", "2", "--input", "\"you\""])).success();
-    assert_eq!(results, ["Hello, you!", "Hello, you!"]);
-}
-
-/// A build takes as long as it takes.
-fn run_for_long(mut command: std::process::Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,11 +1,6 @@
-//! Real exports of real processes: what is sent, to where, and what becomes of a collector that is
-//! away.
+//! The spans of one workflow are one tree, whatever happens to its workers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use rustix::process::Signal;
@@ -14,59 +9,16 @@ use temporal_fleet::{
     Fleet, FleetWorker, Role,
     parallelized::{EchoActivities, ParallelizedWorkflow},
 };
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
+use super::{STARTER, TREE, assert_tree, by_trace, named, to};
 use crate::{
-    collector::{Collector, Span, black_hole},
+    collector::Collector,
     server::{self, pid_of},
-    support::{Process, World, eventually, example, free_port, program, run},
+    support::{FLEET, Process, World, eventually, example, program, run},
 };
 
-const STARTER: &str = "fleet starter";
-const START: &str = "StartWorkflow:ParallelizedWorkflow";
-const RUN: &str = "RunWorkflow:ParallelizedWorkflow";
-const SCHEDULE: &str = "StartActivity:echo_pid_activity";
-const ACTIVITY: &str = "RunActivity:echo_pid_activity";
-/// From the root down.
-const TREE: [&str; 5] = [STARTER, START, RUN, SCHEDULE, ACTIVITY];
-
-fn to(mut command: Command, endpoint: &str) -> Command {
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
-    command
-}
-
-/// The spans of each trace.
-fn by_trace(spans: &[Span]) -> BTreeMap<String, Vec<Span>> {
-    let mut traces = BTreeMap::<_, Vec<_>>::new();
-    for span in spans {
-        traces.entry(span.trace.clone()).or_default().push(span.clone());
-    }
-    traces
-}
-
-/// Asserts that the spans are the tree of one of the sample's workflows, below `above`.
-#[track_caller]
-fn assert_tree(spans: &[Span], above: &str) {
-    let mut names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
-    let mut expected = TREE;
-    names.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(names, expected, "{spans:#?}");
-    let mut parent = above.to_owned();
-    for name in TREE {
-        let span = named(spans, name);
-        assert_eq!(span.parent, parent, "{name}: {spans:#?}");
-        parent.clone_from(&span.id);
-    }
-}
-
-#[track_caller]
-fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
-    spans.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
-}
-
 #[test]
-fn each_workflow_is_one_trace_through_three_roles() {
+fn each_workflow_is_one_trace_across_three_roles() {
     let (world, collector) = (World::new(), Collector::grpc());
     let endpoint = collector.endpoint();
     let mut up = Process::start_ready(to(world.fleet(["up", "-w", "2"]), &endpoint));
@@ -118,51 +70,7 @@ fn each_workflow_is_one_trace_through_three_roles() {
 }
 
 #[test]
-fn over_http_with_headers_and_compression_it_is_the_same() {
-    for compression in [None, Some("gzip")] {
-        let (world, collector) = (World::new(), Collector::http());
-        let with = |mut command: Command| {
-            command
-                .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint() + "/otlp")
-                .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-                .envs(compression.map(|it| ("OTEL_EXPORTER_OTLP_COMPRESSION", it)))
-                .env("OTEL_EXPORTER_OTLP_HEADERS", "x-token=a%20b,X-Other=c");
-            command
-        };
-        let mut up = Process::start_ready(with(world.fleet(["up", "-w", "1"])));
-        run(with(world.fleet(["starter", "-n", "1"]))).success();
-        up.signal(Signal::TERM);
-        assert_eq!(up.exit_code(), 0);
-        assert_tree(&collector.spans(), "");
-        let headers = collector.headers();
-        assert_eq!(headers[":path"], "/otlp/v1/traces");
-        assert_eq!(headers["content-type"], "application/x-protobuf");
-        assert_eq!((headers["x-token"].as_str(), headers["x-other"].as_str()), ("a b", "c"));
-    }
-}
-
-#[test]
-fn over_grpc_headers_and_compression_arrive_and_the_service_can_be_named() {
-    let (world, collector) = (World::new(), Collector::grpc());
-    let mut starter = world.fleet(["starter", "-n", "1", "--timeout", "1s"]);
-    starter
-        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.endpoint())
-        .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-token=secret")
-        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-        .env("OTEL_SERVICE_NAME", "orders");
-    assert_eq!(run(starter).code, 1, "nobody works");
-    let spans = collector.spans();
-    assert_eq!(spans.len(), 2, "{spans:#?}");
-    assert!(spans.iter().all(|it| it.service() == "orders"), "{spans:#?}");
-    let headers = collector.headers();
-    assert_eq!(
-        (headers["x-token"].as_str(), headers["grpc-encoding"].as_str()),
-        ("secret", "gzip")
-    );
-}
-
-#[test]
-fn the_callers_trace_goes_on() {
+fn the_callers_trace_is_continued() {
     let (world, collector) = (World::new(), Collector::grpc());
     let endpoint = collector.endpoint();
     let mut up = Process::start_ready(to(world.fleet(["up", "-w", "1"]), &endpoint));
@@ -190,126 +98,7 @@ fn the_callers_trace_goes_on() {
 }
 
 #[test]
-fn nothing_is_sent_where_traces_are_off() {
-    for (name, value) in [
-        ("OTEL_SDK_DISABLED", "true"),
-        ("OTEL_TRACES_EXPORTER", "none"),
-        ("OTEL_TRACES_SAMPLER", "always_off"),
-    ] {
-        let (world, collector) = (World::new(), Collector::grpc());
-        let off = |mut command: Command| {
-            command.env(name, value);
-            to(command, &collector.endpoint())
-        };
-        let mut up = Process::start_ready(off(world.fleet(["up", "-w", "1"])));
-        run(off(world.fleet(["starter", "-n", "1"]))).success();
-        up.ctrl_c();
-        assert_eq!(up.exit_code(), 0);
-        assert_eq!(collector.spans().len(), 0, "{name}");
-    }
-}
-
-#[test]
-fn what_is_wrong_is_refused_by_every_command_and_no_secret_shown() {
-    for arguments in
-        [vec!["starter"], vec!["up"], vec!["worker", "--role", "worker"], vec!["config"]]
-    {
-        let mut command = World::new().fleet(arguments);
-        command
-            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
-            .env("OTEL_EXPORTER_OTLP_HEADERS", "secret");
-        let finished = run(command);
-        assert_eq!(finished.code, 78, "{finished:#?}");
-        let expected = [
-            "error: OTEL_EXPORTER_OTLP_PROTOCOL=\"http/json\" (environment): expected grpc or \
-             http/protobuf",
-            "error: OTEL_EXPORTER_OTLP_HEADERS (environment): expected name=value pairs with commas \
-             between them (the values are not shown)",
-        ];
-        assert_eq!(finished.err, expected);
-    }
-}
-
-#[test]
-fn config_shows_where_traces_go_and_masks_headers() {
-    let mut command = World::new().fleet(["config"]);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
-        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret");
-    let shown = run(command).success().join("\n");
-    assert!(shown.contains("#   traces = \"grpc to http://collector:4317/\""), "{shown}");
-    assert!(shown.contains("#   OTEL_EXPORTER_OTLP_HEADERS = \"***\""), "{shown}");
-    assert!(!shown.contains("secret"), "{shown}");
-}
-
-/// The log lines that tell of the export.
-fn told(lines: &[String]) -> Vec<&String> {
-    lines.iter().filter(|line| line.contains("telemetry ")).collect()
-}
-
-#[test]
-fn without_a_collector_all_work_is_done_and_one_line_says_so() {
-    let hole = black_hole();
-    let endpoints =
-        [free_port(), hole.local_addr().unwrap().port()].map(|it| format!("http://127.0.0.1:{it}"));
-    for endpoint in endpoints {
-        let world = World::new();
-        let impatient = |arguments: &[&'static str]| {
-            let mut command = to(world.fleet(arguments.iter().copied()), &endpoint);
-            // So that all three signals fail again and again while there is work.
-            command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
-            command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
-            command
-        };
-        let [mut workflows, mut activities] = ["workflow-worker", "activity-worker"]
-            .map(|role| Process::start(impatient(&["worker", "--role", role])));
-        let finished = run(impatient(&["starter", "-n", "500"]));
-        assert_eq!((finished.code, finished.out.len()), (0, 500), "{finished:#?}");
-        assert_eq!(told(&finished.err).len(), 1, "{endpoint}: {finished:#?}");
-        for worker in [&mut workflows, &mut activities] {
-            let begun = Instant::now();
-            worker.signal(Signal::TERM);
-            assert_eq!(worker.exit_code(), 0);
-            assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-            let lines = worker.err.wait_end();
-            assert_eq!(told(&lines).len(), 1, "{endpoint}: {lines:#?}");
-            assert!(
-                lines.iter().any(|it| it.contains("WARN") && it.contains("cannot be exported"))
-            );
-        }
-        let queue = world.workflow_queue();
-        assert_eq!(server::count(&queue, "ExecutionStatus != 'Completed'"), 0);
-        let histories = server::histories(&queue);
-        assert_eq!(histories.len(), 500);
-        for history in &histories {
-            let late = server::count_events(history, EventType::WorkflowTaskTimedOut);
-            assert_eq!(late, 0, "{history:#?}");
-        }
-    }
-}
-
-#[test]
-fn a_collector_that_goes_and_comes_back_is_told_in_a_line_each() {
-    let world = World::new();
-    let collector = Collector::grpc();
-    let (port, endpoint) = (collector.port, collector.endpoint());
-    let [workflows, _activities] = ["workflow-worker", "activity-worker"]
-        .map(|role| Process::start(to(world.fleet(["worker", "--role", role]), &endpoint)));
-    run(world.fleet(["starter", "-n", "1"])).success();
-    collector.wait(3);
-    drop(collector);
-    run(world.fleet(["starter", "-n", "50"])).success();
-    workflows.err.wait_for("telemetry cannot be exported");
-    let collector = Collector::at(port, false);
-    workflows.err.wait_for("telemetry is exported again");
-    run(world.fleet(["starter", "-n", "1"])).success();
-    // What the collector's absence kept waiting comes too, for it was short.
-    collector.wait(3 * 51);
-    assert_eq!(told(&workflows.err.so_far()).len(), 2, "{:#?}", workflows.err.so_far());
-}
-
-#[test]
-fn a_workflow_that_replays_in_another_worker_is_in_the_trace_once() {
+fn replay_in_another_worker_adds_no_second_span() {
     let (world, collector) = (World::new(), Collector::grpc());
     let endpoint = collector.endpoint();
     let worker = |role| {
@@ -351,7 +140,7 @@ fn a_workflow_that_replays_in_another_worker_is_in_the_trace_once() {
 }
 
 #[test]
-fn a_killed_worker_leaves_a_trace_with_its_root() {
+fn a_trace_keeps_its_one_root_when_a_worker_is_killed() {
     let (world, collector) = (World::new(), Collector::grpc());
     let endpoint = collector.endpoint();
     let start = |role| Process::start(to(world.orders(["worker", "--role", role]), &endpoint));
@@ -379,7 +168,7 @@ fn a_killed_worker_leaves_a_trace_with_its_root() {
 }
 
 #[test]
-fn users_spans_events_and_logs_join_and_are_not_repeated_on_replay() {
+fn user_spans_events_and_logs_join_the_trace_once_despite_replay() {
     let (world, collector) = (World::new(), Collector::grpc());
     let fleet = |arguments: &[&'static str]| {
         let mut command = world.at_home(example("traces"), arguments.iter().copied());
@@ -430,7 +219,7 @@ fn users_spans_events_and_logs_join_and_are_not_repeated_on_replay() {
 }
 
 #[test]
-fn an_embedded_workers_traces_are_sent_with_nothing_global_or_not_at_all() {
+fn an_embedded_worker_exports_traces_without_global_state_or_not_at_all() {
     let sample =
         || Fleet::new("embedded").workflow::<ParallelizedWorkflow>().activities(EchoActivities);
     for (fleet, count) in [(sample(), 3), (sample().without_traces(), 0)] {
@@ -455,9 +244,9 @@ fn an_embedded_workers_traces_are_sent_with_nothing_global_or_not_at_all() {
 }
 
 #[test]
-fn a_dev_server_does_not_trace_itself() {
+fn the_dev_server_does_not_trace_itself() {
     let collector = Collector::grpc();
-    let mut demo = to(program(crate::support::FLEET), &collector.endpoint());
+    let mut demo = to(program(FLEET), &collector.endpoint());
     demo.args(["demo", "-n", "2"]).env("OTEL_TRACES_EXPORTER", "otlp");
     run(demo).success();
     let spans = collector.spans();

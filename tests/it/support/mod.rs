@@ -1,0 +1,17 @@
+//! What the tests share: a fleet's processes, what they print, and waiting for what they do.
+
+mod network;
+mod output;
+mod process;
+mod programs;
+mod terminal;
+mod wait;
+mod world;
+
+pub(crate) use network::{free_port, get};
+pub(crate) use output::{Finished, Lines, labels};
+pub(crate) use process::{Process, children_of, kill, run};
+pub(crate) use programs::{FLEET, example, program};
+pub(crate) use terminal::{on_a_terminal, on_a_terminal_until};
+pub(crate) use wait::{DEADLINE, eventually};
+pub(crate) use world::World;

@@ -1,0 +1,153 @@
+//! Running processes, their children and signals to them.
+
+use std::{
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+#[cfg(not(target_os = "linux"))]
+use super::program;
+use super::{DEADLINE, Finished, Lines, eventually, free_port, get};
+
+/// A running process, in a process group of its own, as a shell makes one for each command.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) out: Lines,
+    pub(crate) err: Lines,
+    /// Held open: some of the programs under test take its end for the end of their parent.
+    _stdin: ChildStdin,
+}
+
+impl Process {
+    #[track_caller]
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+        Self {
+            out: Lines::read(child.stdout.take().unwrap(), "stdout"),
+            err: Lines::read(child.stderr.take().unwrap(), "stderr"),
+            _stdin: child.stdin.take().unwrap(),
+            child,
+        }
+    }
+
+    /// Starts a worker, or a fleet, with a listener for health probes; and its address.
+    #[track_caller]
+    pub(crate) fn start_probed(mut fleet: Command) -> (Self, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        fleet.env("FLEET_HEALTH_ADDR", &address);
+        (Self::start(fleet), address)
+    }
+
+    /// Starts a fleet and waits until every worker of it is ready.
+    #[track_caller]
+    pub(crate) fn start_ready(fleet: Command) -> Self {
+        let (fleet, health) = Self::start_probed(fleet);
+        eventually("the fleet is ready", || {
+            get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
+        });
+        fleet
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal);
+    }
+
+    /// What Ctrl-C in a terminal does: SIGINT to the whole foreground process group.
+    pub(crate) fn ctrl_c(&self) {
+        kill_process_group(pid(self.pid()), Signal::INT).unwrap();
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits for the exit.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still running; stderr:\n{}",
+                self.err.so_far().join("\n")
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the exit and returns its code: as a shell does, 128 and the number of a signal.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self) -> i32 {
+        let status = self.wait();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its children watch a pipe from it and follow.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub(crate) fn run(command: Command) -> Finished {
+    let mut process = Process::start(command);
+    let code = process.exit_code();
+    Finished { code, out: process.out.wait_end(), err: process.err.wait_end() }
+}
+
+pub(crate) fn kill(process: u32, signal: Signal) {
+    kill_process(pid(process), signal).unwrap();
+}
+
+fn pid(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(target_os = "linux")]
+pub(crate) fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+        let status = read("status")?;
+        let its_parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+        (its_parent == parent.to_string()).then_some((pid, read("cmdline")?))
+    })
+    .collect()
+}
+
+/// The pid and the command line of each child of a process.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let mut ps = program("ps");
+    ps.args(["-A", "-o", "pid=,ppid=,args="]);
+    let of = |line: &String| {
+        let mut words = line.split_whitespace();
+        let (pid, its_parent) = (words.next()?.parse().ok()?, words.next()?);
+        (its_parent == parent.to_string()).then(|| (pid, line.clone()))
+    };
+    run(ps).out.iter().filter_map(of).collect()
+}

@@ -1,0 +1,135 @@
+//! `fleet trace` of real workflows, compared with the server's own history.
+
+mod closed;
+mod command;
+mod running;
+
+use std::{process::Command, time::SystemTime};
+
+use serde_json::Value;
+use temporalio_common::protos::temporal::api::history::v1::{
+    HistoryEvent, history_event::Attributes,
+};
+
+use crate::{
+    server::{self, pending_timers, workflow_ids},
+    support::{Process, World, eventually, run},
+};
+
+/// What `trace --output json` prints.
+#[track_caller]
+fn traced(mut command: Command, workflow_id: &str) -> Value {
+    command.args(["trace", workflow_id, "--output", "json"]);
+    let out = run(command).success();
+    let [line] = &out[..] else { panic!("{out:#?}") };
+    serde_json::from_str(line).unwrap()
+}
+
+/// What `trace` prints for people.
+#[track_caller]
+fn printed(mut command: Command, workflow_id: &str) -> String {
+    command.args(["trace", workflow_id]);
+    run(command).success().join("\n")
+}
+
+/// Runs a starter of one workflow to its end and returns the workflow's id.
+#[track_caller]
+fn finished(mut program: Command, more: &[&str]) -> String {
+    program.args(["starter", "-n", "1", "--output", "json"]).args(more);
+    let workflow: Value = serde_json::from_str(&run(program).out[0]).unwrap();
+    workflow["workflow_id"].as_str().unwrap().to_owned()
+}
+
+/// The id of the one workflow on a queue, once it is known.
+#[track_caller]
+fn the_workflow(queue: &str) -> String {
+    let mut ids = Vec::new();
+    eventually("the workflow is there", || {
+        ids = workflow_ids(queue);
+        !ids.is_empty()
+    });
+    ids.remove(0)
+}
+
+fn rows<'a>(timeline: &'a Value, kind: &str) -> Vec<&'a Value> {
+    timeline["rows"].as_array().unwrap().iter().filter(|row| row["kind"] == kind).collect()
+}
+
+fn time(event: &HistoryEvent) -> SystemTime {
+    event.event_time.unwrap().try_into().unwrap()
+}
+
+/// The event with that id.
+fn nth(history: &[HistoryEvent], id: i64) -> &HistoryEvent {
+    history.iter().find(|event| event.event_id == id).unwrap()
+}
+
+fn millis(from: &HistoryEvent, to: &HistoryEvent) -> f64 {
+    time(to).duration_since(time(from)).unwrap().as_secs_f64() * 1000.0
+}
+
+fn is_about(value: &Value, expected: f64) -> bool {
+    value.as_f64().is_some_and(|value| (value - expected).abs() < 0.002)
+}
+
+/// The times of `trace` against those that the history's events have, and all of the run's time
+/// accounted for.
+#[track_caller]
+fn assert_agrees_with_the_history(timeline: &Value) {
+    let history = server::history(timeline["workflow_id"].as_str().unwrap());
+    let mut activities = rows(timeline, "activity").into_iter();
+    let mut workflow_tasks = rows(timeline, "workflow_task").into_iter();
+    for closed in &history {
+        let (row, scheduled, started, worker) = match closed.attributes.as_ref().unwrap() {
+            Attributes::WorkflowTaskCompletedEventAttributes(it) => {
+                (&mut workflow_tasks, it.scheduled_event_id, it.started_event_id, &it.identity)
+            }
+            Attributes::ActivityTaskCompletedEventAttributes(it) => {
+                (&mut activities, it.scheduled_event_id, it.started_event_id, &it.identity)
+            }
+            _ => continue,
+        };
+        let row = row.next().unwrap();
+        assert_eq!(row["event_id"], scheduled, "{row}");
+        assert_eq!(
+            (&row["worker"], &row["status"]),
+            (&worker.as_str().into(), &"completed".into())
+        );
+        let (scheduled, started) = (nth(&history, scheduled), nth(&history, started));
+        let waited = millis(scheduled, started);
+        if row["attempt"] == 1 {
+            assert!(is_about(&row["queue_wait_ms"], waited), "{row}");
+            assert_eq!(row["retries_ms"], 0.0, "{row}");
+        } else {
+            assert_eq!(row["queue_wait_ms"], Value::Null, "{row}");
+            assert!(is_about(&row["retries_ms"], waited), "{row}");
+        }
+        assert!(is_about(&row["execution_ms"], millis(started, closed)), "{row}");
+    }
+    assert_eq!((activities.next(), workflow_tasks.next()), (None, None));
+    let duration = millis(&history[0], history.last().unwrap());
+    assert!(is_about(&timeline["duration_ms"], duration), "{timeline}");
+    assert_eq!(timeline["events"], history.len());
+    assert_all_time_is_accounted_for(timeline);
+}
+
+#[track_caller]
+fn assert_all_time_is_accounted_for(timeline: &Value) {
+    let shares = timeline["time_ms"].as_object().unwrap().values();
+    let sum: f64 = shares.map(|share| share.as_f64().unwrap()).sum();
+    let duration = timeline["duration_ms"].as_f64().unwrap();
+    assert!((sum - duration).abs() < 0.02, "{sum} of {duration}");
+}
+
+/// Orders that wait a minute for changes, unless they are expedited.
+const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
+
+/// Starts one that is held, and returns the starter and the id.
+fn held(world: &World) -> (Process, String) {
+    let mut starter = world.orders(["starter", "-n", "1", "--input", HELD]);
+    starter.args(["--workflow-id-prefix", &world.id()]);
+    let starter = Process::start(starter);
+    let id = the_workflow(&world.workflow_queue());
+    eventually("it is held", || pending_timers(&id) == 1);
+    (starter, id)
+}
