@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::support::{FLEET, Process, World, program, run};
 
 const COUNT: &str = "expected a whole number, 1 or more";
-const DURATION: &str = "expected a duration with its unit, as 500ms, 3s or 2m";
+const DURATION: &str = "expected a duration with its unit, such as 500ms, 3s or 2m";
 const ROLES: &str = "unknown role; expected workflow-worker, activity-worker or worker";
 
 fn fleet(arguments: &[&str]) -> Command {

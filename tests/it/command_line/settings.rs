@@ -73,7 +73,7 @@ fn a_wrong_variable_is_reported_with_its_value_and_its_rule() {
             &["up"],
             &[("FLEET_DRAIN_TIMEOUT", "0s")],
             78,
-            "error: FLEET_DRAIN_TIMEOUT=\"0s\" (environment): must be longer than nothing",
+            "error: FLEET_DRAIN_TIMEOUT=\"0s\" (environment): must be longer than zero",
         ),
         (
             &["up"],
@@ -85,7 +85,7 @@ fn a_wrong_variable_is_reported_with_its_value_and_its_rule() {
             &["worker"],
             &[("FLEET_ROLE", "worker"), ("FLEET_HEALTH_ADDR", "localhost:80")],
             78,
-            "error: FLEET_HEALTH_ADDR=\"localhost:80\" (environment): expected an IP address and a port, as 0.0.0.0:8080",
+            "error: FLEET_HEALTH_ADDR=\"localhost:80\" (environment): expected an IP address and a port, such as 0.0.0.0:8080",
         ),
     ]);
 }
