@@ -32,9 +32,10 @@ use crate::{
     error::{Error, chain},
     telemetry::Traces,
     temporal::{
-        connection::{TRY_TIMEOUT, Target, describe},
-        history::{self, Definition, History, PAGE, Workers},
+        connection::TRY_TIMEOUT,
+        history::{self, Definition, History, PAGE_EVENTS, Workers},
         payload,
+        target::{Target, describe},
     },
 };
 
@@ -206,7 +207,7 @@ impl BatchRun {
         let latency = begun.elapsed();
 
         // Who worked on it is good to know, and no reason to fail.
-        let history = History::read(&self.client, &workflow_id, &run_id, PAGE).await.ok();
+        let history = History::read(&self.client, &workflow_id, &run_id, PAGE_EVENTS).await.ok();
         if let Some((was, starter)) = history.as_ref().and_then(History::started) {
             earlier |= starter != self.client.identity();
             match history.as_ref().and_then(History::earlier_run) {
@@ -392,7 +393,7 @@ impl BatchRun {
                 Ok(_) => return Ok(()),
                 Err(_) => {}
             }
-            let left = self.target.patience.saturating_sub(begun.elapsed());
+            let left = self.target.connect_timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return Err(self.target.unreachable(describe(failure), ""));
             }
@@ -428,7 +429,7 @@ impl From<WorkflowGetResultError> for Failure {
     fn from(error: WorkflowGetResultError) -> Self {
         use WorkflowGetResultError as Error;
         let (status, cause) = match error {
-            Error::Failed(error) => ("failed", history::words(error.failure())),
+            Error::Failed(error) => ("failed", history::failure_text(error.failure())),
             Error::Cancelled { .. } => ("cancelled", String::new()),
             Error::Terminated { .. } => ("terminated", String::new()),
             Error::TimedOut => ("timed out", String::new()),

@@ -18,8 +18,8 @@ use crate::{
     error::Error,
     telemetry::Traces,
     temporal::{
-        connection::Target,
         history::Definition,
+        target::Target,
         task_queue::{self, Poller, TaskKind},
     },
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
@@ -78,7 +78,12 @@ pub(super) async fn run_batch(
     waiting: Waiting,
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
-    let run = BatchRun::new(batch, client.clone(), Target::of(config)?, traces.cloned());
+    let run = BatchRun::new(
+        batch,
+        client.clone(),
+        Target::of(&config.connect_settings())?,
+        traces.cloned(),
+    );
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;

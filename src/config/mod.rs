@@ -8,6 +8,7 @@
 //! The connection is described by Temporal's own variables (`TEMPORAL_ADDRESS`, …), which
 //! [`crate::temporal`] reads from the same captured [`Environment`].
 
+pub(crate) mod connect;
 pub(crate) mod environment;
 pub(crate) mod layers;
 pub(crate) mod otel;

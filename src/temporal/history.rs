@@ -15,7 +15,7 @@ use temporalio_common::protos::temporal::api::{
 
 /// Enough for most workflows, and what the server sends at a time. Of a longer history this is the
 /// beginning.
-pub(crate) const PAGE: i32 = 1000;
+pub(crate) const PAGE_EVENTS: i32 = 1000;
 
 /// The beginning of one run's history.
 pub(crate) struct History(Vec<HistoryEvent>);
@@ -126,7 +126,7 @@ fn input(payloads: &Payloads) -> Option<String> {
 }
 
 /// A failure and its causes, outermost first, as people say it.
-pub(crate) fn words(failure: &Failure) -> String {
+pub(crate) fn failure_text(failure: &Failure) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next = Some(failure);
     while let Some(failure) = next {
