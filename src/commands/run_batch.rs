@@ -9,10 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Context;
 use crate::{
-    batch::{
-        Batch, BatchName, BatchRun,
-        report::{Left, Report},
-    },
+    batch::{Batch, BatchName, BatchRun, Remainder, report::Report},
     cli::Workload,
     config::{Config, show},
     error::Error,
@@ -97,7 +94,7 @@ pub(super) async fn run_batch(
             matches!(ended, Ok(_) | Err(Error::NotDone { .. } | Error::Unreachable { .. }))
                 && not_reached + running.len() > 0;
         let attach = waiting.attach.filter(|_| can_go_on);
-        report.print_summary(run.batch(), &Left { running, not_reached, attach });
+        report.print_summary(run.batch(), &Remainder { running, not_reached, attach });
     }
     match until_read(context, time_over, ended).await? {
         Ended::Interrupted => Ok(context.shutdown.exit_code()),
