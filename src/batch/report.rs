@@ -1,67 +1,28 @@
-//! What became of a batch: a line for each workflow, and a summary of all; for people or as JSON.
+//! Prints what became of a batch: a line for each workflow and a summary, as text or as JSON.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use super::{Batch, BatchName, Failure, Outcome};
+use super::{
+    outcome::Outcome,
+    spec::{Batch, BatchName},
+    summary::{Remainder, summary},
+    tally::{Latency, Tally, WorkerShares},
+};
 use crate::{
     error::exit,
     temporal::{history::Workers, payload},
     terminal::{output::Output, progress, stdout::Stdout},
 };
 
-/// How many workers of a kind, and workflows that still run, the summary names.
-const MOST_NAMED: usize = 20;
-
-/// Collects outcomes, and prints each as it comes. Its size does not depend on their number.
+/// Prints each outcome as it comes, and counts it for the summary.
 pub(crate) struct Report {
-    begun: Instant,
+    started: Instant,
     output: Output,
-    completed: usize,
-    failed: usize,
-    /// How many of both an earlier starter had started.
-    earlier: usize,
-    /// How many of those that this starter started completed.
-    completed_here: usize,
-    /// In microseconds, to three digits.
-    latencies: Histogram<u64>,
-    spread: Spread,
-}
-
-/// How often each worker did something, by its identity.
-#[derive(Default, Serialize)]
-struct Spread {
-    workflows: BTreeMap<String, usize>,
-    activities: BTreeMap<String, usize>,
-}
-
-impl Spread {
-    fn add(&mut self, workers: Workers) {
-        let count = |of: &mut BTreeMap<_, usize>, identity| {
-            *of.entry(identity).or_default() += 1;
-        };
-        workers.workflow.into_iter().for_each(|it| count(&mut self.workflows, it));
-        workers.activities.into_iter().for_each(|it| count(&mut self.activities, it));
-    }
-}
-
-/// What is left of a batch that was left.
-pub(crate) struct Left {
-    /// The ids of the workflows that were started, as far as that is known, and are not known to
-    /// have ended.
-    pub(crate) running: Vec<String>,
-    /// The others: not started, unless an earlier starter did.
-    pub(crate) not_reached: usize,
-    /// The command that goes on with it, where one can.
-    pub(crate) attach: Option<String>,
+    tally: Tally,
 }
 
 /// A line of `--output json`.
@@ -91,276 +52,167 @@ enum Line<'a> {
         seconds: f64,
         workflows_per_second: f64,
         latency_ms: Option<Latency>,
-        workers: &'a Spread,
+        workers: &'a WorkerShares,
     },
-}
-
-#[derive(Serialize)]
-struct Latency {
-    p50: f64,
-    p95: f64,
-    p99: f64,
-    max: f64,
 }
 
 impl Report {
     pub(crate) fn begin(output: Output) -> Self {
-        Self {
-            begun: Instant::now(),
-            output,
-            completed: 0,
-            failed: 0,
-            earlier: 0,
-            completed_here: 0,
-            latencies: Histogram::new(3).expect("three digits are allowed"),
-            spread: Spread::default(),
-        }
+        Self { started: Instant::now(), output, tally: Tally::new() }
     }
 
     /// Prints the outcome and counts it.
     pub(crate) fn add(&mut self, outcome: Outcome) {
-        if let Err(Failure { status, cause }) = &outcome.end {
+        if let Err(failure) = &outcome.end {
+            let (id, status, cause) = (&outcome.workflow_id, failure.status, &failure.cause);
             let colon = if cause.is_empty() { "" } else { ": " };
-            progress::to_stderr(&format!("{}: {status}{colon}{cause}\n", outcome.workflow_id));
+            progress::to_stderr(&format!("{id}: {status}{colon}{cause}\n"));
         }
         if let Some(line) = self.line(&outcome) {
             Stdout::get().line(line);
         }
-        self.count(outcome);
+        self.tally.add(outcome);
     }
 
-    fn count(&mut self, outcome: Outcome) {
-        match outcome.end {
-            Ok(_) => self.completed += 1,
-            Err(_) => self.failed += 1,
-        }
-        match outcome.latency {
-            Some(latency) if outcome.end.is_ok() => {
-                let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-                self.completed_here += 1;
-                // It grows as needed; only 2^64 µs would not fit.
-                let _ = self.latencies.record(micros);
-            }
-            Some(_) => {}
-            None => self.earlier += 1,
-        }
-        self.spread.add(outcome.workers);
-    }
-
-    /// What standard output says of a workflow.
+    /// The line of an outcome on standard output. As text, only a completed workflow has one.
     fn line(&self, outcome: &Outcome) -> Option<String> {
         let Outcome { index, workflow_id, end, latency, .. } = outcome;
         match (self.output, end) {
             (Output::Text, Ok(result)) => Some(payload::line(result.as_ref())),
             (Output::Text, Err(_)) => None,
-            (Output::Json, end) => Some(json(&Line::Workflow {
-                index: *index,
-                workflow_id,
-                status: end.as_ref().map_or_else(|failure| failure.status, |_| "completed"),
-                result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
-                cause: end.as_ref().err().map(|it| it.cause.as_str()).filter(|it| !it.is_empty()),
-                latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
-            })),
+            (Output::Json, end) => {
+                let cause = end.as_ref().err().map(|failure| failure.cause.as_str());
+                Some(json(&Line::Workflow {
+                    index: *index,
+                    workflow_id,
+                    status: outcome.status().as_str(),
+                    result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
+                    cause: cause.filter(|cause| !cause.is_empty()),
+                    latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
+                }))
+            }
         }
     }
 
-    /// How many workflows are known to have ended.
+    /// The number of workflows that are known to have ended.
     pub(crate) fn ended(&self) -> usize {
-        self.completed + self.failed
+        self.tally.completed + self.tally.failed
     }
 
     pub(crate) fn failed(&self) -> usize {
-        self.failed
+        self.tally.failed
     }
 
     /// The exit code of a command whose batch this was.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.failed == 0 { 0 } else { exit::FAILED }
+        if self.tally.failed == 0 { 0 } else { exit::FAILED }
     }
 
-    /// Prints the summary: for people on stderr, and as the last line of JSON on stdout.
-    pub(crate) fn print_summary(&self, batch: &Batch, left: &Left) {
-        let wall = self.begun.elapsed();
-        progress::to_stderr(&format!("{}\n", self.summary(wall, &batch.name, left)));
+    /// Prints the summary: as text on standard error, and with JSON output also as the last line of JSON on
+    /// standard output.
+    pub(crate) fn print_summary(&self, batch: &Batch, remainder: &Remainder) {
+        let elapsed = self.started.elapsed();
+        let text = summary(&self.tally, elapsed, &batch.name, remainder);
+        progress::to_stderr(&format!("{text}\n"));
         if self.output == Output::Json {
-            Stdout::get().line(json(&Line::Summary {
-                batch: batch.name.as_str(),
-                workflow_type: &batch.definition.workflow_type,
-                task_queue: &batch.definition.task_queue,
-                count: batch.count,
-                completed: self.completed,
-                failed: self.failed,
-                begun_earlier: self.earlier,
-                running: &left.running,
-                not_reached: left.not_reached,
-                seconds: wall.as_secs_f64(),
-                workflows_per_second: self.rate(wall),
-                latency_ms: self.latency(),
-                workers: &self.spread,
-            }));
+            Stdout::get().line(self.json_summary(batch, elapsed, remainder));
         }
     }
 
-    /// Some lines without a final line end.
-    fn summary(&self, wall: Duration, batch: &BatchName, left: &Left) -> String {
-        let mut text = format!("{} completed, {} failed", self.completed, self.failed);
-        if self.earlier > 0 {
-            let _ = write!(text, " ({} of them begun earlier)", self.earlier);
-        }
-        let _ = write!(text, " in {:.2} s", wall.as_secs_f64());
-        if self.completed_here > 0 {
-            let _ = write!(text, ": {:.1} workflows/s", self.rate(wall));
-        }
-        if let Some(Latency { p50, p95, p99, max }) = self.latency() {
-            let _ = write!(
-                text,
-                "\nlatency p50 {p50:.0} ms, p95 {p95:.0} ms, p99 {p99:.0} ms, max {max:.0} ms"
-            );
-        }
-        for (what, workers) in
-            [("workflows", &self.spread.workflows), ("activities", &self.spread.activities)]
-        {
-            let mut heading = what;
-            for (identity, count) in workers.iter().take(MOST_NAMED) {
-                let _ = write!(text, "\n{heading:10} {count:6}  {identity}");
-                heading = "";
-            }
-            let more = workers.len().saturating_sub(MOST_NAMED);
-            if more > 0 {
-                let _ = write!(text, "\n{:19}and {more} more workers", "");
-            }
-        }
-        if !left.running.is_empty() {
-            let count = left.running.len();
-            let _ = write!(text, "\n{count} still run{}:", if count == 1 { "s" } else { "" });
-            for id in left.running.iter().take(MOST_NAMED) {
-                let _ = write!(text, "\n  {id}");
-            }
-            if count > MOST_NAMED {
-                let _ = write!(text, "\n  and {} more", count - MOST_NAMED);
-            }
-        }
-        if left.not_reached > 0 {
-            let _ = match batch {
-                BatchName::Random(_) => write!(text, "\n{} not started", left.not_reached),
-                BatchName::Given(_) => {
-                    write!(
-                        text,
-                        "\n{} not looked at: begun earlier, or not at all",
-                        left.not_reached
-                    )
-                }
-            };
-        }
-        if let Some(attach) = &left.attach {
-            let _ = write!(text, "\nto go on: {attach}");
-        }
-        text
-    }
-
-    /// Of those that this starter started.
-    #[expect(clippy::cast_precision_loss, reason = "counts of workflows are far from 2^52")]
-    fn rate(&self, wall: Duration) -> f64 {
-        self.completed_here as f64 / wall.as_secs_f64()
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "to three digits anyway")]
-    fn latency(&self) -> Option<Latency> {
-        let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
-        (!self.latencies.is_empty()).then(|| Latency {
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: self.latencies.max() as f64 / 1000.0,
+    fn json_summary(&self, batch: &Batch, elapsed: Duration, remainder: &Remainder) -> String {
+        json(&Line::Summary {
+            batch: batch.name.as_str(),
+            workflow_type: &batch.definition.workflow_type,
+            task_queue: &batch.definition.task_queue,
+            count: batch.count,
+            completed: self.tally.completed,
+            failed: self.tally.failed,
+            begun_earlier: self.tally.begun_earlier,
+            running: &remainder.running,
+            not_reached: remainder.not_reached,
+            seconds: elapsed.as_secs_f64(),
+            workflows_per_second: self.tally.rate(elapsed),
+            latency_ms: self.tally.latency(),
+            workers: &self.tally.workers,
         })
     }
 }
 
 fn json(line: &Line<'_>) -> String {
-    serde_json::to_string(line).expect("strings and numbers")
+    serde_json::to_string(line).expect("strings and numbers can be serialized")
 }
 
-/// The size of a report on `count` workflows, in bytes, as text or as JSON. For benches/offline.rs,
-/// and no part of the API.
+/// Makes a report on `count` workflows, as text or as JSON, and returns its size in bytes. It exists for
+/// `benches/offline.rs` and is not part of the API.
 #[doc(hidden)]
 #[must_use]
 pub fn bench(count: usize, as_json: bool) -> usize {
     let mut report = Report::begin(if as_json { Output::Json } else { Output::Text });
     let mut size = 0;
     for index in 0..count {
-        let workers = Workers {
+        let outcome = bench_outcome(index);
+        size += report.line(&outcome).map_or(0, |line| line.len());
+        report.tally.add(outcome);
+    }
+    let (elapsed, name) = (Duration::from_secs(1), BatchName::random());
+    size + summary(&report.tally, elapsed, &name, &Remainder::default()).len()
+}
+
+fn bench_outcome(index: usize) -> Outcome {
+    let result = Payload {
+        data: br#""wf-starting-pid:17 | activity-pid:18 | wf-ending-pid:17""#.to_vec(),
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        ..Payload::default()
+    };
+    Outcome {
+        index,
+        workflow_id: format!("greeting-workflow-id-{index}"),
+        end: Ok(Some(result)),
+        latency: Some(Duration::from_micros(40_000 + (index as u64 * 7919) % 100_000)),
+        workers: Workers {
             workflow: Some(format!("workflow-worker@host:{}", index % 4)),
             activities: vec![format!("activity-worker@host:{}", index % 2)],
-        };
-        let result = Payload {
-            data: br#""wf-starting-pid:17 | activity-pid:18 | wf-ending-pid:17""#.to_vec(),
-            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-            ..Payload::default()
-        };
-        let outcome = Outcome {
-            index,
-            workflow_id: format!("greeting-workflow-id-{index}"),
-            end: Ok(Some(result)),
-            latency: Some(Duration::from_micros(40_000 + (index as u64 * 7919) % 100_000)),
-            workers,
-        };
-        size += report.line(&outcome).map_or(0, |line| line.len());
-        report.count(outcome);
+        },
     }
-    let left = Left { running: Vec::new(), not_reached: 0, attach: None };
-    size + report.summary(Duration::from_secs(1), &BatchName::random(), &left).len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::outcome::{WorkflowFailure, WorkflowStatus};
 
-    fn outcome(end: Result<(), &str>, latency: Option<u64>) -> Outcome {
-        Outcome {
-            index: 0,
-            workflow_id: "w".into(),
-            end: end
-                .map(|()| None)
-                .map_err(|cause| Failure { status: "failed", cause: cause.into() }),
-            latency: latency.map(Duration::from_millis),
-            workers: Workers {
-                workflow: Some("workflow-worker@host:1".into()),
-                activities: vec!["activity-worker@host:2".into(); 3],
-            },
-        }
+    fn outcome(end: Result<Option<Payload>, WorkflowFailure>) -> Outcome {
+        Outcome { end, latency: Some(Duration::from_micros(1500)), ..bench_outcome(3) }
     }
 
-    const NOTHING_LEFT: Left = Left { running: Vec::new(), not_reached: 0, attach: None };
+    fn timed_out() -> WorkflowFailure {
+        WorkflowFailure { status: WorkflowStatus::TimedOut, cause: String::new() }
+    }
 
     #[test]
-    fn the_summary_counts_outcomes_latencies_and_each_workers_share() {
+    fn a_failed_workflow_decides_the_exit_code() {
         let mut report = Report::begin(Output::Text);
-        for latency in 1..=100 {
-            report.add(outcome(Ok(()), Some(latency)));
-        }
-        assert_eq!(
-            report.summary(Duration::from_secs(2), &BatchName::random(), &NOTHING_LEFT),
-            "100 completed, 0 failed in 2.00 s: 50.0 workflows/s\n\
-             latency p50 50 ms, p95 95 ms, p99 99 ms, max 100 ms\n\
-             workflows     100  workflow-worker@host:1\n\
-             activities    300  activity-worker@host:2"
-        );
+        report.add(outcome(Ok(None)));
         assert_eq!(report.exit_code(), 0);
+        report.add(outcome(Err(timed_out())));
+        assert_eq!((report.exit_code(), report.ended(), report.failed()), (1, 2, 1));
     }
 
     #[test]
-    fn a_failed_workflow_decides_the_exit_code_and_one_begun_earlier_has_no_latency() {
-        let mut report = Report::begin(Output::Text);
-        report.add(outcome(Err("gone"), Some(7)));
-        report.add(outcome(Ok(()), None));
-        assert_eq!(report.exit_code(), 1);
-        let left = Left { running: vec!["a".into()], not_reached: 4, attach: Some("x".into()) };
+    fn a_json_line_has_a_result_or_a_cause_if_there_is_one() {
+        let report = Report::begin(Output::Json);
+        let line = |end| report.line(&outcome(end)).unwrap();
+        let start =
+            r#"{"type":"workflow","index":3,"workflow_id":"greeting-workflow-id-3","status":"#;
         assert_eq!(
-            report.summary(Duration::from_secs(1), &BatchName::Given("b".into()), &left),
-            "1 completed, 1 failed (1 of them begun earlier) in 1.00 s\n\
-             workflows       2  workflow-worker@host:1\n\
-             activities      6  activity-worker@host:2\n\
-             1 still runs:\n  a\n4 not looked at: begun earlier, or not at all\nto go on: x"
+            line(Ok(Some(payload::from_json("[1]")))),
+            format!(r#"{start}"completed","result":[1],"latency_ms":1.5}}"#)
+        );
+        assert_eq!(line(Err(timed_out())), format!(r#"{start}"timed out","latency_ms":1.5}}"#));
+        let failed = WorkflowFailure { status: WorkflowStatus::Failed, cause: "why".into() };
+        assert_eq!(
+            line(Err(failed)),
+            format!(r#"{start}"failed","cause":"why","latency_ms":1.5}}"#)
         );
     }
 }

@@ -9,7 +9,7 @@ use super::{
     sample::Sample,
     series::Series,
 };
-use crate::batch::Failure;
+use crate::batch::WorkflowFailure;
 
 /// Of so many different causes it is told how often each came.
 const MOST_CAUSES: usize = 10;
@@ -64,7 +64,12 @@ impl Results {
     }
 
     /// One has ended, `at` after the end of the warm-up.
-    pub(super) fn ended(&mut self, at: Duration, latency: Duration, failure: Option<Failure>) {
+    pub(super) fn ended(
+        &mut self,
+        at: Duration,
+        latency: Duration,
+        failure: Option<WorkflowFailure>,
+    ) {
         self.measured_for = self.measured_for.max(at);
         let due = at.saturating_sub(latency);
         match failure {
@@ -73,10 +78,13 @@ impl Results {
                 self.record(Measure::EndToEnd, latency);
                 self.series.completed(due, at, latency);
             }
-            Some(Failure { status, cause }) => {
+            Some(WorkflowFailure { status, cause }) => {
                 self.failed += 1;
-                let cause =
-                    if cause.is_empty() { status.to_owned() } else { format!("{status}: {cause}") };
+                let cause = if cause.is_empty() {
+                    status.to_string()
+                } else {
+                    format!("{status}: {cause}")
+                };
                 let cause = cause.replace(char::is_control, " ");
                 let known = self.causes.len() < MOST_CAUSES || self.causes.contains_key(&cause);
                 let cause = if known { cause } else { OTHER_CAUSES.to_owned() };
@@ -152,7 +160,10 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::goals::{Budget, Goal, misses};
+    use crate::{
+        batch::outcome::WorkflowStatus,
+        bench::goals::{Budget, Goal, misses},
+    };
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -188,7 +199,11 @@ mod tests {
         let mut results = Results::new(0);
         for number in 0..50 {
             let cause = format!("no\n{}", number % 25);
-            results.ended(ms(1), ms(1), Some(Failure { status: "failed", cause }));
+            results.ended(
+                ms(1),
+                ms(1),
+                Some(WorkflowFailure { status: WorkflowStatus::Failed, cause }),
+            );
         }
         assert_eq!(results.causes().len(), MOST_CAUSES + 1);
         assert_eq!(results.causes().values().sum::<u64>(), 50);
@@ -211,7 +226,11 @@ mod tests {
                 "activity_execution p50 was not measured (--slo activity_execution.p50=1s)"
             ]
         );
-        results.ended(ms(1), ms(1), Some(Failure { status: "failed", cause: String::new() }));
+        results.ended(
+            ms(1),
+            ms(1),
+            Some(WorkflowFailure { status: WorkflowStatus::Failed, cause: String::new() }),
+        );
         assert!(of(&results, &[], "1%").is_empty());
         assert_eq!(
             of(&results, &[], "0.5%"),

@@ -11,7 +11,7 @@ use super::{
     results::{Results, Sampled},
 };
 use crate::{
-    batch::{BatchRun, Failure},
+    batch::{BatchRun, WorkflowFailure},
     error::Error,
 };
 
@@ -89,7 +89,7 @@ impl<'a> Run<'a> {
             {
                 let index = self.start(due);
                 ends.push(async move {
-                    let ended = batch.one_of_new(index).await;
+                    let ended = batch.start_and_wait(index).await;
                     (index, Instant::now(), ended)
                 });
                 next = self.next();
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         index
     }
 
-    fn end(&mut self, index: usize, at: Instant, run_id: String, failure: Option<Failure>) {
+    fn end(&mut self, index: usize, at: Instant, run_id: String, failure: Option<WorkflowFailure>) {
         self.ended += 1;
         self.last_end = Some(at);
         let Some(due) = self.under_way.remove(&index).filter(|due| due.measured) else { return };

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{measure::Measure, results::Results};
 use crate::{
     batch::Batch,
-    temporal::connection::Target,
+    temporal::target::Target,
     timeline::{Kind, Phase, Reader, Timeline},
 };
 

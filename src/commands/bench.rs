@@ -26,10 +26,7 @@ use crate::{
     config::{Config, layers::Overrides, show},
     error::{Error, chain},
     telemetry::{self, Logs, Traces},
-    temporal::{
-        connection::{self, Target},
-        history::Definition,
-    },
+    temporal::{connection, history::Definition, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
     workloads::load::{Load, iterations_in},
 };
@@ -151,7 +148,8 @@ async fn bench(
     traces: Option<&Traces>,
     report: Option<&mut ReportFile>,
 ) -> Result<u8, Error> {
-    let connect = connection::connect(config, "bench", traces);
+    let settings = config.connect_settings();
+    let connect = connection::connect(&settings, "bench", traces);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
@@ -161,7 +159,7 @@ async fn bench(
     Announce::Stderr
         .say(&format!("batch {name}: {workflow_type} on {task_queue}, {pace}, {length}"));
 
-    let target = Target::of(config)?;
+    let target = Target::of(&settings)?;
     let started = BatchRun::new(batch, client.clone(), target.clone(), traces.cloned());
     let mut run = Run::new(plan, &started);
     let ended = drive(context, &mut run, &client, &started.batch().definition.task_queue).await;

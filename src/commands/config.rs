@@ -12,13 +12,13 @@ use crate::{
         otel::{Endpoint, Settings, describe},
     },
     error::Error,
-    temporal::connection,
+    temporal::options,
     terminal::output::Output,
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
     let config = context.config(Vec::new())?;
-    let connection = connection::describe_connection(&config)?;
+    let connection = options::describe_connection(&config.connect_settings())?;
     let telemetry = telemetry(&config);
     let text = match args.output {
         Output::Text => as_toml(&config, &connection, &telemetry),

@@ -84,7 +84,7 @@ async fn show(
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let ready = async {
-        let client = connection::connect(config, "starter", traces).await?;
+        let client = connection::connect(&config.connect_settings(), "starter", traces).await?;
         fleet.ready(READY_TIMEOUT).await?;
         Ok(client)
     };

@@ -9,17 +9,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Context;
 use crate::{
-    batch::{
-        Batch, BatchName, BatchRun,
-        report::{Left, Report},
-    },
+    batch::{Batch, BatchName, BatchRun, Remainder, report::Report},
     cli::Workload,
     config::{Config, show},
     error::Error,
     telemetry::Traces,
     temporal::{
-        connection::Target,
         history::Definition,
+        target::Target,
         task_queue::{self, Poller, TaskKind},
     },
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
@@ -78,7 +75,12 @@ pub(super) async fn run_batch(
     waiting: Waiting,
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
-    let run = BatchRun::new(batch, client.clone(), Target::of(config)?, traces.cloned());
+    let run = BatchRun::new(
+        batch,
+        client.clone(),
+        Target::of(&config.connect_settings())?,
+        traces.cloned(),
+    );
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;
@@ -92,7 +94,7 @@ pub(super) async fn run_batch(
             matches!(ended, Ok(_) | Err(Error::NotDone { .. } | Error::Unreachable { .. }))
                 && not_reached + running.len() > 0;
         let attach = waiting.attach.filter(|_| can_go_on);
-        report.print_summary(run.batch(), &Left { running, not_reached, attach });
+        report.print_summary(run.batch(), &Remainder { running, not_reached, attach });
     }
     match until_read(context, time_over, ended).await? {
         Ended::Interrupted => Ok(context.shutdown.exit_code()),

@@ -39,7 +39,8 @@ async fn start(
         batch.name = BatchName::Given(name);
     }
 
-    let connect = connection::connect(config, "starter", traces);
+    let settings = config.connect_settings();
+    let connect = connection::connect(&settings, "starter", traces);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };

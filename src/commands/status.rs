@@ -20,7 +20,8 @@ use crate::{
     error::Error,
     telemetry,
     temporal::{
-        connection::{self, Target},
+        connection,
+        target::Target,
         task_queue::{self, Poller, TaskKind, View},
     },
     terminal::{output::Output, screen, stdout::Stdout},
@@ -47,8 +48,9 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
     let config = context.config(flags)?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
     telemetry::install(&config, filter, None, None, None);
-    let address = Target::of(&config)?.address;
-    let connect = connection::connect(&config, "status", None);
+    let settings = config.connect_settings();
+    let address = Target::of(&settings)?.address;
+    let connect = connection::connect(&settings, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };

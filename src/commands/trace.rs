@@ -13,7 +13,7 @@ use crate::{
     config::{layers::Overrides, show},
     error::Error,
     telemetry,
-    temporal::connection::{self, Target},
+    temporal::{connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout},
     timeline::{Reader, Style, Timeline, json, text},
 };
@@ -32,9 +32,11 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
     telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None, None);
-    let target = Target::of(&config)?;
+    let settings = config.connect_settings();
+    let target = Target::of(&settings)?;
     let address = target.address.clone();
-    let Some(client) = context.unless_stopped(connection::connect(&config, "trace", None)).await?
+    let Some(client) =
+        context.unless_stopped(connection::connect(&settings, "trace", None)).await?
     else {
         return Ok(context.shutdown.exit_code());
     };

@@ -222,7 +222,7 @@ impl DevServer {
     }
 
     async fn answers(&mut self, config: &Config) -> Result<(), Error> {
-        let there = config.pointed_at(&self.address);
+        let there = config.pointed_at(&self.address).connect_settings();
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             tokio::select! {

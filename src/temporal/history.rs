@@ -15,7 +15,7 @@ use temporalio_common::protos::temporal::api::{
 
 /// Enough for most workflows, and what the server sends at a time. Of a longer history this is the
 /// beginning.
-pub(crate) const PAGE: i32 = 1000;
+pub(crate) const PAGE_EVENTS: i32 = 1000;
 
 /// The beginning of one run's history.
 pub(crate) struct History(Vec<HistoryEvent>);
@@ -27,6 +27,17 @@ pub(crate) struct Definition {
     pub(crate) task_queue: String,
     /// The one argument, as JSON; `None`: there is none.
     pub(crate) input: Option<String>,
+}
+
+/// A part of two definitions that differs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The name of the part: `workflow type`, `task queue` or `input`.
+    pub(crate) part: &'static str,
+    /// The part of the workflow that exists, as messages show it.
+    pub(crate) existing: String,
+    /// The part that was asked for, as messages show it.
+    pub(crate) requested: String,
 }
 
 /// The identities of a workflow's workers.
@@ -126,7 +137,7 @@ fn input(payloads: &Payloads) -> Option<String> {
 }
 
 /// A failure and its causes, outermost first, as people say it.
-pub(crate) fn words(failure: &Failure) -> String {
+pub(crate) fn failure_text(failure: &Failure) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next = Some(failure);
     while let Some(failure) = next {
@@ -148,31 +159,30 @@ pub(crate) fn words(failure: &Failure) -> String {
 }
 
 impl Definition {
-    /// What differs in the definition asked for: its name, how it was and how it is now, as messages
-    /// show them.
-    pub(crate) fn difference(&self, asked: &Self) -> Option<(&'static str, String, String)> {
-        if self.workflow_type != asked.workflow_type {
-            let (was, is) = (&self.workflow_type, &asked.workflow_type);
-            return Some(("workflow type", format!("{was:?}"), format!("{is:?}")));
-        }
-        if self.task_queue != asked.task_queue {
-            let (was, is) = (&self.task_queue, &asked.task_queue);
-            return Some(("task queue", format!("{was:?}"), format!("{is:?}")));
-        }
-        if self.input == asked.input {
-            return None;
-        }
-        let (was, is) = (self.input.as_deref(), asked.input.as_deref());
-        let apart = first_difference(was.unwrap_or_default(), is.unwrap_or_default());
-        let shown = |input: Option<&str>| {
-            input.map_or_else(|| "none".to_owned(), |input| excerpt(input, apart))
+    /// The first part in which this definition, of a workflow that exists, differs from the requested one.
+    pub(crate) fn difference(&self, requested: &Self) -> Option<Difference> {
+        let names = |part, existing: &str, requested: &str| {
+            let shown = |name| format!("{name:?}");
+            let (existing, requested) = (shown(existing), shown(requested));
+            (existing != requested).then_some(Difference { part, existing, requested })
         };
-        Some(("input", shown(was), shown(is)))
+        names("workflow type", &self.workflow_type, &requested.workflow_type)
+            .or_else(|| names("task queue", &self.task_queue, &requested.task_queue))
+            .or_else(|| input_difference(self.input.as_deref(), requested.input.as_deref()))
     }
 }
 
-/// How many characters two texts have in common at their beginning.
-fn first_difference(one: &str, other: &str) -> usize {
+fn input_difference(existing: Option<&str>, requested: Option<&str>) -> Option<Difference> {
+    if existing == requested {
+        return None;
+    }
+    let at = common_prefix(existing.unwrap_or_default(), requested.unwrap_or_default());
+    let shown = |input: Option<&str>| input.map_or_else(|| "none".into(), |text| excerpt(text, at));
+    Some(Difference { part: "input", existing: shown(existing), requested: shown(requested) })
+}
+
+/// The number of characters that two texts have in common at their beginning.
+fn common_prefix(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
@@ -204,14 +214,18 @@ mod tests {
         };
         assert_eq!(one.difference(&one.clone()), None);
         let other = Definition { workflow_type: "Other".into(), ..one.clone() };
-        let names = ("workflow type", "\"Order\"".to_owned(), "\"Other\"".to_owned());
+        let names = Difference {
+            part: "workflow type",
+            existing: "\"Order\"".into(),
+            requested: "\"Other\"".into(),
+        };
         assert_eq!(one.difference(&other), Some(names));
         let other = Definition { input: Some(format!("{:200}2 end", "start")), ..one.clone() };
-        let (what, was, is) = one.difference(&other).unwrap();
-        assert_eq!(what, "input");
-        assert!(was.starts_with('…') && was.ends_with("1 end"), "{was}");
-        assert!(is.ends_with("2 end"), "{is}");
+        let Difference { part, existing, requested } = one.difference(&other).unwrap();
+        assert_eq!(part, "input");
+        assert!(existing.starts_with('…') && existing.ends_with("1 end"), "{existing}");
+        assert!(requested.ends_with("2 end"), "{requested}");
         let other = Definition { input: None, ..one.clone() };
-        assert_eq!(one.difference(&other).unwrap().2, "none");
+        assert_eq!(one.difference(&other).unwrap().requested, "none");
     }
 }

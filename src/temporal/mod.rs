@@ -2,5 +2,9 @@
 
 pub(crate) mod connection;
 pub(crate) mod history;
+pub(crate) mod options;
 pub(crate) mod payload;
+pub(crate) mod retry;
+pub(crate) mod target;
 pub(crate) mod task_queue;
+mod tls_hint;

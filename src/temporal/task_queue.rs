@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
 };
 
-use super::connection::describe;
+use super::target::describe;
 use crate::{config::role::Role, error::Error};
 
 /// A poll is answered after a minute at the latest, if only with nothing, and then repeated. Who was

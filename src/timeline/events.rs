@@ -17,7 +17,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::model::{Kind, Row, Run, State, Timeline};
-use crate::temporal::{history::words, payload};
+use crate::temporal::{history::failure_text, payload};
 
 /// Takes a history, event by event, and keeps of it what a timeline shows: no payloads.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub(super) fn plain(name: &str, prefix: &str) -> String {
 }
 
 pub(super) fn said(failure: Option<&Failure>) -> Option<String> {
-    failure.map(words).filter(|words| !words.is_empty())
+    failure.map(failure_text).filter(|text| !text.is_empty())
 }
 
 pub(super) fn some(text: &str) -> Option<String> {

@@ -22,8 +22,8 @@ use super::{events::Builder, model::Timeline};
 use crate::{
     error::Error,
     temporal::{
-        connection::{Target, describe},
-        history::PAGE,
+        history::PAGE_EVENTS,
+        target::{Target, describe},
         task_queue::{self, Poller},
     },
 };
@@ -116,7 +116,7 @@ impl Reader {
             let request = GetWorkflowExecutionHistoryRequest {
                 namespace: self.client.namespace(),
                 execution: self.execution(),
-                maximum_page_size: PAGE,
+                maximum_page_size: PAGE_EVENTS,
                 next_page_token: page,
                 ..Default::default()
             };

@@ -88,7 +88,9 @@ impl Maker {
         let sticky_queue = StickyQueue::of(&identity, task_queue(config, *role));
         let meter = sticky_queue.meter(self.metrics.as_ref().map(Metrics::for_connection));
         let traces = self.traces.as_ref();
-        let client = connection::connect_with(config, role.as_str(), traces, Some(meter)).await?;
+        let settings = config.connect_settings();
+        let client =
+            connection::connect_with_meter(&settings, role.as_str(), traces, Some(meter)).await?;
         let telemetry = self.metrics.as_ref().map(Metrics::for_runtime).unwrap_or_default();
         let (worker, polls) = Polls::of_new_worker(
             &client,

@@ -1,0 +1,168 @@
+//! Calls to a server that may be away for a while.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ConstantBuilder, Retryable};
+use temporalio_client::{
+    Client,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest, Status},
+};
+use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
+use tracing::warn;
+
+use super::{
+    connection::{TRY_TIMEOUT, show_tenths},
+    target::{Target, describe},
+};
+use crate::error::Error;
+
+/// The longest pause between two calls of ours. The SDK itself retries each call for ten seconds.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A call that fails after more than this was a long poll, which something in between, such as a proxy,
+/// may have cut off.
+const LONG_POLL: Duration = Duration::from_secs(15);
+/// How many times in a row one call may fail while the server answers others.
+const MOST_FAILURES: usize = 10;
+
+/// A client whose calls are repeated until the server answers.
+pub(crate) struct RetryingClient {
+    client: Client,
+    target: Target,
+    /// Held by the one caller that asks whether the server is there.
+    probing: Mutex<()>,
+}
+
+/// Why a call has no result.
+pub(crate) enum CallFailure {
+    /// The server answered with this status.
+    Refused(Status),
+    /// The server did not answer for too long, or the call cannot be made at all.
+    Failed(Error),
+}
+
+/// The server did not answer a probe.
+struct NoAnswer;
+
+impl RetryingClient {
+    pub(crate) fn new(client: Client, target: Target) -> Self {
+        Self { client, target, probing: Mutex::default() }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The error for a call that has no result. `what` is a verb phrase that says what the call was for.
+    pub(crate) fn error(&self, what: &'static str, failure: CallFailure) -> Error {
+        match failure {
+            CallFailure::Refused(status) => self.target.refusal(what, &status),
+            CallFailure::Failed(error) => error,
+        }
+    }
+
+    /// Repeats `call` until the server answers it.
+    ///
+    /// # Errors
+    /// [`CallFailure::Refused`] if the answer is a refusal that will not pass by itself;
+    /// [`CallFailure::Failed`] with [`Error::Unreachable`] if the server does not answer within the connect
+    /// timeout, or if this call alone fails too often.
+    pub(crate) async fn call<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, CallFailure> {
+        let mut pauses_left = pauses().build();
+        loop {
+            let started = Instant::now();
+            let status = match call().await {
+                Ok(result) => return Ok(result),
+                Err(status) if !may_pass(status.code()) => {
+                    return Err(CallFailure::Refused(status));
+                }
+                Err(status) => status,
+            };
+            self.until_answered(&status).await?;
+            let pause = if started.elapsed() > LONG_POLL {
+                pauses_left = pauses().build();
+                Some(LONGEST_PAUSE)
+            } else {
+                pauses_left.next()
+            };
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => return Err(self.unreachable(&status)),
+            }
+        }
+    }
+
+    /// Waits until the server answers a probe. The call that failed says too little: it may be a long
+    /// poll, which takes long even when all is well.
+    async fn until_answered(&self, failure: &Status) -> Result<(), CallFailure> {
+        // Every waiting call comes here; the one that holds the lock probes and logs.
+        let _turn = self.probing.lock().await;
+        let started = Instant::now();
+        let left = || self.target.connect_timeout.saturating_sub(started.elapsed());
+        let mut is_logged = false;
+        let probe = || self.probe();
+        probe
+            .retry(pauses().without_max_times())
+            .when(|NoAnswer| !left().is_zero())
+            .notify(|NoAnswer, _| {
+                if !mem::replace(&mut is_logged, true) {
+                    warn!(
+                        "Temporal at {} does not answer: {}; trying again for another {}",
+                        self.target.address,
+                        describe(failure),
+                        show_tenths(left())
+                    );
+                }
+            })
+            .await
+            .map_err(|NoAnswer| self.unreachable(failure))
+    }
+
+    async fn probe(&self) -> Result<(), NoAnswer> {
+        let mut client = self.client.clone();
+        let question = client.get_system_info(GetSystemInfoRequest::default().into_request());
+        match timeout(TRY_TIMEOUT, question).await {
+            Err(_) => Err(NoAnswer),
+            Ok(Err(status)) if may_pass(status.code()) => Err(NoAnswer),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn unreachable(&self, status: &Status) -> CallFailure {
+        CallFailure::Failed(self.target.unreachable(describe(status), ""))
+    }
+}
+
+/// The pauses between calls: [`LONGEST_PAUSE`], shortened at random by up to a half, so that the calls
+/// of a batch do not all come back at the same time.
+pub(crate) fn pauses() -> ConstantBuilder {
+    // The crate's jitter lengthens a pause by up to its own length.
+    ConstantBuilder::new()
+        .with_delay(LONGEST_PAUSE / 2)
+        .with_max_times(MOST_FAILURES - 1)
+        .with_jitter()
+}
+
+/// Whether the server may answer differently a little later.
+fn may_pass(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Unknown
+    )
+}
