@@ -16,7 +16,7 @@ use crate::{
     cli::Workload,
     config::{Config, show},
     error::Error,
-    telemetry::Traces,
+    telemetry::Telemetry,
     temporal::{
         connection::Target,
         history::Definition,
@@ -76,9 +76,10 @@ pub(super) async fn run_batch(
     client: Client,
     config: &Config,
     waiting: Waiting,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
-    let run = BatchRun::new(batch, client.clone(), Target::of(config)?, traces.cloned());
+    let run =
+        BatchRun::new(batch, client.clone(), Target::of(config)?, telemetry.traces().cloned());
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;

@@ -18,7 +18,8 @@ use crate::{
     cli::StatusArgs,
     config::{Config, layers::Overrides, show},
     error::Error,
-    telemetry,
+    fleet::log_options,
+    telemetry::Telemetry,
     temporal::{
         connection::{self, Target},
         task_queue::{self, Poller, TaskKind, View},
@@ -46,7 +47,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
-    telemetry::install(&config, filter, None, None, None);
+    Telemetry::default().install(&log_options(&config, filter));
     let address = Target::of(&config)?.address;
     let connect = connection::connect(&config, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {

@@ -12,7 +12,8 @@ use crate::{
     cli::TraceArgs,
     config::{layers::Overrides, show},
     error::Error,
-    telemetry,
+    fleet::log_options,
+    telemetry::Telemetry,
     temporal::connection::{self, Target},
     terminal::{output::Output, screen, stdout::Stdout},
     timeline::{Reader, Style, Timeline, json, text},
@@ -31,7 +32,8 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None, None);
+    let filter = if args.follow { "error" } else { "warn" };
+    Telemetry::default().install(&log_options(&config, filter));
     let target = Target::of(&config)?;
     let address = target.address.clone();
     let Some(client) = context.unless_stopped(connection::connect(&config, "trace", None)).await?
