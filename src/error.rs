@@ -34,10 +34,12 @@ pub enum Error {
     #[error("the connection to Temporal is misconfigured: {0}")]
     ConnectionConfig(String),
 
-    /// Traces cannot be exported as `OTEL_EXPORTER_OTLP_*` describe it: correct them.
-    #[error("the export of traces ({endpoint}) is misconfigured: {cause}")]
+    /// A signal cannot be exported as `OTEL_EXPORTER_OTLP_*` describe it: correct them.
+    #[error("the export of {signal} ({endpoint}) is misconfigured: {cause}")]
     Telemetry {
-        /// Where they were to go.
+        /// `traces`, `metrics` or `logs`.
+        signal: &'static str,
+        /// The endpoint and the protocol in which it is spoken to.
         endpoint: String,
         /// What is wrong.
         cause: String,

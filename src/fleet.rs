@@ -16,7 +16,7 @@ use crate::{
     },
     error::Error,
     process::identity::{own_build_id, own_version},
-    telemetry::Traces,
+    telemetry::{LogOptions, Service, Telemetry, Traces},
     workloads::load::{LoadActivities, LoadWorkflow},
 };
 
@@ -193,16 +193,28 @@ impl Fleet {
         Config::resolve(&self.defaults, file, environment, flags)
     }
 
-    /// The traces of a process in `role`, if there are any.
+    /// Starts the traces and logs of a process in `role`, which is a worker's role or a command.
     ///
     /// # Errors
     /// [`Error::Telemetry`].
-    pub(crate) fn traces(&self, config: &Config, role: &str) -> Result<Option<Traces>, Error> {
-        match &self.tracing {
-            Tracing::Environment => Traces::start(config, role),
-            Tracing::By(provider) => Ok(Some(Traces::by(provider.clone(), config))),
-            Tracing::Off => Ok(None),
-        }
+    pub(crate) fn telemetry(&self, config: &Config, role: &str) -> Result<Telemetry, Error> {
+        self.traces(config, role)?.with_logs(&config.telemetry, &service(config, role))
+    }
+
+    /// Starts traces only, for a process whose log is not the fleet's.
+    ///
+    /// # Errors
+    /// [`Error::Telemetry`].
+    pub(crate) fn traces(&self, config: &Config, role: &str) -> Result<Telemetry, Error> {
+        let (settings, environment) = (&config.telemetry, &config.environment);
+        let traces = match &self.tracing {
+            Tracing::Environment => Traces::start(settings, &service(config, role), environment)?,
+            Tracing::By(provider) => {
+                Some(Traces::with_provider(provider.clone(), settings, environment))
+            }
+            Tracing::Off => None,
+        };
+        Ok(Telemetry::default().with_traces(traces))
     }
 
     /// The type of the workflow that `fleet starter` starts when none is named.
@@ -244,6 +256,34 @@ impl Fleet {
             }
         }
         Ok(options)
+    }
+}
+
+/// Describes a process in `role` for what it exports.
+pub(crate) fn service(config: &Config, role: &str) -> Service {
+    Service {
+        fleet: config.fleet.clone(),
+        version: config.version.clone(),
+        role: role.to_owned(),
+        deployment: config.deployment.as_ref().map(|deployment| deployment.name.clone()),
+        build_id: build_id(config),
+    }
+}
+
+/// The build that histories and `/status` name.
+pub(crate) fn build_id(config: &Config) -> String {
+    let deployment = config.deployment.as_ref();
+    deployment.map_or_else(own_build_id, |deployment| deployment.build_id.clone())
+}
+
+/// How a process writes its log. `default_filter` applies if `RUST_LOG` is not set.
+pub(crate) fn log_options<'a>(config: &'a Config, default_filter: &'a str) -> LogOptions<'a> {
+    LogOptions {
+        format: config.log_format,
+        filter: config.environment.get("RUST_LOG"),
+        default_filter,
+        worker: None,
+        colour: config.environment.get("NO_COLOR").is_none(),
     }
 }
 

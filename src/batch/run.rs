@@ -171,7 +171,7 @@ impl BatchRun {
         match &self.traces {
             Some(traces) => {
                 let (id, batch) = (self.batch.workflow_id(index), self.batch.name.as_str());
-                traces.starting(&id, batch, start).await
+                traces.trace_start(&id, batch, start).await
             }
             None => start.await,
         }

@@ -12,10 +12,7 @@ use temporalio_client::Client;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    context::{Context, flush},
-    run_batch::tell_why_nothing_comes,
-};
+use super::{context::Context, run_batch::tell_why_nothing_comes};
 use crate::{
     batch::{Batch, BatchName, BatchRun},
     bench::{
@@ -25,7 +22,8 @@ use crate::{
     cli::{BenchArgs, LoadArgs},
     config::{Config, layers::Overrides, show},
     error::{Error, chain},
-    telemetry::{self, Logs, Traces},
+    fleet::log_options,
+    telemetry::{self, Telemetry},
     temporal::{connection, history::Definition, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
     workloads::load::{Load, iterations_in},
@@ -57,13 +55,11 @@ pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<u8, Er
     let plan = plan(&args);
     let mut report = args.report.as_deref().map(ReportFile::open).transpose()?;
 
-    let traces = context.fleet.traces(&config, "bench")?;
-    let logs = Logs::start(&config, "bench")?;
-    telemetry::install(&config, LOG_FILTER, None, traces.as_ref(), logs.as_ref());
+    let telemetry = context.fleet.telemetry(&config, "bench")?;
+    telemetry.install(&log_options(&config, LOG_FILTER));
     let ended =
-        Box::pin(bench(context, &args, &config, plan, batch, traces.as_ref(), report.as_mut()))
-            .await;
-    flush(traces, logs).await;
+        Box::pin(bench(context, &args, &config, plan, batch, &telemetry, report.as_mut())).await;
+    telemetry.flush(telemetry::FLUSH_TIMEOUT).await;
     ended
 }
 
@@ -145,11 +141,11 @@ async fn bench(
     config: &Config,
     plan: Plan,
     batch: Batch,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
     report: Option<&mut ReportFile>,
 ) -> Result<u8, Error> {
     let settings = config.connect_settings();
-    let connect = connection::connect(&settings, "bench", traces);
+    let connect = connection::connect(&settings, "bench", telemetry.traces());
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
@@ -159,8 +155,8 @@ async fn bench(
     Announce::Stderr
         .say(&format!("batch {name}: {workflow_type} on {task_queue}, {pace}, {length}"));
 
-    let target = Target::of(&settings)?;
-    let started = BatchRun::new(batch, client.clone(), target.clone(), traces.cloned());
+    let target = Target::of(&config.connect_settings())?;
+    let started = BatchRun::new(batch, client.clone(), target.clone(), telemetry.traces().cloned());
     let mut run = Run::new(plan, &started);
     let ended = drive(context, &mut run, &client, &started.batch().definition.task_queue).await;
     let under_way = run.under_way();

@@ -2,16 +2,12 @@
 
 use std::future::Future;
 
-use futures::future::join;
-use tokio::task::spawn_blocking;
-
 use crate::{
     cli::Globals,
     config::{Config, environment::Environment, layers::Overrides},
     error::Error,
     fleet::Fleet,
     process::shutdown::Shutdown,
-    telemetry::{FLUSH_TIMEOUT, Logs, Traces},
     user_code::label,
 };
 
@@ -51,12 +47,4 @@ impl Context<'_> {
 /// Fixes what is set once in a process, from its settings.
 pub(super) fn settle(config: &Config) {
     label::set_style(config.worker_label);
-}
-
-/// Sends what is left of the traces and of the log.
-pub(super) async fn flush(traces: Option<Traces>, logs: Option<Logs>) {
-    // It blocks, at most for its timeout, and may not where others wait; and one not for the other.
-    let flush_traces = spawn_blocking(move || traces.inspect(|it| it.flush(FLUSH_TIMEOUT)));
-    let flush_logs = spawn_blocking(move || logs.inspect(|it| it.flush(FLUSH_TIMEOUT)));
-    let _ = join(flush_traces, flush_logs).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    context::{Context, flush},
+    context::Context,
     run_batch::{Waiting, batch, run_batch},
     up::{dev_server, workers},
 };
@@ -12,11 +12,12 @@ use crate::{
     cli::DemoArgs,
     config::Config,
     error::Error,
+    fleet::log_options,
     local::{
         dev_server::{DevServer, Options, Port},
         supervisor::{FleetWatch, Supervisor},
     },
-    telemetry::{self, Logs, Traces},
+    telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::connection,
     terminal::{announce::Announce, output::Output},
 };
@@ -28,11 +29,10 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     let flags =
         args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
     let config = context.config(flags)?;
-    let traces = context.fleet.traces(&config, "starter")?;
-    let logs = Logs::start(&config, "starter")?;
-    telemetry::install(&config, "warn", None, traces.as_ref(), logs.as_ref());
-    let shown = Box::pin(demo(context, args, config, traces.as_ref())).await;
-    flush(traces, logs).await;
+    let telemetry = context.fleet.telemetry(&config, "starter")?;
+    telemetry.install(&log_options(&config, "warn"));
+    let shown = Box::pin(demo(context, args, config, &telemetry)).await;
+    telemetry.flush(FLUSH_TIMEOUT).await;
     shown
 }
 
@@ -40,7 +40,7 @@ async fn demo(
     context: &Context<'_>,
     args: DemoArgs,
     config: Config,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
@@ -63,7 +63,7 @@ async fn demo(
 
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
-        shown = show(context, &config, supervisor.watch(None), batch, what_to_try, traces) => shown,
+        shown = show(context, &config, supervisor.watch(None), batch, what_to_try, telemetry) => shown,
         error = supervisor.failed() => Err(error),
         error = server.failed() => Err(error),
     };
@@ -81,10 +81,11 @@ async fn show(
     mut fleet: FleetWatch,
     batch: Batch,
     what_to_try: Option<String>,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let ready = async {
-        let client = connection::connect(&config.connect_settings(), "starter", traces).await?;
+        let client =
+            connection::connect(&config.connect_settings(), "starter", telemetry.traces()).await?;
         fleet.ready(READY_TIMEOUT).await?;
         Ok(client)
     };
@@ -95,7 +96,7 @@ async fn show(
 
     // The server ends with this command: nothing is left to go on with.
     let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
-    let code = run_batch(context, batch, client, config, waiting, traces).await?;
+    let code = run_batch(context, batch, client, config, waiting, telemetry).await?;
     if let Some(what_to_try) = what_to_try.filter(|_| !context.shutdown.is_requested()) {
         say(&what_to_try);
         context.shutdown.requested().await;

@@ -13,7 +13,7 @@ use crate::{
     cli::Workload,
     config::{Config, show},
     error::Error,
-    telemetry::Traces,
+    telemetry::Telemetry,
     temporal::{
         history::Definition,
         target::Target,
@@ -73,13 +73,13 @@ pub(super) async fn run_batch(
     client: Client,
     config: &Config,
     waiting: Waiting,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let run = BatchRun::new(
         batch,
         client.clone(),
         Target::of(&config.connect_settings())?,
-        traces.cloned(),
+        telemetry.traces().cloned(),
     );
     let mut report = Report::begin(waiting.output);
     let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));

@@ -1,7 +1,7 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
 use super::{
-    context::{Context, flush},
+    context::Context,
     run_batch::{Waiting, batch, run_batch},
 };
 use crate::{
@@ -9,7 +9,8 @@ use crate::{
     cli::StarterArgs,
     config::{Config, layers::Overrides, show},
     error::Error,
-    telemetry::{self, Logs, Traces},
+    fleet::log_options,
+    telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition},
     terminal::announce::Announce,
 };
@@ -18,11 +19,10 @@ pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, 
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    let traces = context.fleet.traces(&config, "starter")?;
-    let logs = Logs::start(&config, "starter")?;
-    telemetry::install(&config, "warn", None, traces.as_ref(), logs.as_ref());
-    let ended = start(context, args, &config, traces.as_ref()).await;
-    flush(traces, logs).await;
+    let telemetry = context.fleet.telemetry(&config, "starter")?;
+    telemetry.install(&log_options(&config, "warn"));
+    let ended = start(context, args, &config, &telemetry).await;
+    telemetry.flush(FLUSH_TIMEOUT).await;
     ended
 }
 
@@ -30,7 +30,7 @@ async fn start(
     context: &Context<'_>,
     args: StarterArgs,
     config: &Config,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let named = args.batch.is_some();
@@ -40,7 +40,7 @@ async fn start(
     }
 
     let settings = config.connect_settings();
-    let connect = connection::connect(&settings, "starter", traces);
+    let connect = connection::connect(&settings, "starter", telemetry.traces());
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
@@ -52,7 +52,7 @@ async fn start(
         timeout: args.timeout,
         attach: Some(command_line(if named { None } else { Some(&name) })),
     };
-    run_batch(context, batch, client, config, waiting, traces).await
+    run_batch(context, batch, client, config, waiting, telemetry).await
 }
 
 /// The command line of this process, with the batch's name where it was not in it: run again, it goes

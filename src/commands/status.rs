@@ -18,7 +18,8 @@ use crate::{
     cli::StatusArgs,
     config::{Config, layers::Overrides, show},
     error::Error,
-    telemetry,
+    fleet::log_options,
+    telemetry::Telemetry,
     temporal::{
         connection,
         target::Target,
@@ -47,9 +48,9 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
-    telemetry::install(&config, filter, None, None, None);
+    Telemetry::default().install(&log_options(&config, filter));
+    let address = Target::of(&config.connect_settings())?.address;
     let settings = config.connect_settings();
-    let address = Target::of(&settings)?.address;
     let connect = connection::connect(&settings, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());

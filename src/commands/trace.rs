@@ -12,7 +12,8 @@ use crate::{
     cli::TraceArgs,
     config::{layers::Overrides, show},
     error::Error,
-    telemetry,
+    fleet::log_options,
+    telemetry::Telemetry,
     temporal::{connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout},
     timeline::{Reader, Style, Timeline, json, text},
@@ -31,12 +32,13 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
-    telemetry::install(&config, if args.follow { "error" } else { "warn" }, None, None, None);
-    let settings = config.connect_settings();
-    let target = Target::of(&settings)?;
+    let filter = if args.follow { "error" } else { "warn" };
+    Telemetry::default().install(&log_options(&config, filter));
+    let target = Target::of(&config.connect_settings())?;
     let address = target.address.clone();
-    let Some(client) =
-        context.unless_stopped(connection::connect(&settings, "trace", None)).await?
+    let Some(client) = context
+        .unless_stopped(connection::connect(&config.connect_settings(), "trace", None))
+        .await?
     else {
         return Ok(context.shutdown.exit_code());
     };

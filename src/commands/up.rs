@@ -3,21 +3,21 @@
 use std::{fmt::Write, time::Duration};
 
 use futures::future::join;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
 use super::context::Context;
 use crate::{
     cli::{Counts, UpArgs},
     config::{Config, role::Role},
     error::Error,
-    fleet::Fleet,
+    fleet::{Fleet, log_options, service},
     health::Listener,
     local::{
         dev_server::{DevServer, Options, Port, USUAL_PORTS},
         supervisor::Supervisor,
         temporal_cli,
     },
-    telemetry::{self, metrics::Metrics},
+    telemetry::Telemetry,
     terminal::{announce::Announce, stdout::Stdout},
 };
 
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let mut flags = args.settings.overrides();
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
     let config = context.config(flags)?;
-    telemetry::install(&config, "warn", None, None, None);
+    Telemetry::default().install(&log_options(&config, "warn"));
     let counts = workers(context, &args.counts)?;
     if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
         return Err(Error::Usage("--port and --ui-port are the same".into()));
@@ -103,10 +103,16 @@ async fn supervise(
     mut server: Option<DevServer>,
     health: Option<Listener>,
 ) -> Result<u8, Error> {
-    let metrics = Metrics::start(config, "up", None)?;
+    let is_served = config.health_addr.is_some();
+    let telemetry = Telemetry::default().with_metrics(
+        &config.telemetry,
+        &service(config, "up"),
+        is_served,
+        None,
+    )?;
     Announce::Stdout.say(&what_starts(counts));
     let mut supervisor = Supervisor::start(config, &counts, Announce::Stdout, &context.shutdown);
-    let watch = supervisor.watch(metrics.clone());
+    let watch = supervisor.watch(telemetry.metrics().cloned());
     let health = health.map(|listener| tokio::spawn(listener.serve(watch)));
     Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
 
@@ -122,13 +128,8 @@ async fn supervise(
     if let Some(health) = health {
         health.abort();
     }
-    let flush_metrics = async {
-        if let Some(metrics) = metrics {
-            let _ = spawn_blocking(move || metrics.flush(FLUSH_TIMEOUT)).await;
-        }
-    };
     tokio::select! {
-        _ = join(Stdout::get().flush(), flush_metrics) => {}
+        _ = join(Stdout::get().flush(), telemetry.flush(FLUSH_TIMEOUT)) => {}
         () = sleep(FLUSH_TIMEOUT) => {}
     }
     match failed {

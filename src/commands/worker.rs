@@ -19,14 +19,15 @@ use crate::{
     cli::WorkerArgs,
     config::{Config, role::Role},
     error::{Error, exit},
+    fleet::{build_id, log_options, service},
     health::{Health, Listener},
     process::{
-        identity::{identity, own_build_id},
+        identity::identity,
         notice::{Notice, Parent},
         shutdown::Shutdown,
         state::{State, Vitals},
     },
-    telemetry::{self, FLUSH_TIMEOUT, Logs, Traces, metrics::Metrics},
+    telemetry::{FLUSH_TIMEOUT, LogOptions, Telemetry, metrics::Metrics},
     worker::{FleetWorker, options::task_queue},
 };
 
@@ -54,33 +55,22 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     flags.extend(args.role.map(|role| ("role", role.to_string())));
     let config = context.config(flags)?;
     let role = config.role.ok_or(Error::RoleMissing)?;
-    let traces = context.fleet.traces(&config, role.as_str())?;
-    let logs = Logs::start(&config, role.as_str())?;
-    telemetry::install(&config, filter, name, traces.as_ref(), logs.as_ref());
-    let metrics = Metrics::start(&config, role.as_str(), name)?;
+    let telemetry = context.fleet.telemetry(&config, role.as_str())?.with_metrics(
+        &config.telemetry,
+        &service(&config, role.as_str()),
+        config.health_addr.is_some(),
+        name,
+    )?;
+    telemetry.install(&LogOptions { worker: name, ..log_options(&config, filter) });
     settle(&config);
     let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
-    let work = work(context, &config, role, name.is_some(), metrics.as_ref(), traces.as_ref());
+    let work = work(context, &config, role, name.is_some(), &telemetry);
     let ended = block_on(runtime_for(role, &config)?, work);
     // What the drain has left of its time; the last resort is further away than the least.
-    let left = || {
-        let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
-            config.drain_timeout.saturating_sub(stopped.elapsed())
-        });
-        left.clamp(LEAST_FLUSH_TIMEOUT, FLUSH_TIMEOUT)
-    };
-    thread::scope(|scope| {
-        // At the same time: each may have to wait for a collector that does not answer.
-        if let Some(metrics) = metrics {
-            scope.spawn(move || metrics.flush(left()));
-        }
-        if let Some(logs) = logs {
-            scope.spawn(move || logs.flush(left()));
-        }
-        if let Some(traces) = traces {
-            traces.flush(left());
-        }
+    let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
+        config.drain_timeout.saturating_sub(stopped.elapsed())
     });
+    telemetry.blocking_flush(left.clamp(LEAST_FLUSH_TIMEOUT, FLUSH_TIMEOUT));
     ended
 }
 
@@ -89,21 +79,19 @@ async fn work(
     config: &Config,
     role: Role,
     supervised: bool,
-    metrics: Option<&Metrics>,
-    traces: Option<&Traces>,
+    telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let vitals = Vitals::default();
     let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
-    if let Some(metrics) = metrics {
+    if let Some(metrics) = telemetry.metrics() {
         metrics.observe_worker(&vitals, role, &config.version, &build_id(config));
-        metrics.install();
     }
     if let Some(address) = config.health_addr {
         let listener = Listener::bind(address).await?;
         if let Some(parent) = &mut parent {
             parent.tell(Notice::HealthAddr(listener.address));
         }
-        let metrics = metrics.cloned();
+        let metrics = telemetry.metrics().cloned();
         let health =
             WorkerHealth::new(vitals.clone(), config, role, context.shutdown.clone(), metrics);
         tokio::spawn(listener.serve(health));
@@ -111,8 +99,7 @@ async fn work(
     if let Some(parent) = parent {
         tokio::spawn(tell_states(vitals.state(), parent));
     }
-    let build =
-        FleetWorker::build_with(context.fleet, config, role, vitals, metrics.cloned(), traces);
+    let build = FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone());
     if let Some(worker) = context.unless_stopped(build).await? {
         as_task(Box::pin(worker.run(context.shutdown.requested()))).await?;
     }
@@ -181,11 +168,6 @@ impl Health for WorkerHealth {
     async fn metrics(&self) -> String {
         self.metrics.as_ref().map(Metrics::text).unwrap_or_default()
     }
-}
-
-/// The build that histories and `/status` name.
-fn build_id(config: &Config) -> String {
-    config.deployment.as_ref().map_or_else(own_build_id, |it| it.build_id.clone())
 }
 
 /// The last resort: workflow code that never yields keeps a worker's only thread, and with it the

@@ -1,4 +1,5 @@
-//! Log records: what the log says, sent to a collector too, with the trace and span it is said in.
+//! The export of logs: each event that goes to stderr also goes to a collector as a log record, with
+//! the ids of the trace and span in which it was logged.
 
 use std::time::Duration;
 
@@ -12,55 +13,55 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{export, resource::resource, stderr};
-use crate::{config::Config, error::Error};
+use super::{export, resource::Service, stderr::LogOptions};
+use crate::{config::otel::Settings, error::Error};
 
-/// Where a process's log records go.
-#[derive(Debug)]
-pub(crate) struct Logs {
+/// The exported logs of one process. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(super) struct Logs {
     provider: SdkLoggerProvider,
     /// Tells the exporter that the process ends.
     ending: CancellationToken,
 }
 
 impl Logs {
-    /// The log of a process in `role`, as the environment has it; `None` where it names no endpoint.
+    /// Starts the export of logs; `None` if the settings name no endpoint for them.
     ///
     /// # Errors
-    /// [`Error::Telemetry`] for certificates that do not fit.
-    pub(crate) fn start(config: &Config, role: &str) -> Result<Option<Self>, Error> {
-        let Some(endpoint) = &config.telemetry.logs else { return Ok(None) };
-        let batches = config.telemetry.log_batches;
+    /// [`Error::Telemetry`] if the exporter cannot be built, for instance from wrong certificates.
+    pub(super) fn start(settings: &Settings, service: &Service) -> Result<Option<Self>, Error> {
+        let Some(endpoint) = &settings.logs else { return Ok(None) };
+        let batches = settings.log_batches;
         let ending = CancellationToken::new();
-        let exporter = export::logs(endpoint, ending.clone())
-            .map_err(|cause| Error::Telemetry { endpoint: endpoint.to_string(), cause })?;
+        let exporter = export::logs(endpoint, ending.clone())?;
         let batch = BatchConfigBuilder::default()
             .with_max_queue_size(batches.queue)
             .with_max_export_batch_size(batches.most)
             .with_scheduled_delay(batches.delay)
             .build();
-        let queue = BatchLogProcessor::builder(exporter).with_batch_config(batch).build();
+        let processor = BatchLogProcessor::builder(exporter).with_batch_config(batch).build();
         let provider = SdkLoggerProvider::builder()
-            .with_log_processor(queue)
-            .with_resource(resource(config, role))
+            .with_log_processor(processor)
+            .with_resource(service.resource(settings))
             .build();
         Ok(Some(Self { provider, ending }))
     }
 
-    /// The layer that takes what stderr gets, but for what the export itself has to say.
-    pub(super) fn layer<S>(&self, config: &Config, default_filter: &str) -> impl Layer<S> + use<S>
+    /// The layer that exports what goes to stderr, except for the events of OpenTelemetry's own
+    /// crates: exporting them could cause more of them.
+    pub(super) fn layer<S>(&self, options: &LogOptions<'_>) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let no_echo = filter_fn(|about| !about.target().starts_with("opentelemetry"));
+        let not_of_export = filter_fn(|metadata| !metadata.target().starts_with("opentelemetry"));
         OpenTelemetryTracingBridge::new(&self.provider)
-            .with_filter(stderr::filter(config, default_filter).and(no_echo))
+            .with_filter(options.filter().and(not_of_export))
     }
 
-    /// Sends what there is, for so long at most, and ends the export. It blocks.
-    pub(crate) fn flush(&self, within: Duration) {
+    /// Sends the records that are left, for at most `timeout`, and ends the export. It blocks.
+    pub(super) fn flush(&self, timeout: Duration) {
         self.ending.cancel();
-        // What was not sent has been told by the exporter.
-        let _ = self.provider.shutdown_with_timeout(within);
+        // The exporter has already logged what could not be sent.
+        let _ = self.provider.shutdown_with_timeout(timeout);
     }
 }

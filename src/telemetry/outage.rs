@@ -39,7 +39,7 @@ impl Outage {
     }
 
     /// Takes note of a try that began then.
-    pub(super) fn note(&self, begun: Instant, sent: &OTelSdkResult) {
+    pub(super) fn record(&self, begun: Instant, sent: &OTelSdkResult) {
         let (what, endpoint) = (self.what, &self.endpoint);
         let mut collector = self.collector.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {

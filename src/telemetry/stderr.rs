@@ -1,5 +1,5 @@
-//! The log on stderr, filtered by `RUST_LOG`, as text or as JSON, with the ids of the span that each
-//! line is said in.
+//! The log on stderr: filtered by `RUST_LOG`, as text or as JSON, each event with the ids of the span
+//! in which it was logged.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -14,53 +14,70 @@ use tracing_subscriber::{
 };
 
 use super::replay;
-use crate::{
-    config::{Config, LogFormat},
-    terminal::progress,
-};
+use crate::{config::LogFormat, terminal::progress};
 
-/// The layer that writes the log. `default_filter` holds where `RUST_LOG` is unset; `name` marks each
-/// line, to tell the workers of one terminal apart.
-pub(super) fn layer<S>(
-    config: &Config,
-    default_filter: &str,
-    name: Option<&str>,
-) -> impl Layer<S> + use<S>
+/// How a process writes its log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogOptions<'a> {
+    pub(crate) format: LogFormat,
+    /// The filter in `RUST_LOG`, if that is set.
+    pub(crate) filter: Option<&'a str>,
+    /// The filter that applies without `RUST_LOG`.
+    pub(crate) default_filter: &'a str,
+    /// The name of this worker under a supervisor. Each line is marked with it, because the workers
+    /// of one supervisor share a terminal.
+    pub(crate) worker: Option<&'a str>,
+    /// Whether colours are allowed, as they are without `NO_COLOR`. A log that does not go to a
+    /// terminal has none in any case.
+    pub(crate) colour: bool,
+}
+
+impl LogOptions<'_> {
+    /// What is logged, to stderr or elsewhere. Events during replay are suppressed, because the code
+    /// already logged them the first time.
+    pub(super) fn filter<S>(&self) -> impl Filter<S> + use<S> {
+        let filter = self.filter.map_or_else(
+            // `outage.rs` logs outages of collectors, at every default level. OpenTelemetry's own
+            // crates would log each failed batch.
+            || format!("{},opentelemetry=off,temporal_fleet::telemetry=info", self.default_filter),
+            str::to_owned,
+        );
+        let not_during_replay =
+            dynamic_filter_fn(|metadata: &Metadata<'_>, _: &layer::Context<'_, S>| {
+                metadata.is_span() || !replay::is_replaying()
+            })
+            .with_max_level_hint(LevelFilter::TRACE);
+        EnvFilter::new(filter).and(not_during_replay)
+    }
+}
+
+/// The layer that writes the log to stderr.
+pub(super) fn layer<S>(options: &LogOptions<'_>) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let colour = io::stderr().is_terminal() && config.environment.get("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt::layer()
-        .with_ansi(colour)
-        .with_writer(Marked::new(name, config.log_format))
-        // Its own complaint would go to a stderr that may be gone, with a panic.
+        .with_ansi(options.colour && io::stderr().is_terminal())
+        .with_writer(EventWriter::new(options.worker, options.format))
+        // It would report its own errors on stderr, and panic if stderr is closed.
         .log_internal_errors(false);
-    let log = match config.log_format {
+    let log = match options.format {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    log.with_filter(filter(config, default_filter))
+    log.with_filter(options.filter())
 }
 
-/// What is logged, be it to stderr or elsewhere.
-pub(super) fn filter<S>(config: &Config, default_filter: &str) -> impl Filter<S> + use<S> {
-    let asked_for = EnvFilter::new(config.environment.get("RUST_LOG").unwrap_or(default_filter));
-    let first_time = dynamic_filter_fn(|about: &Metadata<'_>, _: &layer::Context<'_, S>| {
-        about.is_span() || !replay::is_replaying()
-    })
-    .with_max_level_hint(LevelFilter::TRACE);
-    asked_for.and(first_time)
-}
-
-/// Standard error, with a mark before each event (an event is one write).
-struct Marked {
+/// Writes events to stderr, each with the worker's name and the ids of its span.
+struct EventWriter {
+    /// The worker's name as it stands at the beginning of an event; empty without a supervisor.
     mark: String,
     format: LogFormat,
 }
 
-impl Marked {
-    fn new(name: Option<&str>, format: LogFormat) -> Self {
-        let mark = match (name, format) {
+impl EventWriter {
+    fn new(worker: Option<&str>, format: LogFormat) -> Self {
+        let mark = match (worker, format) {
             (None, _) => String::new(),
             (Some(name), LogFormat::Text) => format!("{name} | "),
             (Some(name), LogFormat::Json) => {
@@ -70,8 +87,8 @@ impl Marked {
         Self { mark, format }
     }
 
-    /// An event as it is written: with the mark, and with the ids of the span in which it happens. It
-    /// is written by the thread, and within the call, that tells it.
+    /// Adds the mark and the ids of the current span to an event. The current span is the event's
+    /// own, because an event is written on the thread, and within the call, that logs it.
     fn marked(&self, event: &[u8]) -> Vec<u8> {
         let context = Context::current();
         let span = context.span().span_context().clone();
@@ -93,17 +110,18 @@ impl Marked {
     }
 }
 
-impl<'a> MakeWriter<'a> for Marked {
-    type Writer = MarkedWriter<'a>;
+impl<'a> MakeWriter<'a> for EventWriter {
+    type Writer = StderrWriter<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        MarkedWriter(self)
+        StderrWriter(self)
     }
 }
 
-struct MarkedWriter<'a>(&'a Marked);
+/// Each write is one event.
+struct StderrWriter<'a>(&'a EventWriter);
 
-impl Write for MarkedWriter<'_> {
+impl Write for StderrWriter<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = self.0.marked(event);
         progress::aside(|| io::stderr().lock().write_all(&line))?;

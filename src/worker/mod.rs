@@ -19,7 +19,6 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use temporalio_client::Client;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,7 +37,7 @@ use crate::{
         state::{State, Vitals},
     },
     telemetry::{
-        FLUSH_TIMEOUT, Traces,
+        FLUSH_TIMEOUT, Telemetry,
         metrics::{DrainOutcome, Metrics},
     },
     temporal::{
@@ -76,9 +75,9 @@ pub struct FleetWorker {
     role: Role,
     config: Config,
     vitals: Vitals,
-    metrics: Option<Metrics>,
-    /// To be flushed when it ends, where nobody else does.
-    traces: Option<Traces>,
+    telemetry: Telemetry,
+    /// Whether it flushes the telemetry when it ends, because nobody else does.
+    flushes: bool,
 }
 
 impl fmt::Debug for FleetWorker {
@@ -99,12 +98,9 @@ impl FleetWorker {
     /// [`Error::NothingRegistered`] and [`Error::Registration`] for a fleet that cannot serve the
     /// role; those of connecting (after [`Config::connect_timeout`]); [`Error::WorkerCreate`].
     pub async fn build(fleet: &Fleet, config: &Config, role: Role) -> Result<Self, Error> {
-        let traces = fleet.traces(config, role.as_str())?;
-        let vitals = Vitals::default();
-        let mut worker =
-            Self::build_with(fleet, config, role, vitals, None, traces.as_ref()).await?;
-        worker.traces = traces;
-        Ok(worker)
+        let telemetry = fleet.traces(config, role.as_str())?;
+        let worker = Self::build_with(fleet, config, role, Vitals::default(), telemetry).await?;
+        Ok(Self { flushes: true, ..worker })
     }
 
     /// [`build`](Self::build), for someone who watches the worker from before it connects.
@@ -113,16 +109,14 @@ impl FleetWorker {
         config: &Config,
         role: Role,
         vitals: Vitals,
-        metrics: Option<Metrics>,
-        traces: Option<&Traces>,
+        telemetry: Telemetry,
     ) -> Result<Self, Error> {
-        let maker = Box::new(Maker::new(fleet, config, role, &vitals, metrics.as_ref(), traces)?);
+        let maker = Box::new(Maker::new(fleet, config, role, &vitals, &telemetry)?);
         let first = Box::new(Box::pin(maker.make()).await?);
         let client = first.client.clone();
         let identity = identity(role.as_str(), process::id());
         let polled_before = last_poll(&client, task_queue(config, role), role, &identity).await;
         let config = config.clone();
-        let traces = None;
         Ok(Self {
             first,
             maker,
@@ -132,8 +126,8 @@ impl FleetWorker {
             role,
             config,
             vitals,
-            metrics,
-            traces,
+            telemetry,
+            flushes: false,
         })
     }
 
@@ -150,11 +144,11 @@ impl FleetWorker {
     /// # Errors
     /// [`Error::DrainDeadline`] when work was still in hand at [`Config::drain_timeout`];
     /// [`Error::WorkerRun`] when the worker ended without being asked to.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let traces = self.traces.take();
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let telemetry = self.flushes.then(|| self.telemetry.clone());
         let ended = self.work(shutdown).await;
-        if let Some(traces) = traces {
-            let _ = spawn_blocking(move || traces.flush(FLUSH_TIMEOUT)).await;
+        if let Some(telemetry) = telemetry {
+            telemetry.flush(FLUSH_TIMEOUT).await;
         }
         ended
     }
@@ -173,7 +167,7 @@ impl FleetWorker {
         let mut confirmed =
             pin!(polls(&self.client, task_queue, role, &identity, self.polled_before).fuse());
         let mut backlog =
-            pin!(watch_backlog(&self.client, task_queue, role, self.metrics.as_ref()));
+            pin!(watch_backlog(&self.client, task_queue, role, self.telemetry.metrics()));
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -194,8 +188,8 @@ impl FleetWorker {
         info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
         let begun = Instant::now();
         let count = |took, outcome| {
-            if let Some(metrics) = &self.metrics {
-                metrics.drained(took, outcome);
+            if let Some(metrics) = self.telemetry.metrics() {
+                metrics.record_drain(took, outcome);
             }
         };
         drain.cancel();
@@ -267,7 +261,7 @@ async fn watch_backlog(
             // A server that is away tells nothing; that is told elsewhere.
             let backlog = timeout(TRY_TIMEOUT, task_queue::backlog(client, queue, kind));
             if let Ok(Ok(backlog)) = backlog.await {
-                metrics.backlog(queue, kind.as_str(), backlog.tasks, backlog.oldest);
+                metrics.record_backlog(queue, kind.as_str(), backlog.tasks, backlog.oldest);
             }
         }
         sleep(PERIOD).await;

@@ -35,7 +35,7 @@ use crate::{
     error::{Error, chain},
     fleet::Fleet,
     process::{identity::identity, state::Vitals},
-    telemetry::{Traces, metrics::Metrics, replay},
+    telemetry::{Telemetry, metrics::Metrics, replay},
     temporal::connection,
     user_code::routing::with_activity_task_queue,
 };
@@ -52,8 +52,7 @@ pub(crate) struct Maker {
     slots: Slots,
     config: Config,
     role: Role,
-    metrics: Option<Metrics>,
-    traces: Option<Traces>,
+    telemetry: Telemetry,
 }
 
 impl Maker {
@@ -62,8 +61,7 @@ impl Maker {
         config: &Config,
         role: Role,
         vitals: &Vitals,
-        metrics: Option<&Metrics>,
-        traces: Option<&Traces>,
+        telemetry: &Telemetry,
     ) -> Result<Self, Error> {
         let mut options = options(fleet, config, role)?;
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
@@ -76,8 +74,7 @@ impl Maker {
             )),
             local_activities: LOCAL_ACTIVITY_SLOTS,
         };
-        let (metrics, traces) = (metrics.cloned(), traces.cloned());
-        Ok(Self { options, slots, config: config.clone(), role, metrics, traces })
+        Ok(Self { options, slots, config: config.clone(), role, telemetry: telemetry.clone() })
     }
 
     /// Connects, and makes a worker. It has a connection of its own: one connection takes no two
@@ -86,12 +83,17 @@ impl Maker {
         let Self { config, role, .. } = self;
         let identity = identity(role.as_str(), process::id());
         let sticky_queue = StickyQueue::of(&identity, task_queue(config, *role));
-        let meter = sticky_queue.meter(self.metrics.as_ref().map(Metrics::for_connection));
-        let traces = self.traces.as_ref();
-        let settings = config.connect_settings();
-        let client =
-            connection::connect_with_meter(&settings, role.as_str(), traces, Some(meter)).await?;
-        let telemetry = self.metrics.as_ref().map(Metrics::for_runtime).unwrap_or_default();
+        let metrics = self.telemetry.metrics();
+        let meter = sticky_queue.meter(metrics.map(Metrics::for_connection));
+        let traces = self.telemetry.traces();
+        let client = connection::connect_with_meter(
+            &config.connect_settings(),
+            role.as_str(),
+            traces,
+            Some(meter),
+        )
+        .await?;
+        let telemetry = metrics.map(Metrics::for_runtime).unwrap_or_default();
         let (worker, polls) = Polls::of_new_worker(
             &client,
             self.options.clone(),
@@ -126,8 +128,8 @@ impl Maker {
                 Ok(next) => {
                     post.relieved.cancel();
                     post = next;
-                    if let Some(metrics) = &self.metrics {
-                        metrics.relieved();
+                    if let Some(metrics) = self.telemetry.metrics() {
+                        metrics.count_replacement();
                     }
                     info!(%role, activities = most, "a new SDK worker polls, the old one is relieved");
                 }

@@ -18,16 +18,16 @@ use opentelemetry::{
     KeyValue, global,
     metrics::{Meter, MeterProvider as _},
 };
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 use temporalio_common::telemetry::{METRIC_PREFIX, TelemetryOptions, metrics::CoreMeter};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::sdk_meter::SdkMeter;
-use super::{export::metric_reader, resource::resource};
+use super::{export, resource::Service};
 use crate::{
-    config::{Config, role::Role},
+    config::{otel::Settings, role::Role},
     error::Error,
     process::state::{State, Vitals},
 };
@@ -51,49 +51,52 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Starts to count for a process in `role`, where somebody asks for metrics: over the health
-    /// listener, or by an endpoint that they go to. `worker` is the name that a supervisor calls this
-    /// process by: a label of every metric that is asked for, since many processes then have one
-    /// address.
+    /// Starts metrics; `None` if nobody reads them: they are neither served (`is_served`) at
+    /// `/metrics` of a health listener, nor do the settings name an endpoint for them.
+    ///
+    /// `worker` is the name of this process under a supervisor. Metrics at `/metrics` have it as a
+    /// label, because the supervisor serves those of all its workers at one address.
     ///
     /// # Errors
-    /// [`Error::Telemetry`] for certificates that do not fit.
-    pub(crate) fn start(
-        config: &Config,
-        role: &str,
+    /// [`Error::Telemetry`] if the exporter cannot be built, for instance from wrong certificates.
+    pub(super) fn start(
+        settings: &Settings,
+        service: &Service,
+        is_served: bool,
         worker: Option<&str>,
     ) -> Result<Option<Self>, Error> {
-        if config.health_addr.is_none() && config.telemetry.metrics.is_none() {
+        if !is_served && settings.metrics.is_none() {
             return Ok(None);
         }
         let ending = CancellationToken::new();
-        let mut provider = SdkMeterProvider::builder().with_resource(resource(config, role));
-        if let Some(reader) = metric_reader(config, ending.clone())? {
-            provider = provider.with_reader(reader);
+        let mut provider = SdkMeterProvider::builder().with_resource(service.resource(settings));
+        if let Some(endpoint) = &settings.metrics {
+            let exporter = export::metrics(endpoint, ending.clone())?;
+            let reader = PeriodicReader::builder(exporter).with_interval(settings.metric_interval);
+            provider = provider.with_reader(reader.build());
         }
         let labels = worker.map(|name| HashMap::from([("worker".to_owned(), name.to_owned())]));
-        // Fails on a prefix that is no name; there is none.
-        let registry = Registry::new_custom(None, labels).unwrap_or_default();
-        let prometheus = opentelemetry_prometheus::exporter().with_registry(registry.clone());
-        match prometheus.without_scope_info().build() {
-            Ok(reader) => provider = provider.with_reader(reader),
-            // A registry that is new refuses nothing.
-            Err(error) => warn!("no /metrics: {error}"),
-        }
-        let metrics = Self { provider: provider.build(), registry, ending };
+        let registry = Registry::new_custom(None, labels).expect("no prefix that could be invalid");
+        let prometheus = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_scope_info();
+        let reader = prometheus.build().expect("a new registry accepts every collector");
+        let provider = provider.with_reader(reader).build();
+        let metrics = Self { provider, registry, ending };
         process::observe(&metrics.meter());
         Ok(Some(metrics))
     }
 
-    /// Sends what there is, for so long at most, and ends the export. It blocks.
-    pub(crate) fn flush(&self, within: Duration) {
+    /// Sends the metrics once more, for at most `timeout`, and ends the export. It blocks.
+    pub(super) fn flush(&self, timeout: Duration) {
         self.ending.cancel();
-        // What was not sent has been told by the exporter.
-        let _ = self.provider.shutdown_with_timeout(within);
+        // The exporter has already logged what could not be sent.
+        let _ = self.provider.shutdown_with_timeout(timeout);
     }
 
-    /// Makes a program's own metrics land here: those of a meter of [`opentelemetry::global`].
-    pub(crate) fn install(&self) {
+    /// Makes metrics of the user's code part of these: those of a meter of
+    /// [`opentelemetry::global`].
+    pub(super) fn install(&self) {
         global::set_meter_provider(self.provider.clone());
     }
 
@@ -166,7 +169,7 @@ impl Metrics {
     }
 
     /// Tells what waits in a queue for tasks of a kind, by the server's account.
-    pub(crate) fn backlog(
+    pub(crate) fn record_backlog(
         &self,
         queue: &str,
         kind: &'static str,
@@ -188,7 +191,7 @@ impl Metrics {
     }
 
     /// Counts an SDK worker that another one has relieved.
-    pub(crate) fn relieved(&self) {
+    pub(crate) fn count_replacement(&self) {
         self.meter()
             .u64_counter("fleet.sdk_worker.replacements")
             .with_description("SDK workers that another one in this process has relieved")
@@ -197,7 +200,7 @@ impl Metrics {
     }
 
     /// Counts a drain.
-    pub(crate) fn drained(&self, took: Duration, outcome: DrainOutcome) {
+    pub(crate) fn record_drain(&self, took: Duration, outcome: DrainOutcome) {
         let outcome = match outcome {
             DrainOutcome::Done => "done",
             DrainOutcome::Deadline => "deadline",
