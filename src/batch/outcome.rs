@@ -31,14 +31,14 @@ impl Outcome {
 }
 
 /// The state in which a workflow ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkflowStatus {
     Completed,
     Failed,
     Cancelled,
     Terminated,
     TimedOut,
-    /// The server does not know the workflow any more.
+    /// The server no longer knows the workflow.
     Lost,
     /// The server's answer cannot be read.
     Unknown,
@@ -86,7 +86,7 @@ impl From<WorkflowGetResultError> for WorkflowFailure {
             Error::TimedOut => (WorkflowStatus::TimedOut, String::new()),
             Error::NotFound(_) => (
                 WorkflowStatus::Lost,
-                "the server does not know it any more: its data is gone, or retention is over"
+                "the server no longer knows it: its data was lost, or its retention period is over"
                     .into(),
             ),
             other => (WorkflowStatus::Unknown, chain(&other)),

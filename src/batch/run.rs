@@ -54,8 +54,8 @@ pub(crate) struct BatchRun {
     traces: Option<Traces>,
 }
 
-/// What a start request led to.
-struct Started {
+/// The run that a start request started or found.
+struct StartedRun {
     run_id: String,
     /// Whether the workflow had ended already, because an earlier starter started it.
     is_closed: bool,
@@ -114,7 +114,7 @@ impl BatchRun {
         }
         let start_time = Instant::now();
         self.running().insert(0);
-        let Started { run_id, .. } = self.start(0).await?;
+        let StartedRun { run_id, .. } = self.start(0).await?;
         self.compare_with_server(0, &run_id).await?;
         Ok(Some(start_time))
     }
@@ -123,7 +123,7 @@ impl BatchRun {
     async fn run_workflow(&self, index: usize, start_time: Instant) -> Result<Outcome, Error> {
         let workflow_id = self.batch.workflow_id(index);
         self.running().insert(index);
-        let Started { run_id, is_closed } = self.start(index).await?;
+        let StartedRun { run_id, is_closed } = self.start(index).await?;
         let end = self.result(&workflow_id, &run_id).await?;
         let latency = start_time.elapsed();
 
@@ -160,13 +160,13 @@ impl BatchRun {
         &self,
         index: usize,
     ) -> Result<(String, Result<(), WorkflowFailure>), Error> {
-        let Started { run_id, .. } = self.start(index).await?;
+        let StartedRun { run_id, .. } = self.start(index).await?;
         let end = self.result(&self.batch.workflow_id(index), &run_id).await?;
         Ok((run_id, end.map(drop)))
     }
 
     /// Starts a workflow, unless an earlier starter did. One span covers all attempts.
-    async fn start(&self, index: usize) -> Result<Started, Error> {
+    async fn start(&self, index: usize) -> Result<StartedRun, Error> {
         let start = self.start_untraced(index);
         match &self.traces {
             Some(traces) => {
@@ -177,7 +177,7 @@ impl BatchRun {
         }
     }
 
-    async fn start_untraced(&self, index: usize) -> Result<Started, Error> {
+    async fn start_untraced(&self, index: usize) -> Result<StartedRun, Error> {
         let Definition { task_queue, input, .. } = &self.batch.definition;
         let input = RawValue::new(input.as_deref().map(payload::from_json).into_iter().collect());
         let options = WorkflowStartOptions::new(task_queue, self.batch.workflow_id(index))
@@ -201,17 +201,17 @@ impl BatchRun {
         &self,
         input: &RawValue,
         options: &WorkflowStartOptions,
-    ) -> Result<Started, CallFailure> {
+    ) -> Result<StartedRun, CallFailure> {
         let started = self.server.call(|| async {
             let workflow = UntypedWorkflow::new(&self.batch.definition.workflow_type);
             let client = self.server.client();
             match client.start_workflow(workflow, input.clone(), options.clone()).await {
                 Ok(handle) => {
                     let run_id = handle.run_id().unwrap_or_default().to_owned();
-                    Ok(Ok(Started { run_id, is_closed: false }))
+                    Ok(Ok(StartedRun { run_id, is_closed: false }))
                 }
                 Err(WorkflowStartError::AlreadyStarted { run_id, .. }) => {
-                    Ok(Ok(Started { run_id: run_id.unwrap_or_default(), is_closed: true }))
+                    Ok(Ok(StartedRun { run_id: run_id.unwrap_or_default(), is_closed: true }))
                 }
                 Err(WorkflowStartError::Rpc(status)) => Err(status),
                 Err(other) => {

@@ -34,7 +34,7 @@ pub(super) fn summary(
     lines.extend(shares("activities", &tally.workers.activities));
     lines.extend(still_running(&remainder.running));
     lines.extend(not_reached(remainder.not_reached, name));
-    lines.extend(remainder.attach.as_ref().map(|command| format!("to go on: {command}")));
+    lines.extend(remainder.attach.as_ref().map(|command| format!("to continue: {command}")));
     lines.join("\n")
 }
 
@@ -90,7 +90,7 @@ fn still_running(ids: &[String]) -> Vec<String> {
 fn not_reached(count: usize, name: &BatchName) -> Option<String> {
     (count > 0).then(|| match name {
         BatchName::Random(_) => format!("{count} not started"),
-        BatchName::Given(_) => format!("{count} not looked at: begun earlier, or not at all"),
+        BatchName::Given(_) => format!("{count} not checked: begun earlier or not at all"),
     })
 }
 
@@ -146,7 +146,7 @@ mod tests {
             "1 completed, 1 failed (1 of them begun earlier) in 1.00 s\n\
              workflows       2  workflow-worker@host:1\n\
              activities      6  activity-worker@host:2\n\
-             1 still runs:\n  a\n4 not looked at: begun earlier, or not at all\nto go on: x"
+             1 still runs:\n  a\n4 not checked: begun earlier or not at all\nto continue: x"
         );
     }
 

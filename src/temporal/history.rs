@@ -1,5 +1,5 @@
-//! What the server's history of a workflow tells of it: how it was started, who worked on it, why
-//! somebody ended it.
+//! What the server's history of a workflow shows: how the workflow was started, which workers ran it, and
+//! why somebody terminated or cancelled it.
 
 use temporalio_client::{
     Client, NamespacedClient,
@@ -13,19 +13,18 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
 
-/// Enough for most workflows, and what the server sends at a time. Of a longer history this is the
-/// beginning.
+/// The number of events that the server returns at most in one page. Most histories are shorter.
 pub(crate) const PAGE_EVENTS: i32 = 1000;
 
-/// The beginning of one run's history.
+/// The first events of one run of a workflow.
 pub(crate) struct History(Vec<HistoryEvent>);
 
-/// How a workflow is started.
+/// What a workflow is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) workflow_type: String,
     pub(crate) task_queue: String,
-    /// The one argument, as JSON; `None`: there is none.
+    /// The argument, as JSON; `None` if the workflow has no argument.
     pub(crate) input: Option<String>,
 }
 
@@ -43,14 +42,18 @@ pub(crate) struct Difference {
 /// The identities of a workflow's workers.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    /// Who completed the last workflow task.
+    /// The worker that completed the last workflow task.
     pub(crate) workflow: Option<String>,
-    /// Who ran the activities, each as often as it ran one.
+    /// The worker of each activity attempt that was recorded, in the order of the history.
     pub(crate) activities: Vec<String>,
 }
 
 impl History {
-    /// Reads the first `events` of a run; an empty `run_id` stands for the workflow's latest.
+    /// Reads the first events of a run, at most `events` of them and at most one page. An empty `run_id`
+    /// stands for the workflow's latest run.
+    ///
+    /// # Errors
+    /// The server's status if it refuses or does not answer.
     pub(crate) async fn read(
         client: &Client,
         workflow_id: &str,
@@ -71,8 +74,8 @@ impl History {
         Ok(Self(response.into_inner().history.unwrap_or_default().events))
     }
 
-    /// The run with which the workflow began, where this is a later one of it: it continued as new,
-    /// was retried or is a cron workflow's.
+    /// The id of the workflow's first run, if this is a later one. A workflow has several runs if it
+    /// continued as new, was retried, or has a cron schedule.
     pub(crate) fn earlier_run(&self) -> Option<&str> {
         self.0.iter().find_map(|event| match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
@@ -84,7 +87,7 @@ impl History {
         })
     }
 
-    /// How the workflow was started, and by whom: the identity of the starter.
+    /// The definition that this run was started with, and the identity of the client that started it.
     pub(crate) fn started(&self) -> Option<(Definition, &str)> {
         self.0.iter().find_map(|event| match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => Some((
@@ -99,7 +102,7 @@ impl History {
         })
     }
 
-    /// Who worked on it, as far as this part of the history goes.
+    /// The workers that ran the workflow, as far as the events that were read show.
     pub(crate) fn workers(&self) -> Workers {
         let mut workers = Workers::default();
         for event in &self.0 {
@@ -116,12 +119,14 @@ impl History {
         workers
     }
 
-    /// What somebody said who terminated or cancelled the workflow.
+    /// The reason that was given with the last termination or request to cancel, if any.
     pub(crate) fn reason(&self) -> Option<&str> {
         let reason = self.0.iter().rev().find_map(|event| match event.attributes.as_ref()? {
-            Attributes::WorkflowExecutionTerminatedEventAttributes(it) => Some(it.reason.as_str()),
-            Attributes::WorkflowExecutionCancelRequestedEventAttributes(it) => {
-                Some(it.cause.as_str())
+            Attributes::WorkflowExecutionTerminatedEventAttributes(event) => {
+                Some(event.reason.as_str())
+            }
+            Attributes::WorkflowExecutionCancelRequestedEventAttributes(event) => {
+                Some(event.cause.as_str())
             }
             _ => None,
         });
@@ -129,33 +134,35 @@ impl History {
     }
 }
 
-/// The arguments as text; of what is not text, what looks like it.
+/// The arguments as text, separated by commas; `None` if there are none. Bytes that are not UTF-8 are
+/// replaced.
 fn input(payloads: &Payloads) -> Option<String> {
     let text = |payload: &Payload| String::from_utf8_lossy(&payload.data).into_owned();
     let arguments: Vec<_> = payloads.payloads.iter().map(text).collect();
     (!arguments.is_empty()).then(|| arguments.join(", "))
 }
 
-/// A failure and its causes, outermost first, as people say it.
+/// A failure and its causes in one text, outermost first. The failure of an activity or of a child workflow
+/// is given by its type, because its own message only repeats that something failed.
 pub(crate) fn failure_text(failure: &Failure) -> String {
-    let mut words: Vec<String> = Vec::new();
+    let mut phrases: Vec<String> = Vec::new();
     let mut next = Some(failure);
     while let Some(failure) = next {
-        let said = match &failure.failure_info {
-            Some(FailureInfo::ActivityFailureInfo(it)) => {
-                format!("activity {}", it.activity_type.clone().unwrap_or_default().name)
+        let phrase = match &failure.failure_info {
+            Some(FailureInfo::ActivityFailureInfo(info)) => {
+                format!("activity {}", info.activity_type.clone().unwrap_or_default().name)
             }
-            Some(FailureInfo::ChildWorkflowExecutionFailureInfo(it)) => {
-                format!("child workflow {}", it.workflow_type.clone().unwrap_or_default().name)
+            Some(FailureInfo::ChildWorkflowExecutionFailureInfo(info)) => {
+                format!("child workflow {}", info.workflow_type.clone().unwrap_or_default().name)
             }
             _ => failure.message.clone(),
         };
-        if !said.is_empty() && words.last() != Some(&said) {
-            words.push(said);
+        if !phrase.is_empty() && phrases.last() != Some(&phrase) {
+            phrases.push(phrase);
         }
         next = failure.cause.as_deref();
     }
-    words.join(": ")
+    phrases.join(": ")
 }
 
 impl Definition {
@@ -186,7 +193,7 @@ fn common_prefix(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
-/// The part of a text around the character `at`, on one line; all of it where that is short.
+/// The part of a text around the character `at`, on one line. A short text is returned whole.
 fn excerpt(text: &str, at: usize) -> String {
     const LONGEST: usize = 80;
     let length = text.chars().count();
@@ -206,26 +213,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_names_both_and_shows_where_long_inputs_part() {
-        let one = Definition {
+    fn a_difference_shows_both_values_and_where_long_inputs_differ() {
+        let existing = Definition {
             workflow_type: "Order".into(),
             task_queue: "q".into(),
             input: Some(format!("{:200}1 end", "start")),
         };
-        assert_eq!(one.difference(&one.clone()), None);
-        let other = Definition { workflow_type: "Other".into(), ..one.clone() };
+        assert_eq!(existing.difference(&existing.clone()), None);
+        let other = Definition { workflow_type: "Other".into(), ..existing.clone() };
         let names = Difference {
             part: "workflow type",
             existing: "\"Order\"".into(),
             requested: "\"Other\"".into(),
         };
-        assert_eq!(one.difference(&other), Some(names));
-        let other = Definition { input: Some(format!("{:200}2 end", "start")), ..one.clone() };
-        let Difference { part, existing, requested } = one.difference(&other).unwrap();
-        assert_eq!(part, "input");
-        assert!(existing.starts_with('…') && existing.ends_with("1 end"), "{existing}");
-        assert!(requested.ends_with("2 end"), "{requested}");
-        let other = Definition { input: None, ..one.clone() };
-        assert_eq!(one.difference(&other).unwrap().requested, "none");
+        assert_eq!(existing.difference(&other), Some(names));
+        let other = Definition { input: Some(format!("{:200}2 end", "start")), ..existing.clone() };
+        let input = existing.difference(&other).unwrap();
+        assert_eq!(input.part, "input");
+        assert!(input.existing.starts_with('…') && input.existing.ends_with("1 end"), "{input:?}");
+        assert!(input.requested.ends_with("2 end"), "{input:?}");
+        let other = Definition { input: None, ..existing.clone() };
+        assert_eq!(existing.difference(&other).unwrap().requested, "none");
     }
 }

@@ -1,4 +1,4 @@
-//! The Temporal server: the connection to it, its task queues, its histories and payloads.
+//! Talks to the Temporal server: its connection, task queues, histories and payloads.
 
 pub(crate) mod connection;
 pub(crate) mod history;

@@ -78,7 +78,7 @@ fn refuse_ignored_settings(profile: &ClientConfigProfile) -> Result<(), Error> {
     if profile.codec.is_some() {
         return Err(wrong(
             "a codec is set (TEMPORAL_CODEC_ENDPOINT, TEMPORAL_CODEC_AUTH or codec), which the \
-             Temporal Rust SDK ignores: unset it, or payloads would be sent as they are",
+             Temporal Rust SDK ignores: unset it; payloads would be sent unencoded",
         ));
     }
     Ok(())
@@ -180,8 +180,8 @@ fn check_api_key_is_protected(target: &Url) -> Result<(), Error> {
         return Ok(());
     }
     Err(wrong(
-        "without TLS the API key would be sent in clear: expected https:// or host:port, and not \
-         TEMPORAL_TLS=false",
+        "without TLS the API key would be sent unencrypted: use https:// or host:port as the address, \
+         and do not set TEMPORAL_TLS=false",
     ))
 }
 

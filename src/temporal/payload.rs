@@ -1,10 +1,11 @@
-//! Payloads that people and scripts give and get: JSON in, one line or JSON out.
+//! Converts between JSON and payloads: arguments that users give as JSON, and results that are printed as
+//! one line of text or as JSON.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{json, value::RawValue};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-/// The JSON as it was given: parsed and printed again, large numbers would be other ones.
+/// Makes a payload of JSON without parsing it. Parsing and printing it again would change large numbers.
 pub(crate) fn from_json(json: &str) -> Payload {
     Payload {
         metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
@@ -13,56 +14,56 @@ pub(crate) fn from_json(json: &str) -> Payload {
     }
 }
 
-/// One line: a JSON string without its quotes, unless it has line ends or the like; other JSON as it
-/// is.
+/// Shows a payload as one line of text. A JSON string loses its quotes, unless it contains control
+/// characters such as line ends; other JSON is shown unchanged.
 pub(crate) fn line(payload: Option<&Payload>) -> String {
-    match decoded(payload) {
-        Decoded::Null => "null".into(),
-        Decoded::Json(json) => match serde_json::from_str(&json) {
+    match content(payload) {
+        Content::Null => "null".into(),
+        Content::Json(json) => match serde_json::from_str(&json) {
             Ok(serde_json::Value::String(text)) if !text.contains(char::is_control) => text,
             _ => one_line(&json),
         },
-        Decoded::Other { encoding, data } => format!("<{} bytes, {encoding}>", data.len()),
+        Content::Other { encoding, data } => format!("<{} bytes, {encoding}>", data.len()),
     }
 }
 
-/// JSON on one line. What is none becomes `{"encoding": …, "data": …}`, in Base64, as in Temporal's
-/// own JSON form of a payload.
+/// Shows a payload as JSON on one line. A payload that is not JSON becomes
+/// `{"encoding": …, "data": …}` with the data in Base64, as in Temporal's own JSON form of a payload.
 pub(crate) fn json(payload: Option<&Payload>) -> Box<RawValue> {
-    let json = match decoded(payload) {
-        Decoded::Null => "null".into(),
-        Decoded::Json(json) => one_line(&json),
-        Decoded::Other { encoding, data } => {
+    let json = match content(payload) {
+        Content::Null => "null".into(),
+        Content::Json(json) => one_line(&json),
+        Content::Other { encoding, data } => {
             json!({ "encoding": encoding, "data": BASE64_STANDARD.encode(data) }).to_string()
         }
     };
-    // Someone's "json/plain" may be anything.
+    // A client may have labelled anything as "json/plain".
     RawValue::from_string(json)
         .or_else(|not_json| serde_json::value::to_raw_value(&not_json.to_string()))
-        .expect("a string is JSON")
+        .expect("a string can be written as JSON")
 }
 
-enum Decoded<'a> {
+enum Content<'a> {
     Null,
     Json(String),
     Other { encoding: String, data: &'a [u8] },
 }
 
-fn decoded(payload: Option<&Payload>) -> Decoded<'_> {
+fn content(payload: Option<&Payload>) -> Content<'_> {
     let Some(payload) = payload else {
-        return Decoded::Null;
+        return Content::Null;
     };
     match payload.metadata.get("encoding").map(Vec::as_slice) {
-        Some(b"json/plain") => Decoded::Json(String::from_utf8_lossy(&payload.data).into_owned()),
-        Some(b"binary/null") | None => Decoded::Null,
-        Some(encoding) => Decoded::Other {
+        Some(b"json/plain") => Content::Json(String::from_utf8_lossy(&payload.data).into_owned()),
+        Some(b"binary/null") | None => Content::Null,
+        Some(encoding) => Content::Other {
             encoding: String::from_utf8_lossy(encoding).into_owned(),
             data: &payload.data,
         },
     }
 }
 
-/// Only pretty-printed JSON has line ends outside a string, where they mean nothing.
+/// Puts JSON on one line. Valid JSON contains line ends only between its tokens, where any space will do.
 fn one_line(json: &str) -> String {
     json.replace(char::is_control, " ")
 }
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_is_one_line_a_string_without_quotes_and_other_json_as_it_is() {
+    fn a_result_is_one_line_and_only_plain_strings_lose_their_quotes() {
         for (result, expected) in [
             ("\"a | b\"", "a | b"),
             ("\"one\\ntwo\"", "\"one\\ntwo\""),
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_passed_on_and_what_is_none_is_wrapped() {
+    fn json_stays_and_other_payloads_are_wrapped() {
         let passed = |text| json(Some(&from_json(text))).get().to_owned();
         assert_eq!(passed("12345678901234567890123"), "12345678901234567890123");
         assert_eq!(passed("{\"a\":\n1}"), "{\"a\": 1}");

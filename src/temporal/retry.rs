@@ -166,3 +166,27 @@ fn may_pass(code: Code) -> bool {
             | Code::Unknown
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_call_is_given_up_after_ten_failures_and_nine_short_pauses() {
+        let pauses: Vec<_> = pauses().build().collect();
+        assert_eq!(pauses.len(), 9);
+        let limits = Duration::from_millis(250)..=Duration::from_millis(500);
+        assert!(pauses.iter().all(|pause| limits.contains(pause)), "{pauses:?}");
+    }
+
+    #[test]
+    fn only_statuses_that_can_pass_are_retried() {
+        assert!(
+            [Code::Unavailable, Code::ResourceExhausted, Code::Internal].map(may_pass) == [true; 3]
+        );
+        assert!(
+            [Code::NotFound, Code::PermissionDenied, Code::InvalidArgument].map(may_pass)
+                == [false; 3]
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! A task queue by the server's own account: who polls it, and what waits in it.
+//! Asks the server about a task queue: its pollers, its backlog and its rates.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,38 +13,38 @@ use temporalio_common::protos::temporal::api::{
 use super::target::describe;
 use crate::{config::role::Role, error::Error};
 
-/// A poll is answered after a minute at the latest, if only with nothing, and then repeated. Who was
-/// not seen for this long has probably gone; the server forgets it after five minutes.
-const GONE: Duration = Duration::from_secs(90);
+/// A poller that the server has not seen for this long has probably gone. A poll is answered after at most a
+/// minute, with a task or without one, and is then repeated. The server forgets a poller after five minutes.
+const POLLER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// One poller of a queue.
+/// A worker that polls a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Poller {
     pub(crate) identity: String,
-    /// When the server last saw a poll of it.
+    /// When the server last received a poll from it.
     pub(crate) last_access: Option<SystemTime>,
-    /// The version of a worker deployment that it is, as `deployment:build`.
+    /// Its worker deployment version, as `deployment:build`; `None` if it is not versioned.
     pub(crate) version: Option<String>,
 }
 
 impl Poller {
-    /// How long ago the server saw it, by this machine's clock.
+    /// How long ago the server received its last poll, by this machine's clock.
     pub(crate) fn seen_ago(&self) -> Option<Duration> {
         self.last_access.map(|at| at.elapsed().unwrap_or_default())
     }
 
-    /// Whether it has probably gone.
+    /// Whether the worker has probably gone.
     pub(crate) fn is_gone(&self) -> bool {
-        self.seen_ago().is_none_or(|ago| ago > GONE)
+        self.seen_ago().is_none_or(|ago| ago > POLLER_TIMEOUT)
     }
 }
 
-/// What waits in a queue for a worker.
+/// The tasks that wait in a queue for a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
-    /// About how many tasks.
+    /// The server's estimate of how many they are.
     pub(crate) tasks: i64,
-    /// How long the first of them has waited.
+    /// How long the oldest of them has waited.
     pub(crate) oldest: Option<Duration>,
 }
 
@@ -57,28 +57,29 @@ impl Backlog {
     }
 }
 
-/// A queue for one kind of task.
+/// The state of a queue for one kind of task.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) pollers: Vec<Poller>,
-    /// About how many tasks wait for a worker.
+    /// The server's estimate of how many tasks wait for a worker.
     pub(crate) backlog: i64,
-    /// How long the first of them has waited.
+    /// How long the oldest of them has waited.
     pub(crate) oldest: Option<Duration>,
-    /// Tasks a second, over the last 30 seconds.
+    /// Tasks added per second, over the last 30 seconds.
     pub(crate) add_rate: f32,
+    /// Tasks given to workers per second, over the last 30 seconds.
     pub(crate) dispatch_rate: f32,
-    /// The version of a worker deployment that new workflows are routed to, as `deployment:build`.
+    /// The worker deployment version that new workflows are routed to, as `deployment:build`.
     pub(crate) routed_to: Option<String>,
 }
 
 impl View {
-    /// Whether anything polls it, or waits in it.
+    /// Whether the queue has pollers or waiting tasks.
     pub(crate) fn is_used(&self) -> bool {
         !self.pollers.is_empty() || self.backlog > 0
     }
 
-    /// Whether tasks wait and nobody comes for them.
+    /// Whether tasks wait and no worker polls for them.
     pub(crate) fn is_unserved(&self) -> bool {
         self.backlog > 0 && self.pollers.iter().all(Poller::is_gone)
     }
@@ -92,16 +93,17 @@ pub(crate) enum TaskKind {
 }
 
 impl TaskKind {
-    /// The kind by which a worker in `role` is known at its queue; role worker polls for both.
+    /// The kind under which the server lists a worker in `role` as a poller. The role `worker` polls for both
+    /// kinds and is looked up among the workflow pollers.
     pub(crate) fn of(role: Role) -> Self {
         if role.runs_workflows() { Self::Workflow } else { Self::Activity }
     }
 
-    /// The kinds that a worker in `role` takes from its queue.
+    /// The kinds that a worker in `role` polls for.
     pub(crate) fn all_of(role: Role) -> Vec<Self> {
         let kinds =
             [(role.runs_workflows(), Self::Workflow), (role.runs_activities(), Self::Activity)];
-        kinds.into_iter().filter_map(|(does, kind)| does.then_some(kind)).collect()
+        kinds.into_iter().filter_map(|(is_polled, kind)| is_polled.then_some(kind)).collect()
     }
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -115,25 +117,25 @@ impl TaskKind {
 /// The pollers of `queue` for one kind of task.
 ///
 /// # Errors
-/// [`Error::Rpc`].
+/// [`Error::Rpc`] if the server refuses or does not answer.
 pub(crate) async fn pollers(
     client: &Client,
     queue: &str,
     kind: TaskKind,
 ) -> Result<Vec<Poller>, Error> {
-    let response = ask(client, queue, kind, false).await?;
+    let response = describe_with_all_pollers(client, queue, kind, false).await?;
     Ok(response.pollers.into_iter().map(Poller::from).collect())
 }
 
-/// All that the server tells of `queue` for one kind of task.
+/// The whole state of `queue` for one kind of task.
 ///
 /// # Errors
-/// [`Error::Rpc`].
+/// [`Error::Rpc`] if the server refuses or does not answer.
 pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result<View, Error> {
-    let response = ask(client, queue, kind, true).await?;
+    let response = describe_with_all_pollers(client, queue, kind, true).await?;
     let stats = response.stats.unwrap_or_default();
     let backlog = Backlog::of(&stats);
-    let routed_to = response.versioning_info.and_then(|it| it.current_deployment_version);
+    let routed_to = response.versioning_info.and_then(|info| info.current_deployment_version);
     Ok(View {
         pollers: response.pollers.into_iter().map(Poller::from).collect(),
         backlog: backlog.tasks,
@@ -146,32 +148,33 @@ pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result
     })
 }
 
-/// What waits in `queue` for one kind of task: one call, where [`view`] takes two.
+/// The backlog of `queue` for one kind of task. This is one call to the server, where [`view`] makes two.
 ///
 /// # Errors
-/// [`Error::Rpc`].
+/// [`Error::Rpc`] if the server refuses or does not answer.
 pub(crate) async fn backlog(
     client: &Client,
     queue: &str,
     kind: TaskKind,
 ) -> Result<Backlog, Error> {
-    let response = describe_queue(client, question(client, queue, kind, true)).await?;
+    let response = describe_queue(client, describe_request(client, queue, kind, true)).await?;
     Ok(Backlog::of(&response.stats.unwrap_or_default()))
 }
 
-async fn ask(
+/// Describes the queue, with the pollers that any of its partitions knows.
+async fn describe_with_all_pollers(
     client: &Client,
     queue: &str,
     kind: TaskKind,
     report_stats: bool,
 ) -> Result<DescribeTaskQueueResponse, Error> {
-    let request = question(client, queue, kind, report_stats);
-    let (response, elsewhere) = tokio::join!(
+    let request = describe_request(client, queue, kind, report_stats);
+    let (response, more_pollers) = tokio::join!(
         describe_queue(client, request.clone()),
         pollers_of_all_partitions(client, request),
     );
     let mut response = response?;
-    response.pollers = merged(response.pollers, elsewhere);
+    response.pollers = merge(response.pollers, more_pollers);
     Ok(response)
 }
 
@@ -184,7 +187,7 @@ async fn describe_queue(
     Ok(response.map_err(refused)?.into_inner())
 }
 
-fn question(
+fn describe_request(
     client: &Client,
     queue: &str,
     kind: TaskKind,
@@ -207,12 +210,13 @@ fn question(
     }
 }
 
-/// The pollers that each of the queue's partitions knows, as of at most a few seconds ago: the server
-/// keeps its answer.
+/// The pollers that the queue's partitions know. The server caches this answer, so it may be a few seconds
+/// old.
 ///
-/// The plain question is answered by the first partition alone, of usually four. A worker with a
-/// poll or two may be unknown there for minutes, as the polls of a minute each come to the others.
-#[expect(deprecated, reason = "nothing else tells of all partitions")]
+/// The plain request is answered by the first partition alone, and a queue usually has four. A worker with
+/// one or two pollers may be unknown there for minutes, because each of its polls lasts up to a minute
+/// and may go to another partition.
+#[expect(deprecated, reason = "no other call covers all partitions")]
 async fn pollers_of_all_partitions(
     client: &Client,
     mut request: DescribeTaskQueueRequest,
@@ -226,7 +230,7 @@ async fn pollers_of_all_partitions(
         all_active: true,
         ..Default::default()
     });
-    // A server without this mode: the plain answer has to do, late as it may be.
+    // The server may not support this mode. Then the plain answer is all there is.
     let Ok(response) = client.clone().describe_task_queue(request.into_request()).await else {
         return Vec::new();
     };
@@ -237,12 +241,13 @@ async fn pollers_of_all_partitions(
         .collect()
 }
 
-/// Each poller once, as it was seen last.
-fn merged(one: Vec<PollerInfo>, other: Vec<PollerInfo>) -> Vec<PollerInfo> {
+/// Both lists in one, where each poller appears once, as it was seen last.
+fn merge(one: Vec<PollerInfo>, other: Vec<PollerInfo>) -> Vec<PollerInfo> {
     let mut pollers: Vec<PollerInfo> = Vec::new();
     for poller in one.into_iter().chain(other) {
-        let seen = |it: &PollerInfo| it.last_access_time.map(|at| (at.seconds, at.nanos));
-        match pollers.iter_mut().find(|it| it.identity == poller.identity) {
+        let seen =
+            |poller: &PollerInfo| poller.last_access_time.map(|time| (time.seconds, time.nanos));
+        match pollers.iter_mut().find(|known| known.identity == poller.identity) {
             Some(known) if seen(known) < seen(&poller) => *known = poller,
             Some(_) => {}
             None => pollers.push(poller),
@@ -252,11 +257,11 @@ fn merged(one: Vec<PollerInfo>, other: Vec<PollerInfo>) -> Vec<PollerInfo> {
 }
 
 impl From<PollerInfo> for Poller {
-    fn from(it: PollerInfo) -> Self {
+    fn from(info: PollerInfo) -> Self {
         Self {
-            identity: it.identity,
-            last_access: it.last_access_time.and_then(|time| time.try_into().ok()),
-            version: it.deployment_options.as_ref().and_then(version),
+            identity: info.identity,
+            last_access: info.last_access_time.and_then(|time| time.try_into().ok()),
+            version: info.deployment_options.as_ref().and_then(version),
         }
     }
 }
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_wait_for_pollers_long_gone_are_unserved() {
+    fn a_queue_is_unserved_if_tasks_wait_and_every_poller_has_gone() {
         let view = |pollers, backlog| View {
             pollers,
             backlog,
@@ -292,7 +297,7 @@ mod tests {
         assert!(view(vec![seen(91), seen(200)], 1).is_unserved());
         assert!(!view(vec![seen(91), seen(60)], 1).is_unserved());
         assert!(!view(vec![], 0).is_unserved());
-        // A server's clock that is ahead of ours.
+        // The server's clock may be ahead of this machine's.
         let ahead = SystemTime::now() + Duration::from_mins(1);
         assert!(!Poller { last_access: Some(ahead), ..seen(0) }.is_gone());
     }

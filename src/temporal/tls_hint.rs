@@ -19,11 +19,11 @@ pub(super) fn tls_hint(
     match tls {
         None if was_cut_off(error) => "; if the server wants TLS, set TEMPORAL_TLS=true",
         Some(_) if mentions("received corrupt message") || mentions("tls handshake eof") => {
-            "; this port seems to speak no TLS: set TEMPORAL_TLS=false, and give the address \
+            "; this port does not seem to use TLS: set TEMPORAL_TLS=false, and give the address \
              without https://"
         }
         Some(_) if mentions("not valid for name") => {
-            "; set TEMPORAL_TLS_SERVER_NAME to a name that it is valid for"
+            "; set TEMPORAL_TLS_SERVER_NAME to a name that the certificate is valid for"
         }
         Some(_) if mentions("UnknownIssuer") || mentions("BadSignature") => {
             "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it"
