@@ -159,8 +159,8 @@ impl<E> RetryingExporter<E> {
         }
     }
 
-    /// One attempt, which ends at the deadline or, if that is sooner, [`LAST_ATTEMPT_TIMEOUT`] after
-    /// the process began to end.
+    /// One attempt, which ends at the deadline or, if that is sooner, [`LAST_ATTEMPT_TIMEOUT`]
+    /// after the process began to end.
     async fn attempt(
         &self,
         deadline: Instant,
