@@ -39,7 +39,7 @@ pub enum Error {
     Telemetry {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// The endpoint and the protocol in which it is spoken to.
+        /// The protocol and the URL of the endpoint.
         endpoint: String,
         /// What is wrong.
         cause: String,

@@ -16,7 +16,7 @@ use crate::{
     },
     error::Error,
     process::identity::{own_build_id, own_version},
-    telemetry::{LogOptions, Service, Telemetry, Traces},
+    telemetry::{Service, Telemetry, Traces},
     workloads::load::{LoadActivities, LoadWorkflow},
 };
 
@@ -198,14 +198,14 @@ impl Fleet {
     /// # Errors
     /// [`Error::Telemetry`].
     pub(crate) fn telemetry(&self, config: &Config, role: &str) -> Result<Telemetry, Error> {
-        self.traces(config, role)?.with_logs(&config.telemetry, &service(config, role))
+        self.traces_only(config, role)?.with_logs(&config.telemetry, &service(config, role))
     }
 
-    /// Starts traces only, for a process whose log is not the fleet's.
+    /// Starts traces only, for a worker that is embedded in a program with a log of its own.
     ///
     /// # Errors
     /// [`Error::Telemetry`].
-    pub(crate) fn traces(&self, config: &Config, role: &str) -> Result<Telemetry, Error> {
+    pub(crate) fn traces_only(&self, config: &Config, role: &str) -> Result<Telemetry, Error> {
         let (settings, environment) = (&config.telemetry, &config.environment);
         let traces = match &self.tracing {
             Tracing::Environment => Traces::start(settings, &service(config, role), environment)?,
@@ -274,17 +274,6 @@ pub(crate) fn service(config: &Config, role: &str) -> Service {
 pub(crate) fn build_id(config: &Config) -> String {
     let deployment = config.deployment.as_ref();
     deployment.map_or_else(own_build_id, |deployment| deployment.build_id.clone())
-}
-
-/// How a process writes its log. `default_filter` applies if `RUST_LOG` is not set.
-pub(crate) fn log_options<'a>(config: &'a Config, default_filter: &'a str) -> LogOptions<'a> {
-    LogOptions {
-        format: config.log_format,
-        filter: config.environment.get("RUST_LOG"),
-        default_filter,
-        worker: None,
-        colour: config.environment.get("NO_COLOR").is_none(),
-    }
 }
 
 /// Options for a worker in which nothing is set yet, not even the queue.

@@ -1,46 +1,51 @@
 //! The health listener: `/livez`, `/readyz`, `/status` and `/metrics` on one address.
 //!
-//! Alive is whoever answers: a process whose poll loop has ended exits, and one whose thread is stuck
-//! does not answer. Ready is what the server confirms ([`crate::process::state`]). Neither has anything to do
-//! with how long ago a task came: an idle queue is healthy.
+//! A process that answers is alive: it exits when its poll loop ends, and does not answer when its
+//! thread is stuck. A worker is ready once the Temporal server confirms it
+//! ([`crate::process::state`]). Neither depends on when the last task came, because a worker of an
+//! idle queue is healthy.
 
-use std::{
-    convert::Infallible,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::CONTENT_TYPE,
+    client::conn::http1::handshake,
+    header::{CONTENT_TYPE, HOST},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::error::Error;
+use crate::{
+    config::show,
+    error::{Error, root_cause},
+};
 
-/// Enough for every probe and a person beside them.
+/// How many connections are served at a time: enough for every probe and a few people.
 const CONNECTIONS: usize = 64;
-/// A probe's request is a line and some headers.
+/// The largest request head, in bytes. A probe's request is one line and a few headers.
 const LARGEST_HEAD: usize = 8 * 1024;
+/// How long a request head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// A client that keeps its connection open is asked to make a new one after this.
+/// How long one connection is served. A client that keeps it open longer has to connect again.
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// What a health listener tells.
+/// What a health listener reports about its process.
 pub(crate) trait Health: Send + Sync + 'static {
-    /// Whether this is ready for work, and the word for what it is instead.
+    /// Whether the process is ready for work, and the name of its state.
     fn ready(&self) -> (bool, String);
-    /// All there is to tell.
+    /// The JSON object of `/status`.
     fn status(&self) -> Value;
-    /// The metrics, in Prometheus' text form.
+    /// The metrics in Prometheus' text format.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
@@ -54,7 +59,7 @@ impl Listener {
     /// Binds `address`.
     ///
     /// # Errors
-    /// [`Error::HealthAddress`] when that is taken or not this machine's.
+    /// [`Error::HealthAddress`] if the address is in use or does not belong to this machine.
     pub(crate) async fn bind(address: SocketAddr) -> Result<Self, Error> {
         let bound = async {
             let inner = TcpListener::bind(address).await?;
@@ -64,15 +69,15 @@ impl Listener {
         bound.await.map_err(|source| Error::HealthAddress { address, source })
     }
 
-    /// Answers until dropped.
+    /// Answers requests until the future is dropped.
     pub(crate) async fn serve(self, health: impl Health) -> Infallible {
         let health = Arc::new(health);
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            // Never closed, so there is always a place again.
-            let Ok(place) = places.clone().acquire_owned().await else { continue };
+            // The semaphore is never closed, so that this waits and does not fail.
+            let Ok(permit) = permits.clone().acquire_owned().await else { continue };
             let Ok((stream, _)) = self.inner.accept().await else {
-                // Out of file descriptors, say: others have to end first.
+                // For instance without a free file descriptor: other connections have to end first.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
@@ -86,9 +91,9 @@ impl Listener {
                     .header_read_timeout(HEAD_TIMEOUT)
                     .max_buf_size(LARGEST_HEAD)
                     .serve_connection(TokioIo::new(stream), answer);
-                // How a connection ends is the client's affair.
+                // A connection that ends with an error concerns only its client.
                 let _ = timeout(CONNECTION_TIMEOUT, connection).await;
-                drop(place);
+                drop(permit);
             });
         }
     }
@@ -101,8 +106,8 @@ async fn answer(request: Request<Incoming>, health: &impl Health) -> Response<Fu
     match request.uri().path() {
         "/livez" => plain(StatusCode::OK, "alive".into()),
         "/readyz" => match health.ready() {
-            (true, word) => plain(StatusCode::OK, word),
-            (false, word) => plain(StatusCode::SERVICE_UNAVAILABLE, word),
+            (true, state) => plain(StatusCode::OK, state),
+            (false, state) => plain(StatusCode::SERVICE_UNAVAILABLE, state),
         },
         "/status" => {
             respond(StatusCode::OK, "application/json", format!("{:#}\n", health.status()))
@@ -112,27 +117,38 @@ async fn answer(request: Request<Incoming>, health: &impl Health) -> Response<Fu
     }
 }
 
-/// Asks the listener at `address`: the code and the body of its answer, which may have at most `limit`
-/// bytes.
+/// Sends a GET request for `path` to the listener at `address`, and returns the status code and the
+/// body without white space around it.
 ///
 /// # Errors
-/// What kept it from answering within `patience`.
-pub(crate) fn ask(
+/// Why there was no answer within `max_wait`, or none in HTTP, or one whose body is longer than
+/// `max_bytes` bytes or not UTF-8.
+pub(crate) async fn ask(
     address: SocketAddr,
     path: &str,
-    patience: Duration,
-    limit: u64,
+    max_wait: Duration,
+    max_bytes: usize,
 ) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(limit).read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let code = code.ok_or_else(|| io::Error::other("no answer in HTTP"))?;
-    Ok((code, body.trim().to_owned()))
+    // The cause alone: hyper's own message does not contain it.
+    let failed = |error: hyper::Error| io::Error::other(root_cause(&error));
+    let answer = async {
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // The task that drives the connection ends with this request.
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let request = Request::get(path)
+            .header(HOST, address.to_string())
+            .body(Empty::<Bytes>::new())
+            .map_err(io::Error::other)?;
+        let response = sender.send_request(request).await.map_err(failed)?;
+        let code = response.status().as_u16();
+        let body = Limited::new(response.into_body(), max_bytes).collect().await;
+        let body = body.map_err(io::Error::other)?.to_bytes();
+        let text = str::from_utf8(&body).map_err(io::Error::other)?;
+        Ok((code, text.trim().to_owned()))
+    };
+    let timed_out = || io::Error::other(format!("timed out after {}", show(max_wait)));
+    timeout(max_wait, answer).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
@@ -144,4 +160,46 @@ fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Ful
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_has_to_be_http_of_limited_size_and_in_time() {
+        for (sent, result) in [
+            ("HTTP/1.1 200 OK\r\n\r\n ready\n", "200 ready"),
+            (
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\ndraining",
+                "503 draining",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n12345678901234567",
+                "length limit exceeded",
+            ),
+            ("SSH-2.0-OpenSSH_9.6\r\n", "invalid HTTP version parsed"),
+            ("", "timed out after 50ms"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let serve = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(sent.as_bytes()).await.unwrap();
+                if !sent.is_empty() {
+                    stream.shutdown().await.unwrap();
+                }
+                stream
+            };
+            let max_wait = Duration::from_millis(if sent.is_empty() { 50 } else { 10_000 });
+            let (_stream, answer) = tokio::join!(serve, ask(address, "/readyz", max_wait, 16));
+            let answer = match answer {
+                Ok((code, text)) => format!("{code} {text}"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(answer, result, "{sent:?}");
+        }
+    }
 }

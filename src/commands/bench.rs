@@ -12,7 +12,10 @@ use temporalio_client::Client;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{context::Context, run_batch::tell_why_nothing_comes};
+use super::{
+    context::{Context, log_options},
+    run_batch::tell_why_nothing_comes,
+};
 use crate::{
     batch::{Batch, BatchName, BatchRun},
     bench::{
@@ -22,7 +25,6 @@ use crate::{
     cli::{BenchArgs, LoadArgs},
     config::{Config, layers::Overrides, show},
     error::{Error, chain},
-    fleet::log_options,
     telemetry::{self, Telemetry},
     temporal::{connection, history::Definition, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     fleet::Fleet,
     process::shutdown::Shutdown,
+    telemetry::LogOptions,
     user_code::label,
 };
 
@@ -41,6 +42,17 @@ impl Context<'_> {
             done = work => done.map(Some),
             () = self.shutdown.requested() => Ok(None),
         }
+    }
+}
+
+/// How a process writes its log. `default_filter` applies if `RUST_LOG` is not set.
+pub(super) fn log_options<'a>(config: &'a Config, default_filter: &'a str) -> LogOptions<'a> {
+    LogOptions {
+        format: config.log_format,
+        filter: config.environment.get("RUST_LOG"),
+        default_filter,
+        worker: None,
+        colour: config.environment.get("NO_COLOR").is_none(),
     }
 }
 

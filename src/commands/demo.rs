@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    context::Context,
+    context::{Context, log_options},
     run_batch::{Waiting, batch, run_batch},
     up::{dev_server, workers},
 };
@@ -12,7 +12,6 @@ use crate::{
     cli::DemoArgs,
     config::Config,
     error::Error,
-    fleet::log_options,
     local::{
         dev_server::{DevServer, Options, Port},
         supervisor::{FleetWatch, Supervisor},

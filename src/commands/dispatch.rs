@@ -69,7 +69,7 @@ impl Context<'_> {
             Some(Command::Status(args)) => block_on(one_thread()?, status::run(&self, args)),
             Some(Command::Trace(args)) => block_on(one_thread()?, trace::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
-            Some(Command::Health(args)) => health::run(&self, &args),
+            Some(Command::Health(args)) => block_on(one_thread()?, health::run(&self, &args)),
             Some(Command::Config(args)) => config::run(&self, &args),
             Some(Command::Completions { shell }) => {
                 let mut command = cli::command(&self.bin, self.fleet.shown_version());

@@ -16,14 +16,14 @@ use crate::{
 /// A probe that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A probe's answer is a word or a sentence.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
-pub(super) fn run(context: &Context<'_>, args: &HealthArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<u8, Error> {
     let flags = args.health_addr.map(|address| ("health_addr", address.to_string()));
     let config = context.config(flags.into_iter().collect())?;
     let address = config.health_addr.map(reachable).ok_or(Error::NoHealthAddress)?;
     let path = if args.live { "/livez" } else { "/readyz" };
-    match ask(address, path, TIMEOUT, LARGEST) {
+    match ask(address, path, TIMEOUT, LARGEST).await {
         Ok((200, _)) => Ok(0),
         Ok((code, answer)) => {
             let _ = writeln!(io::stderr().lock(), "{path} at {address}: {code} {answer}");

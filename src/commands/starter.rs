@@ -1,7 +1,7 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
 use super::{
-    context::Context,
+    context::{Context, log_options},
     run_batch::{Waiting, batch, run_batch},
 };
 use crate::{
@@ -9,7 +9,6 @@ use crate::{
     cli::StarterArgs,
     config::{Config, layers::Overrides, show},
     error::Error,
-    fleet::log_options,
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition},
     terminal::announce::Announce,

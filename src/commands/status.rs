@@ -11,14 +11,13 @@ use temporalio_client::{Client, NamespacedClient};
 use tokio::time::timeout;
 
 use super::{
-    context::Context,
+    context::{Context, log_options},
     live::{self, Now},
 };
 use crate::{
     cli::StatusArgs,
     config::{Config, layers::Overrides, show},
     error::Error,
-    fleet::log_options,
     telemetry::Telemetry,
     temporal::{
         connection,

@@ -5,14 +5,13 @@ use std::time::Duration;
 use temporalio_client::NamespacedClient;
 
 use super::{
-    context::Context,
+    context::{Context, log_options},
     live::{self, Now},
 };
 use crate::{
     cli::TraceArgs,
     config::{layers::Overrides, show},
     error::Error,
-    fleet::log_options,
     telemetry::Telemetry,
     temporal::{connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout},

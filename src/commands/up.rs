@@ -5,12 +5,12 @@ use std::{fmt::Write, time::Duration};
 use futures::future::join;
 use tokio::time::sleep;
 
-use super::context::Context;
+use super::context::{Context, log_options};
 use crate::{
     cli::{Counts, UpArgs},
     config::{Config, role::Role},
     error::Error,
-    fleet::{Fleet, log_options, service},
+    fleet::{Fleet, service},
     health::Listener,
     local::{
         dev_server::{DevServer, Options, Port, USUAL_PORTS},
@@ -103,11 +103,10 @@ async fn supervise(
     mut server: Option<DevServer>,
     health: Option<Listener>,
 ) -> Result<u8, Error> {
-    let is_served = config.health_addr.is_some();
     let telemetry = Telemetry::default().with_metrics(
         &config.telemetry,
         &service(config, "up"),
-        is_served,
+        config.health_addr.is_some(),
         None,
     )?;
     Announce::Stdout.say(&what_starts(counts));

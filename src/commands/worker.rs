@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    context::{Context, settle},
+    context::{Context, log_options, settle},
     runtime::{as_task, block_on, runtime_for},
 };
 use crate::{
     cli::WorkerArgs,
     config::{Config, role::Role},
     error::{Error, exit},
-    fleet::{build_id, log_options, service},
+    fleet::{build_id, service},
     health::{Health, Listener},
     process::{
         identity::identity,

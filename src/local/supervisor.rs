@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, process::ExitStatus, time::Duration};
 
+use futures::future::join_all;
 use opentelemetry::KeyValue;
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How long a worker may take to tell its metrics, and how much they may be: a tenth of Prometheus' own
 /// timeout, and many times what they are.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
-const LARGEST_SCRAPE: u64 = 4 * 1024 * 1024;
+const LARGEST_SCRAPE: usize = 4 * 1024 * 1024;
 /// So many early exits in a row are a crash loop: before the worker was ready, or soon after it.
 const CRASH_LOOP: u32 = 5;
 
@@ -234,15 +235,12 @@ impl Health for FleetWatch {
             .values()
             .filter_map(|place| place.running.as_ref()?.health)
             .collect();
-        let asked: Vec<_> = addresses
+        let asked = addresses
             .into_iter()
-            .map(|address| {
-                spawn_blocking(move || ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE))
-            })
-            .collect();
+            .map(|address| ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE));
         let mut texts: Vec<_> = self.metrics.iter().map(Metrics::text).collect();
-        for answer in asked {
-            if let Ok(Ok((200, text))) = answer.await {
+        for answer in join_all(asked).await {
+            if let Ok((200, text)) = answer {
                 texts.push(text);
             }
         }

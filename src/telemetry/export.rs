@@ -34,11 +34,11 @@ use crate::{
 pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last attempt may take once the process ends: a little less than the flush.
 const LAST_ATTEMPT_TIMEOUT: Duration = FLUSH_TIMEOUT.saturating_sub(Duration::from_millis(500));
-/// The pauses between attempts: from 100 ms they double up to 2 s. The jitter makes each pause
-/// longer, by a random part of its own length.
+/// The pauses between attempts. The jitter adds up to the same length to each one: the first takes up
+/// to 100 ms, each further one up to twice as long as the one before, and the longest up to 2 s.
 const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(100))
-    .with_max_delay(Duration::from_secs(2))
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(Duration::from_secs(1))
     .without_max_times()
     .with_jitter();
 
@@ -159,8 +159,8 @@ impl<E> RetryingExporter<E> {
         }
     }
 
-    /// One attempt, which ends at the deadline or, if that is sooner, [`LAST_ATTEMPT_TIMEOUT`] after
-    /// the process began to end.
+    /// One attempt, which ends at the deadline or, if that is sooner, [`LAST_ATTEMPT_TIMEOUT`]
+    /// after the process began to end.
     async fn attempt(
         &self,
         deadline: Instant,
@@ -224,5 +224,38 @@ impl logs::LogExporter for RetryingExporter<LogExporter> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::otel::Settings;
+
+    #[test]
+    fn an_export_that_is_misconfigured_names_its_signal() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = folder.path().join("ca.pem");
+        fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+        let environment = format!(
+            "OTEL_EXPORTER_OTLP_ENDPOINT=https://a:4318\nOTEL_EXPORTER_OTLP_CERTIFICATE={}",
+            certificate.display()
+        );
+        let (settings, problems) = Settings::read(&environment.parse().unwrap());
+        assert!(problems.is_empty(), "{problems:#?}");
+        let ending = CancellationToken::new();
+        let errors = [
+            ("traces", spans(&settings.traces.unwrap(), ending.clone()).unwrap_err()),
+            ("metrics", metrics(&settings.metrics.unwrap(), ending.clone()).unwrap_err()),
+            ("logs", logs(&settings.logs.unwrap(), ending).unwrap_err()),
+        ];
+        for (signal, error) in errors {
+            let begin = format!(
+                "the export of {signal} (http/protobuf to https://a:4318/v1/{signal}) is misconfigured: "
+            );
+            assert!(error.to_string().starts_with(&begin), "{error}");
+        }
     }
 }

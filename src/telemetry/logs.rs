@@ -1,5 +1,5 @@
-//! The export of logs: each event that goes to stderr also goes to a collector as a log record, with
-//! the ids of the trace and span in which it was logged.
+//! The export of logs: each event that goes to stderr also goes to a collector as a log record,
+//! with the ids of the trace and span in which it was logged.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Whether collectors take what they are sent, and what the log says of that: one line when one goes,
-//! one when it comes back, whatever the number of signals that go there.
+//! Outages of collectors: the log gets one line when a collector stops accepting telemetry and one
+//! when it accepts it again, however many signals go there.
 
 use std::{
     collections::HashMap,
@@ -13,20 +13,21 @@ use tracing::{info, warn};
 
 use crate::config::otel::Endpoint;
 
-/// A collector that comes and goes is told of no more often than this.
+/// The shortest time between two lines about outages of a collector, so that one that comes and
+/// goes does not fill the log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// One signal's way to its collector.
+/// The outages of one signal's endpoint.
 #[derive(Debug)]
 pub(super) struct Outage {
-    what: &'static str,
+    signal: &'static str,
     endpoint: String,
     collector: Arc<Mutex<Collector>>,
 }
 
 impl Outage {
-    pub(super) fn of(what: &'static str, endpoint: &Endpoint) -> Self {
-        /// By scheme, host and port. The signals of a process know nothing else of each other.
+    pub(super) fn of(signal: &'static str, endpoint: &Endpoint) -> Self {
+        /// By scheme, host and port. The exporters of a process share nothing else.
         static COLLECTORS: LazyLock<Mutex<HashMap<String, Arc<Mutex<Collector>>>>> =
             LazyLock::new(Mutex::default);
         let collector = COLLECTORS
@@ -35,20 +36,21 @@ impl Outage {
             .entry(endpoint.url.origin().ascii_serialization())
             .or_default()
             .clone();
-        Self { what, endpoint: endpoint.to_string(), collector }
+        Self { signal, endpoint: endpoint.to_string(), collector }
     }
 
-    /// Takes note of a try that began then.
+    /// Records the result of an attempt that began at `begun`, and logs a change.
     pub(super) fn record(&self, begun: Instant, sent: &OTelSdkResult) {
-        let (what, endpoint) = (self.what, &self.endpoint);
+        let (signal, endpoint) = (self.signal, &self.endpoint);
         let mut collector = self.collector.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {
-            Ok(()) if collector.took(what, begun, Instant::now()) => {
-                info!("telemetry is exported again ({what}, {endpoint})");
+            Ok(()) if collector.accepted(signal, begun, Instant::now()) => {
+                info!("telemetry is exported again ({signal}, {endpoint})");
             }
-            Err(error) if collector.failed(what, Instant::now()) => {
+            Err(error) if collector.failed(signal, Instant::now()) => {
                 warn!(
-                    "telemetry cannot be exported ({what}, {endpoint}): {error}; work goes on without"
+                    "telemetry cannot be exported ({signal}, {endpoint}): {error}; \
+                     the process works on without it"
                 );
             }
             _ => {}
@@ -56,37 +58,42 @@ impl Outage {
     }
 }
 
-/// What is known of a collector.
+/// What is known about one collector.
 #[derive(Debug, Default)]
 struct Collector {
-    /// The signals that it does not take.
-    failing: HashMap<&'static str, Failing>,
-    /// When the last try began that it took.
-    took: Option<Instant>,
+    /// The signals whose last attempt failed.
+    failing: HashMap<&'static str, SignalFailure>,
+    /// When the last successful attempt began.
+    last_accepted: Option<Instant>,
     last_line: Option<Instant>,
 }
 
+/// The failed attempts of one signal since its last successful one.
 #[derive(Clone, Copy, Debug)]
-struct Failing {
+struct SignalFailure {
     since: Instant,
-    /// By a line of this signal, or of one that began to fail in the same absence.
-    told: bool,
+    /// Whether the log has a line about this outage: about this signal, or about another one that
+    /// began to fail in the same outage.
+    is_logged: bool,
 }
 
 impl Collector {
-    /// A try of `what` failed; whether to tell.
-    fn failed(&mut self, what: &'static str, now: Instant) -> bool {
-        let failing = *self.failing.entry(what).or_insert(Failing { since: now, told: false });
-        if failing.told {
+    /// Records a failed attempt to export `signal`. Returns whether to log it.
+    fn failed(&mut self, signal: &'static str, now: Instant) -> bool {
+        let new = SignalFailure { since: now, is_logged: false };
+        let failure = *self.failing.entry(signal).or_insert(new);
+        if failure.is_logged {
             return false;
         }
-        let took = self.took;
-        let absent = |it: &Failing| took.is_none_or(|took| took < it.since);
-        // What fails for itself, while the collector takes other signals, says nothing of those.
-        let is_known = self.failing.values().any(|it| it.told && absent(it));
+        let last_accepted = self.last_accepted;
+        // A signal that fails while the collector accepts others says nothing about an outage.
+        let is_outage = |failure: &SignalFailure| {
+            last_accepted.is_none_or(|last_accepted| last_accepted < failure.since)
+        };
+        let is_known = self.failing.values().any(|failure| failure.is_logged && is_outage(failure));
         let is_due = self.last_line.is_none_or(|at| now.duration_since(at) >= BETWEEN_LINES);
         if is_known || is_due {
-            self.failing.insert(what, Failing { told: true, ..failing });
+            self.failing.insert(signal, SignalFailure { is_logged: true, ..failure });
         }
         if is_known || !is_due {
             return false;
@@ -95,15 +102,19 @@ impl Collector {
         true
     }
 
-    /// A try of `what` that began at `begun` succeeded; whether to tell.
-    fn took(&mut self, what: &'static str, begun: Instant, now: Instant) -> bool {
-        let before = self.took;
-        self.took = before.max(Some(begun));
-        let Some(Failing { told: true, .. }) = self.failing.remove(what) else { return false };
-        // This line is for all that began to fail in the same absence; what goes on failing begins anew.
+    /// Records a successful attempt to export `signal`, which began at `begun`. Returns whether to
+    /// log it.
+    fn accepted(&mut self, signal: &'static str, begun: Instant, now: Instant) -> bool {
+        let before = self.last_accepted;
+        self.last_accepted = before.max(Some(begun));
+        let Some(SignalFailure { is_logged: true, .. }) = self.failing.remove(signal) else {
+            return false;
+        };
+        // One line is enough for all signals that began to fail in the same outage. Those that
+        // still fail begin a new outage.
         for other in self.failing.values_mut() {
             if before.is_none_or(|before| before < other.since) {
-                *other = Failing { since: now, told: false };
+                *other = SignalFailure { since: now, is_logged: false };
             }
         }
         self.last_line = Some(now);
@@ -115,67 +126,67 @@ impl Collector {
 mod tests {
     use super::*;
 
-    /// What a collector's signals say, at these seconds.
-    fn told(events: &[(u64, &'static str, bool)]) -> Vec<(u64, &'static str, bool)> {
+    /// The events that are logged, of results of attempts at these seconds.
+    fn logged(events: &[(u64, &'static str, bool)]) -> Vec<(u64, &'static str, bool)> {
         let (mut collector, start) = (Collector::default(), Instant::now());
-        let is_told = |(second, what, sent): &(u64, &'static str, bool)| {
+        let is_logged = |(second, signal, sent): &(u64, &'static str, bool)| {
             let now = start + Duration::from_secs(*second);
-            if *sent { collector.took(what, now, now) } else { collector.failed(what, now) }
+            if *sent { collector.accepted(signal, now, now) } else { collector.failed(signal, now) }
         };
-        events.iter().copied().filter(is_told).collect()
+        events.iter().copied().filter(is_logged).collect()
     }
 
-    const GONE: bool = false;
-    const THERE: bool = true;
+    const FAILED: bool = false;
+    const ACCEPTED: bool = true;
 
     #[test]
-    fn one_line_tells_that_it_went_and_one_that_it_is_back() {
+    fn an_outage_of_all_signals_has_one_line_at_its_begin_and_one_at_its_end() {
         let events = [
-            (0, "traces", THERE),
-            (0, "logs", THERE),
-            (1, "logs", GONE),
-            (1, "traces", GONE),
-            (30, "metrics", GONE),
-            (60, "logs", GONE),
-            (61, "traces", THERE),
-            (61, "metrics", GONE),
-            (62, "logs", THERE),
-            (63, "metrics", THERE),
-            (64, "traces", THERE),
+            (0, "traces", ACCEPTED),
+            (0, "logs", ACCEPTED),
+            (1, "logs", FAILED),
+            (1, "traces", FAILED),
+            (30, "metrics", FAILED),
+            (60, "logs", FAILED),
+            (61, "traces", ACCEPTED),
+            (61, "metrics", FAILED),
+            (62, "logs", ACCEPTED),
+            (63, "metrics", ACCEPTED),
+            (64, "traces", ACCEPTED),
         ];
-        assert_eq!(told(&events), [(1, "logs", GONE), (61, "traces", THERE)]);
-    }
-
-    #[test]
-    fn a_signal_that_it_never_takes_hides_nothing() {
-        let events = [
-            (0, "logs", GONE),
-            (1, "traces", THERE),
-            (2, "logs", GONE),
-            (20, "logs", GONE),
-            (21, "traces", GONE),
-            (22, "metrics", GONE),
-            (60, "traces", THERE),
-            (61, "metrics", THERE),
-            (80, "logs", GONE),
-        ];
-        let expected = [(0, "logs", GONE), (21, "traces", GONE), (60, "traces", THERE)];
-        assert_eq!(told(&events), expected);
+        assert_eq!(logged(&events), [(1, "logs", FAILED), (61, "traces", ACCEPTED)]);
     }
 
     #[test]
-    fn one_that_comes_and_goes_is_told_now_and_then_and_one_that_stays_away_in_any_case() {
+    fn a_signal_that_is_never_accepted_does_not_hide_an_outage() {
         let events = [
-            (0, "traces", GONE),
-            (1, "traces", THERE),
-            (2, "traces", GONE),
-            (3, "traces", THERE),
-            (4, "traces", GONE),
-            (10, "traces", GONE),
-            (11, "traces", GONE),
-            (12, "traces", GONE),
+            (0, "logs", FAILED),
+            (1, "traces", ACCEPTED),
+            (2, "logs", FAILED),
+            (20, "logs", FAILED),
+            (21, "traces", FAILED),
+            (22, "metrics", FAILED),
+            (60, "traces", ACCEPTED),
+            (61, "metrics", ACCEPTED),
+            (80, "logs", FAILED),
         ];
-        let expected = [(0, "traces", GONE), (1, "traces", THERE), (11, "traces", GONE)];
-        assert_eq!(told(&events), expected);
+        let expected = [(0, "logs", FAILED), (21, "traces", FAILED), (60, "traces", ACCEPTED)];
+        assert_eq!(logged(&events), expected);
+    }
+
+    #[test]
+    fn a_flapping_collector_is_logged_now_and_then_and_an_outage_that_lasts_in_any_case() {
+        let events = [
+            (0, "traces", FAILED),
+            (1, "traces", ACCEPTED),
+            (2, "traces", FAILED),
+            (3, "traces", ACCEPTED),
+            (4, "traces", FAILED),
+            (10, "traces", FAILED),
+            (11, "traces", FAILED),
+            (12, "traces", FAILED),
+        ];
+        let expected = [(0, "traces", FAILED), (1, "traces", ACCEPTED), (11, "traces", FAILED)];
+        assert_eq!(logged(&events), expected);
     }
 }

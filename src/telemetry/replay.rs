@@ -1,5 +1,5 @@
-//! Whether workflow code replays history, which it does without a word: what it says was said when
-//! it happened.
+//! Detects replay: workflow code that repeats what its history already holds. Log lines are
+//! suppressed during replay, because the code already logged them the first time.
 
 use std::{
     cell::Cell,
@@ -15,32 +15,33 @@ use temporalio_sdk::workflow_interceptors::{
 };
 
 thread_local! {
-    /// All workflow code of a worker runs on one thread, one poll after the other.
+    /// Whether the workflow code that is being polled replays. One value is enough, because all
+    /// workflow code of a worker runs on one thread, one poll after another.
     static REPLAYING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread runs workflow code that replays.
+/// Whether this thread is running workflow code that replays.
 pub(super) fn is_replaying() -> bool {
     REPLAYING.get()
 }
 
-/// The interceptor that notes it.
+/// The interceptor that keeps [`is_replaying`] up to date.
 pub(crate) fn interceptor() -> WorkflowInterceptorConstructor {
-    WorkflowInterceptorConstructor::new(|_| Noting)
+    WorkflowInterceptorConstructor::new(|_| ReplayInterceptor)
 }
 
-struct Noting;
+struct ReplayInterceptor;
 
 type Next<'a, I, O> = WorkflowNext<'a, I, WorkflowInterceptorFuture<'a, O>>;
 
-impl WorkflowInterceptor for Noting {
+impl WorkflowInterceptor for ReplayInterceptor {
     fn execute<'a>(
         &'a self,
         ctx: WorkflowInterceptorContext,
         input: ExecuteWorkflowInput,
         next: Next<'a, ExecuteWorkflowInput, ExecuteWorkflowResult>,
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
-        noting(ctx, next.run(input))
+        watch(ctx, next.run(input))
     }
 
     fn handle_signal<'a>(
@@ -49,7 +50,7 @@ impl WorkflowInterceptor for Noting {
         input: HandleSignalInput,
         next: Next<'a, HandleSignalInput, HandleSignalResult>,
     ) -> WorkflowInterceptorFuture<'a, HandleSignalResult> {
-        noting(ctx, next.run(input))
+        watch(ctx, next.run(input))
     }
 
     fn handle_update<'a>(
@@ -58,35 +59,36 @@ impl WorkflowInterceptor for Noting {
         input: HandleUpdateInput,
         next: Next<'a, HandleUpdateInput, HandleUpdateResult>,
     ) -> WorkflowInterceptorFuture<'a, HandleUpdateResult> {
-        noting(ctx, next.run(input))
+        watch(ctx, next.run(input))
     }
 }
 
-fn noting<'a, T: 'a>(
+fn watch<'a, T: 'a>(
     ctx: WorkflowInterceptorContext,
     inner: WorkflowInterceptorFuture<'a, T>,
 ) -> WorkflowInterceptorFuture<'a, T> {
-    WorkflowInterceptorFuture::new(Noted { ctx, inner })
+    WorkflowInterceptorFuture::new(ReplayWatch { ctx, inner })
 }
 
-struct Noted<'a, T> {
+/// A future of workflow code. Each poll sets [`REPLAYING`] and restores it afterwards.
+struct ReplayWatch<'a, T> {
     ctx: WorkflowInterceptorContext,
     inner: WorkflowInterceptorFuture<'a, T>,
 }
 
-impl<T> Future for Noted<'_, T> {
+impl<T> Future for ReplayWatch<'_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let _restored = Restored(REPLAYING.replace(self.ctx.is_replaying_history_events()));
+        let _guard = RestoreGuard(REPLAYING.replace(self.ctx.is_replaying_history_events()));
         Pin::new(&mut self.inner).poll(context)
     }
 }
 
-/// Puts back what was noted before, also where workflow code panics.
-struct Restored(bool);
+/// Restores the earlier value of [`REPLAYING`] when it is dropped, even if workflow code panics.
+struct RestoreGuard(bool);
 
-impl Drop for Restored {
+impl Drop for RestoreGuard {
     fn drop(&mut self) {
         REPLAYING.set(self.0);
     }

@@ -17,7 +17,8 @@ pub(crate) struct Service {
     pub(crate) fleet: String,
     /// The program's version: `service.version`.
     pub(crate) version: String,
-    /// The role of a worker, or the command: `fleet.role`, and with `fleet-` before it `service.name`.
+    /// The role of a worker, or the command: `fleet.role`, and with `fleet-` before it
+    /// `service.name`.
     pub(crate) role: String,
     /// The name of the worker deployment that the process belongs to, if any: `deployment.name`.
     pub(crate) deployment: Option<String>,
@@ -26,8 +27,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The resource of this process on this machine. `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` override
-    /// the attributes that it would have without them.
+    /// The resource of this process on this machine. `OTEL_RESOURCE_ATTRIBUTES` and
+    /// `OTEL_SERVICE_NAME` override the attributes that it would have without them.
     pub(super) fn resource(&self, settings: &Settings) -> Resource {
         let Self { fleet, version, role, deployment, build_id } = self;
         let pid = process::id();

@@ -1,5 +1,5 @@
-//! The log on stderr: filtered by `RUST_LOG`, as text or as JSON, each event with the ids of the span
-//! in which it was logged.
+//! The log on stderr: filtered by `RUST_LOG`, as text or as JSON, each event with the ids of the
+//! span in which it was logged.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -33,8 +33,8 @@ pub(crate) struct LogOptions<'a> {
 }
 
 impl LogOptions<'_> {
-    /// What is logged, to stderr or elsewhere. Events during replay are suppressed, because the code
-    /// already logged them the first time.
+    /// What is logged, to stderr or elsewhere. Events during replay are suppressed, because the
+    /// code already logged them the first time.
     pub(super) fn filter<S>(&self) -> impl Filter<S> + use<S> {
         let filter = self.filter.map_or_else(
             // `outage.rs` logs outages of collectors, at every default level. OpenTelemetry's own

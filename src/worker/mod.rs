@@ -98,7 +98,7 @@ impl FleetWorker {
     /// [`Error::NothingRegistered`] and [`Error::Registration`] for a fleet that cannot serve the
     /// role; those of connecting (after [`Config::connect_timeout`]); [`Error::WorkerCreate`].
     pub async fn build(fleet: &Fleet, config: &Config, role: Role) -> Result<Self, Error> {
-        let telemetry = fleet.traces(config, role.as_str())?;
+        let telemetry = fleet.traces_only(config, role.as_str())?;
         let worker = Self::build_with(fleet, config, role, Vitals::default(), telemetry).await?;
         Ok(Self { flushes: true, ..worker })
     }

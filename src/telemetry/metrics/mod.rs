@@ -1,12 +1,12 @@
-//! Metrics: the SDK's, the fleet's and a program's own, on one OpenTelemetry provider.
+//! Metrics of the SDK, of the fleet and of the user's code, on one OpenTelemetry provider.
 //!
-//! Prometheus reads them at `/metrics` of the health listener, and they go out by OTLP. Names are
-//! OpenTelemetry's, which Prometheus sees with underscores, unit and `_total` either way:
-//! `temporal_request_total`, `temporal_workflow_task_schedule_to_start_latency_seconds`,
-//! `fleet_tasks_in_hand`.
+//! They are served at `/metrics` of the health listener and exported over OTLP. Names follow
+//! OpenTelemetry; in Prometheus they have underscores, the unit and `_total`, whichever way they
+//! get there: `temporal_request_total`,
+//! `temporal_workflow_task_schedule_to_start_latency_seconds`, `fleet_tasks_in_hand`.
 //!
-//! A program's own: a meter of [`opentelemetry::global`], from activities and everywhere else in the
-//! process of a worker.
+//! User code in the process of a worker, in activities and elsewhere, adds metrics with a meter of
+//! [`opentelemetry::global`].
 
 pub(crate) mod exposition;
 mod process;
@@ -35,9 +35,9 @@ use crate::{
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DrainOutcome {
-    /// Everything in hand was finished.
+    /// All work in flight was finished.
     Done,
-    /// The deadline passed with work in hand.
+    /// The deadline passed with work in flight.
     Deadline,
 }
 
@@ -100,17 +100,18 @@ impl Metrics {
         global::set_meter_provider(self.provider.clone());
     }
 
-    /// For the fleet's own metrics.
+    /// The meter of the fleet's own metrics.
     pub(crate) fn meter(&self) -> Meter {
         self.provider.meter("temporal-fleet")
     }
 
-    /// What the SDK's runtime is told, for the metrics of its workers.
+    /// Options for the SDK's runtime, so that the metrics of its workers are part of these.
     pub(crate) fn for_runtime(&self) -> TelemetryOptions {
         TelemetryOptions::builder().metrics(Arc::new(self.sdk_meter("")) as Arc<_>).build()
     }
 
-    /// For the metrics of a connection's calls, to which the SDK gives no prefix of its own.
+    /// The meter for the calls of a connection. It adds the prefix, because the SDK does not add it
+    /// to these metrics.
     pub(crate) fn for_connection(&self) -> Arc<dyn CoreMeter> {
         Arc::new(self.sdk_meter(METRIC_PREFIX))
     }
@@ -119,7 +120,7 @@ impl Metrics {
         SdkMeter { meter: self.provider.meter("temporal-sdk"), prefix }
     }
 
-    /// Tells of the worker in this process, as it is whenever somebody asks.
+    /// Adds the metrics of the worker in this process. They are read at each collection.
     pub(crate) fn observe_worker(
         &self,
         vitals: &Vitals,
@@ -127,48 +128,56 @@ impl Metrics {
         version: &str,
         build_id: &str,
     ) {
-        let meter = self.meter();
-        let about = [
+        let labels = [
             KeyValue::new("role", role.as_str()),
             KeyValue::new("version", version.to_owned()),
             KeyValue::new("build_id", build_id.to_owned()),
         ];
-        meter
+        self.meter()
             .u64_observable_gauge("fleet.build_info")
-            .with_description("What runs: always 1")
-            .with_callback(move |it| it.observe(1, &about))
+            .with_description("The build that the worker runs: always 1")
+            .with_callback(move |observer| observer.observe(1, &labels))
             .build();
-        let state = vitals.state();
-        meter
+        self.observe_state(vitals, role);
+        self.observe_tasks(vitals);
+    }
+
+    fn observe_state(&self, vitals: &Vitals, role: Role) {
+        let current = vitals.state();
+        self.meter()
             .u64_observable_gauge("fleet.worker.state")
             .with_description("1 for the state that the worker is in, 0 for the others")
-            .with_callback(move |it| {
-                let now = *state.borrow();
+            .with_callback(move |observer| {
+                let current = *current.borrow();
                 for state in [State::Starting, State::Ready, State::Draining] {
-                    let about = [
+                    let labels = [
                         KeyValue::new("role", role.as_str()),
                         KeyValue::new("state", state.to_string()),
                     ];
-                    it.observe(u64::from(state == now), &about);
-                }
-            })
-            .build();
-        let vitals = vitals.clone();
-        meter
-            .u64_observable_gauge("fleet.tasks.in_hand")
-            .with_description("Tasks that are being worked on")
-            .with_callback(move |it| {
-                for (kind, count) in [
-                    ("workflow_task", vitals.workflow_tasks_in_hand()),
-                    ("activity", vitals.activities_in_hand()),
-                ] {
-                    it.observe(count as u64, &[KeyValue::new("kind", kind)]);
+                    observer.observe(u64::from(state == current), &labels);
                 }
             })
             .build();
     }
 
-    /// Tells what waits in a queue for tasks of a kind, by the server's account.
+    fn observe_tasks(&self, vitals: &Vitals) {
+        let vitals = vitals.clone();
+        self.meter()
+            .u64_observable_gauge("fleet.tasks.in_hand")
+            .with_description("Tasks in flight")
+            .with_callback(move |observer| {
+                for (kind, count) in [
+                    ("workflow_task", vitals.workflow_tasks_in_hand()),
+                    ("activity", vitals.activities_in_hand()),
+                ] {
+                    observer.observe(count as u64, &[KeyValue::new("kind", kind)]);
+                }
+            })
+            .build();
+    }
+
+    /// Records how many tasks of a kind wait in a task queue, and for how long the oldest has
+    /// waited, as the server reports it.
     pub(crate) fn record_backlog(
         &self,
         queue: &str,
@@ -176,30 +185,30 @@ impl Metrics {
         tasks: i64,
         oldest: Option<Duration>,
     ) {
-        let about = [KeyValue::new("task_queue", queue.to_owned()), KeyValue::new("kind", kind)];
+        let labels = [KeyValue::new("task_queue", queue.to_owned()), KeyValue::new("kind", kind)];
         self.meter()
             .i64_gauge("fleet.task_queue.backlog")
-            .with_description("About how many tasks wait for a worker")
+            .with_description("Approximate number of tasks that wait for a worker")
             .build()
-            .record(tasks, &about);
+            .record(tasks, &labels);
         self.meter()
             .f64_gauge("fleet.task_queue.backlog.age")
             .with_unit("s")
-            .with_description("How long the first of the tasks that wait has waited")
+            .with_description("How long the oldest waiting task has waited")
             .build()
-            .record(oldest.unwrap_or_default().as_secs_f64(), &about);
+            .record(oldest.unwrap_or_default().as_secs_f64(), &labels);
     }
 
-    /// Counts an SDK worker that another one has relieved.
+    /// Counts an SDK worker that another one has replaced.
     pub(crate) fn count_replacement(&self) {
         self.meter()
             .u64_counter("fleet.sdk_worker.replacements")
-            .with_description("SDK workers that another one in this process has relieved")
+            .with_description("SDK workers that were replaced by another one in this process")
             .build()
             .add(1, &[]);
     }
 
-    /// Counts a drain.
+    /// Records how long a drain took and how it ended.
     pub(crate) fn record_drain(&self, took: Duration, outcome: DrainOutcome) {
         let outcome = match outcome {
             DrainOutcome::Done => "done",
@@ -208,17 +217,17 @@ impl Metrics {
         self.meter()
             .f64_histogram("fleet.drain.duration")
             .with_unit("s")
-            .with_description("How long drains took")
+            .with_description("Duration of drains")
             .with_boundaries(vec![0.01, 0.1, 1.0, 5.0, 10.0, 20.0, 60.0, 300.0])
             .build()
             .record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
     }
 
-    /// All metrics in Prometheus' text form.
+    /// All metrics in Prometheus' text format.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            warn!("metrics that have no text: {error}");
+            warn!("cannot write the metrics as text; /metrics is incomplete: {error}");
         }
         text
     }

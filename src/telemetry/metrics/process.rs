@@ -1,39 +1,42 @@
-//! CPU time and memory of this process, as OpenTelemetry's conventions name them.
+//! CPU time and memory of this process, named after OpenTelemetry's semantic conventions.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use opentelemetry::metrics::Meter;
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Observes this process whenever somebody asks.
+/// Adds the metrics of this process to `meter`. They are measured at each collection.
 pub(super) fn observe(meter: &Meter) {
     meter
         .f64_observable_counter("process.cpu.time")
         .with_unit("s")
-        .with_description("CPU time used, of all threads")
-        .with_callback(|it| {
+        .with_description("CPU time used by all threads")
+        .with_callback(|observer| {
             let refresh = ProcessRefreshKind::nothing().with_cpu();
-            // In milliseconds.
-            let used = of_this_process(refresh, Process::accumulated_cpu_time);
-            if let Some(used) = used {
-                it.observe(std::time::Duration::from_millis(used).as_secs_f64(), &[]);
+            let milliseconds = measure(refresh, Process::accumulated_cpu_time);
+            if let Some(milliseconds) = milliseconds {
+                observer.observe(Duration::from_millis(milliseconds).as_secs_f64(), &[]);
             }
         })
         .build();
     meter
         .u64_observable_gauge("process.memory.usage")
         .with_unit("By")
-        .with_description("Memory in use: what is resident")
-        .with_callback(|it| {
+        .with_description("Resident memory")
+        .with_callback(|observer| {
             let refresh = ProcessRefreshKind::nothing().with_memory();
-            if let Some(used) = of_this_process(refresh, Process::memory) {
-                it.observe(used, &[]);
+            if let Some(bytes) = measure(refresh, Process::memory) {
+                observer.observe(bytes, &[]);
             }
         })
         .build();
 }
 
-fn of_this_process(refresh: ProcessRefreshKind, read: impl Fn(&Process) -> u64) -> Option<u64> {
+/// Refreshes what is known of this process and reads one value of it.
+fn measure(refresh: ProcessRefreshKind, read: impl Fn(&Process) -> u64) -> Option<u64> {
     static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
     let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
     let system = system.get_or_insert_with(System::new);

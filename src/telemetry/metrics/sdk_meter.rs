@@ -1,8 +1,8 @@
-//! The SDK's metrics on a meter of ours.
+//! The SDK's metrics as instruments of an OpenTelemetry meter.
 //!
-//! The SDK takes one meter and keeps what it makes of it to itself: an exporter to a collector, or a
-//! listener for Prometheus with a registry that nobody else can read. Here its instruments are
-//! OpenTelemetry's, so that one provider serves both, and the fleet's own metrics beside them.
+//! The SDK itself can either export its metrics to a collector or serve them for Prometheus, from a
+//! registry that no other code can read. With instruments of the fleet's own provider its metrics
+//! go both ways, together with those of the fleet and of the user's code.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use temporalio_common::telemetry::{
     },
 };
 
-/// An OpenTelemetry meter, as the SDK asks for one. Durations are in seconds.
+/// An OpenTelemetry meter behind the SDK's interface. Durations are in seconds.
 #[derive(Debug)]
 pub(super) struct SdkMeter {
     pub(super) meter: Meter,
-    /// What comes before each name.
+    /// The prefix of each metric's name.
     pub(super) prefix: &'static str,
 }
 
@@ -38,84 +38,88 @@ impl CoreMeter for SdkMeter {
         existing: MetricAttributes,
         more: NewAttributes,
     ) -> MetricAttributes {
-        // Others are not of this meter's making, and hold nothing that could be kept.
+        // Attributes of another kind do not come from this meter, and cannot be read.
         let MetricAttributes::OTel { mut kvs } = existing else { return self.new_attributes(more) };
         Arc::make_mut(&mut kvs).extend(more.attributes.into_iter().map(KeyValue::from));
         MetricAttributes::OTel { kvs }
     }
 
-    fn counter(&self, of: MetricParameters) -> Counter {
-        let builder = self.meter.u64_counter(self.named(&of)).with_unit(of.unit);
-        Counter::new(Arc::new(builder.with_description(of.description).build()))
+    fn counter(&self, parameters: MetricParameters) -> Counter {
+        let builder = self.meter.u64_counter(self.name(&parameters)).with_unit(parameters.unit);
+        Counter::new(Arc::new(builder.with_description(parameters.description).build()))
     }
 
-    fn histogram(&self, of: MetricParameters) -> Histogram {
-        let builder = self.meter.u64_histogram(self.named(&of));
-        Histogram::new(Arc::new(with_buckets(builder, of).build()))
+    fn histogram(&self, parameters: MetricParameters) -> Histogram {
+        let builder = self.meter.u64_histogram(self.name(&parameters));
+        Histogram::new(Arc::new(with_buckets(builder, parameters).build()))
     }
 
-    fn histogram_f64(&self, of: MetricParameters) -> HistogramF64 {
-        HistogramF64::new(Arc::new(self.f64_histogram(of)))
+    fn histogram_f64(&self, parameters: MetricParameters) -> HistogramF64 {
+        HistogramF64::new(Arc::new(self.f64_histogram(parameters)))
     }
 
-    fn histogram_duration(&self, mut of: MetricParameters) -> HistogramDuration {
-        of.unit = "s".into();
-        HistogramDuration::new(Arc::new(Seconds(self.f64_histogram(of))))
+    fn histogram_duration(&self, mut parameters: MetricParameters) -> HistogramDuration {
+        parameters.unit = "s".into();
+        HistogramDuration::new(Arc::new(SecondsHistogram(self.f64_histogram(parameters))))
     }
 
-    fn gauge(&self, of: MetricParameters) -> Gauge {
-        let builder = self.meter.u64_gauge(self.named(&of)).with_unit(of.unit);
-        Gauge::new(Arc::new(builder.with_description(of.description).build()))
+    fn gauge(&self, parameters: MetricParameters) -> Gauge {
+        let builder = self.meter.u64_gauge(self.name(&parameters)).with_unit(parameters.unit);
+        Gauge::new(Arc::new(builder.with_description(parameters.description).build()))
     }
 
-    fn gauge_f64(&self, of: MetricParameters) -> GaugeF64 {
-        let builder = self.meter.f64_gauge(self.named(&of)).with_unit(of.unit);
-        GaugeF64::new(Arc::new(builder.with_description(of.description).build()))
+    fn gauge_f64(&self, parameters: MetricParameters) -> GaugeF64 {
+        let builder = self.meter.f64_gauge(self.name(&parameters)).with_unit(parameters.unit);
+        GaugeF64::new(Arc::new(builder.with_description(parameters.description).build()))
     }
 
-    fn up_down_counter(&self, of: MetricParameters) -> UpDownCounter {
-        let builder = self.meter.i64_up_down_counter(self.named(&of)).with_unit(of.unit);
-        UpDownCounter::new(Arc::new(builder.with_description(of.description).build()))
+    fn up_down_counter(&self, parameters: MetricParameters) -> UpDownCounter {
+        let builder =
+            self.meter.i64_up_down_counter(self.name(&parameters)).with_unit(parameters.unit);
+        UpDownCounter::new(Arc::new(builder.with_description(parameters.description).build()))
     }
 }
 
 impl SdkMeter {
-    fn f64_histogram(&self, of: MetricParameters) -> metrics::Histogram<f64> {
-        let builder = self.meter.f64_histogram(self.named(&of));
-        with_buckets(builder, of).build()
+    fn f64_histogram(&self, parameters: MetricParameters) -> metrics::Histogram<f64> {
+        let builder = self.meter.f64_histogram(self.name(&parameters));
+        with_buckets(builder, parameters).build()
     }
 
-    fn named(&self, of: &MetricParameters) -> String {
-        format!("{}{}", self.prefix, of.name)
+    fn name(&self, parameters: &MetricParameters) -> String {
+        format!("{}{}", self.prefix, parameters.name)
     }
 }
 
-/// The SDK's own buckets for the metric, which Temporal's dashboards are made for.
+/// Sets the unit, the description and the SDK's own buckets, which Temporal's dashboards expect.
 fn with_buckets<T>(
     builder: HistogramBuilder<'_, T>,
-    of: MetricParameters,
+    parameters: MetricParameters,
 ) -> HistogramBuilder<'_, T> {
-    // They go by names without the prefix.
-    let name = of.name.strip_prefix(METRIC_PREFIX).unwrap_or(&of.name);
+    // The SDK looks up buckets by names without the prefix.
+    let name = parameters.name.strip_prefix(METRIC_PREFIX).unwrap_or(&parameters.name);
     let buckets = default_buckets_for(name, true).to_vec();
-    builder.with_boundaries(buckets).with_unit(of.unit).with_description(of.description)
+    builder
+        .with_boundaries(buckets)
+        .with_unit(parameters.unit)
+        .with_description(parameters.description)
 }
 
 /// A histogram of durations, recorded in seconds.
-struct Seconds(metrics::Histogram<f64>);
+struct SecondsHistogram(metrics::Histogram<f64>);
 
-impl MetricAttributable<Box<dyn HistogramDurationBase>> for Seconds {
+impl MetricAttributable<Box<dyn HistogramDurationBase>> for SecondsHistogram {
     fn with_attributes(
         &self,
         attributes: &MetricAttributes,
     ) -> Result<Box<dyn HistogramDurationBase>, Box<dyn StdError>> {
-        Ok(Box::new(BoundSeconds(self.0.with_attributes(attributes)?)))
+        Ok(Box::new(BoundSecondsHistogram(self.0.with_attributes(attributes)?)))
     }
 }
 
-struct BoundSeconds(Box<dyn HistogramF64Base>);
+struct BoundSecondsHistogram(Box<dyn HistogramF64Base>);
 
-impl HistogramDurationBase for BoundSeconds {
+impl HistogramDurationBase for BoundSecondsHistogram {
     fn records(&self, value: Duration) {
         self.0.records(value.as_secs_f64());
     }

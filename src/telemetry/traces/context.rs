@@ -7,7 +7,8 @@ use opentelemetry::{
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_sdk::activities::ActivityContext;
 
-/// The header that carries the activity's own span. The SDK's header carries the parent of that span.
+/// The header that carries the activity's own span. The SDK's header carries the parent of that
+/// span.
 const HEADER: &str = "temporal-fleet-span";
 
 /// The header for an activity whose span is `span`: 16 bytes of trace id, 8 of span id, 1 of flags.
@@ -23,9 +24,9 @@ pub(super) fn header(span: &SpanContext) -> (String, Payload) {
 
 /// The trace that an activity belongs to, for code that does not join it by itself.
 ///
-/// In an async activity, spans and logs join the activity's trace without further code. A synchronous
-/// activity runs on a thread of its own, and so does everything that is passed to `spawn_blocking` or
-/// `tokio::spawn`. That code has to enter the trace:
+/// In an async activity, spans and logs join the activity's trace without further code. A
+/// synchronous activity runs on a thread of its own, and so does everything that is passed to
+/// `spawn_blocking` or `tokio::spawn`. That code has to enter the trace:
 ///
 /// ```
 /// # use temporal_fleet::TraceContext;
@@ -39,7 +40,8 @@ pub(super) fn header(span: &SpanContext) -> (String, Payload) {
 pub struct TraceContext(Context);
 
 impl TraceContext {
-    /// Returns the trace of this activity. If the fleet exports no traces, entering it has no effect.
+    /// Returns the trace of this activity. If the fleet exports no traces, entering it has no
+    /// effect.
     #[must_use]
     pub fn of(ctx: &ActivityContext) -> Self {
         let span = ctx.headers().get(HEADER).and_then(parse);
@@ -47,7 +49,8 @@ impl TraceContext {
         Self(context.unwrap_or_default())
     }
 
-    /// Enters the trace: spans and logs of this thread belong to it until the returned guard is dropped.
+    /// Enters the trace: spans and logs of this thread belong to it until the returned guard is
+    /// dropped.
     #[must_use = "dropped at once, it has no effect"]
     pub fn enter(&self) -> impl Drop + use<> {
         self.0.clone().attach()

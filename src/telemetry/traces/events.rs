@@ -6,7 +6,8 @@ use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 use tracing::{Event, Level, Metadata, Subscriber, field};
 use tracing_subscriber::{Layer, layer, registry::LookupSpan};
 
-/// Whether a span or event of `tracing` comes from the user's program, and not from a library below it.
+/// Whether a span or event of `tracing` comes from the user's program, and not from a library below
+/// it.
 pub(super) fn is_from_user_code(metadata: &Metadata<'_>) -> bool {
     const LIBRARIES: [&str; 12] = [
         "temporalio",

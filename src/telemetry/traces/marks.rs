@@ -16,8 +16,8 @@ use temporalio_workflow::WorkflowTermination;
 
 use super::context::header;
 
-/// An interceptor that adds attributes and a status to the plugin's spans, and ends the spans of evicted
-/// workflows.
+/// An interceptor that adds attributes and a status to the plugin's spans, and ends the spans of
+/// evicted workflows.
 pub(super) struct SpanMarker;
 
 impl ActivityInboundInterceptor for SpanMarker {
@@ -79,8 +79,9 @@ impl WorkflowInterceptor for SpanMarker {
     }
 }
 
-/// Ends the span of a workflow that is evicted before it has ended, because the cache is full or the worker
-/// drains. The SDK keeps the context of the span, so that the span would never end by itself.
+/// Ends the span of a workflow that is evicted before it has ended, because the cache is full or
+/// the worker drains. The SDK keeps the context of the span, so that the span would never end by
+/// itself.
 struct EvictionGuard(Option<Context>);
 
 impl Drop for EvictionGuard {

@@ -1,8 +1,9 @@
-//! Traces: the SDK's OpenTelemetry plugin, a provider for its spans, and what the plugin leaves out.
+//! Traces: the SDK's OpenTelemetry plugin, a provider for its spans, and what the plugin leaves
+//! out.
 //!
-//! The spans of a workflow form one tree across processes: the starter's span, `StartWorkflow`, `RunWorkflow`,
-//! `StartActivity`, `RunActivity`. The plugin makes all but the first. It carries the context in the Temporal
-//! header `_tracer-data`, as the other SDKs do.
+//! The spans of a workflow form one tree across processes: the starter's span, `StartWorkflow`,
+//! `RunWorkflow`, `StartActivity`, `RunActivity`. The plugin makes all but the first. It carries
+//! the context in the Temporal header `_tracer-data`, as the other SDKs do.
 
 mod context;
 mod events;
@@ -53,8 +54,8 @@ pub(crate) struct Traces {
     provider: SdkTracerProvider,
     propagators: Propagators,
     caller: Caller,
-    /// Tells the exporter that the process ends. `None` for a provider that belongs to the program: it is flushed,
-    /// but not shut down.
+    /// Tells the exporter that the process ends. `None` for a provider that belongs to the program:
+    /// it is flushed, but not shut down.
     ending: Option<CancellationToken>,
 }
 
@@ -101,8 +102,8 @@ impl Traces {
         }
     }
 
-    /// The plugins for a client: the SDK's, then the fleet's. The order matters: the fleet's interceptors change the
-    /// spans of the SDK's plugin, which have to be current by then.
+    /// The plugins for a client: the SDK's, then the fleet's. The order matters: the fleet's
+    /// interceptors change the spans of the SDK's plugin, which have to be current by then.
     pub(crate) fn plugins(&self) -> [SimplePlugin; 2] {
         let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
         if self.propagators.trace_context {
@@ -124,8 +125,8 @@ impl Traces {
         [spans, marks]
     }
 
-    /// The layer that adds spans and events of `tracing` from the user's code to the traces. Spans of the SDK are
-    /// left out: its plugin already makes spans for the same things.
+    /// The layer that adds spans and events of `tracing` from the user's code to the traces. Spans
+    /// of the SDK are left out: its plugin already makes spans for the same things.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -139,8 +140,9 @@ impl Traces {
             .with_filter(filter_fn(is_from_user_code))
     }
 
-    /// Runs the start of a workflow in a span of its own: the root of a trace, or a child of the caller's span. The
-    /// span ends when the workflow is started, so that it is exported soon, however long the workflow runs.
+    /// Runs the start of a workflow in a span of its own: the root of a trace, or a child of the
+    /// caller's span. The span ends when the workflow is started, so that it is exported soon,
+    /// however long the workflow runs.
     pub(crate) async fn trace_start<T, E>(
         &self,
         workflow_id: &str,
@@ -191,7 +193,8 @@ fn provider(
     let of_parent = || Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
     let mut provider = SdkTracerProvider::builder()
         .with_id_generator(WorkflowIdGenerator::default())
-        // It drops the spans that workflow code makes during replay: they were exported the first time.
+        // It drops the spans that workflow code makes during replay: they were exported the first
+        // time.
         .with_span_processor(WorkflowSpanProcessor::new(processor))
         .with_sampler(sampler.clone().unwrap_or_else(of_parent))
         .with_resource(resource);
@@ -207,7 +210,8 @@ fn provider(
     provider.build()
 }
 
-/// The trace context that the caller of this process passed in `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`.
+/// The trace context that the caller of this process passed in `TRACEPARENT`, `TRACESTATE` and
+/// `BAGGAGE`.
 #[derive(Clone, Debug)]
 struct Caller {
     context: Context,
