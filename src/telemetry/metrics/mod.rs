@@ -188,7 +188,7 @@ impl Metrics {
     }
 
     /// Counts an SDK worker that another one has relieved.
-    pub(crate) fn relieved(&self) {
+    pub(crate) fn sdk_worker_replaced(&self) {
         self.meter()
             .u64_counter("fleet.sdk_worker.replacements")
             .with_description("SDK workers that another one in this process has relieved")
