@@ -42,17 +42,20 @@ impl SdkWorker {
         let run = with_activity_task_queue(self.activity_task_queue, self.worker.run());
         let mut run = pin!(run);
         let polls = &self.handle.polls;
+        let finished_after_replacement = async {
+            self.handle.replaced.cancelled().await;
+            polls.end_after_replacement(&self.client, self.drain_timeout).await;
+            info!(role = %self.role, "the replaced SDK worker has finished its work and stops");
+        };
         let polls_ended = async {
             tokio::select! {
-                () = self.handle.replaced.cancelled() => {
-                    polls.end_after_replacement(&self.client, self.drain_timeout).await;
-                    info!(role = %self.role, "the replaced SDK worker has finished its work and stops");
-                }
+                () = finished_after_replacement => {}
+                // This also interrupts a replaced worker that still waits for its last polls.
                 () = drain.cancelled() => polls.end(&self.client, self.drain_timeout).await,
             }
         };
         tokio::select! {
-            ended = &mut run => return Err(ended_unasked(ended)),
+            ended = &mut run => return Err(unexpected_end(ended)),
             () = polls_ended => {}
         }
         stop();
@@ -70,9 +73,9 @@ impl SdkWorker {
 
 /// The error of a worker that ended although nobody stopped it. Without work to do, a process must
 /// not exit as if it had succeeded.
-fn ended_unasked(ended: Result<(), WorkerRunError>) -> Error {
+fn unexpected_end(ended: Result<(), WorkerRunError>) -> Error {
     match ended {
-        Ok(()) => Error::Bug("the worker ended unasked".into()),
+        Ok(()) => Error::Bug("the worker ended without being stopped".into()),
         Err(error) => Error::WorkerRun(error),
     }
 }
