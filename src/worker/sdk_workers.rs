@@ -34,7 +34,7 @@ pub(super) struct SdkWorkers {
 }
 
 impl SdkWorkers {
-    /// Must be polled by [`run`](Self::run) before the first worker does anything.
+    /// The first worker does nothing before [`run`](Self::run) is polled.
     pub(super) fn new(factory: SdkWorkerFactory, first: SdkWorker) -> Self {
         let drain = CancellationToken::new();
         let current = first.handle.clone();
@@ -95,7 +95,8 @@ impl Replacer {
                 .retry(pauses)
                 .notify(|error, _| {
                     let error = chain(error);
-                    warn!(%role, "could not create a replacement SDK worker, keeping the current one: {error}");
+                    warn!(%role, "could not create a replacement SDK worker, \
+                                  keeping the current one: {error}");
                 })
                 .await;
             // There is no limit on the number of tries, so that this ends with a replacement.
@@ -105,7 +106,8 @@ impl Replacer {
             if let Some(metrics) = &self.factory.metrics {
                 metrics.sdk_worker_replaced();
             }
-            info!(%role, activities = limit, "replaced the SDK worker: the new one polls, the old one finishes its work");
+            info!(%role, activities = limit, "replaced the SDK worker: the new one polls, \
+                                              the old one finishes its work");
         }
     }
 
