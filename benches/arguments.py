@@ -1,4 +1,4 @@
-"""What the scripts beside this take as arguments, for `type=`: what is wrong is refused before anything starts."""
+"""Argument types for the scripts in this folder. They refuse a wrong argument before anything starts."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 def existing_program(text: str) -> Path:
     path = Path(text)
     if not path.is_file() or not os.access(path, os.X_OK):
-        raise argparse.ArgumentTypeError(f"'{text}': expected a program that is there")
+        raise argparse.ArgumentTypeError(f"'{text}': expected the path of a program")
     return path.resolve()
 
 

@@ -1,11 +1,11 @@
-//! What no worker can do without: the CPU time of bare calls to the server.
+//! Measures the CPU time of bare calls to the server: the lower limit for every worker.
 //!
-//! A workflow of the sample takes six calls of its workers: two polls and two answers for its workflow
-//! tasks, and one of each for its activity. This program makes as many calls of the smallest kind
-//! (`GetSystemInfo`), at a given rate, on a connection such as a worker's, in a runtime such as a
-//! workflow worker's, and prints the CPU seconds that one of them took.
+//! A workflow of the sample requires six calls of its workers: two polls and two answers for its workflow
+//! tasks, and one of each for its activity. This program makes that many calls of the smallest kind
+//! (`GetSystemInfo`) at a given rate. It uses a connection like a worker's and a runtime like a workflow
+//! worker's, and prints the CPU seconds that one call took.
 //!
-//! `benches/compare` runs it; by hand:
+//! `benches/compare` runs it. To run it by hand:
 //!
 //! ```sh
 //! cargo build --profile dist --features floor --bin floor
@@ -25,7 +25,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-/// Not counted: the connection, and what is done once.
+/// Number of calls before the measurement, so that the connection and other one-time work do not count.
 const WARM_UP: u32 = 100;
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The CPU time so far of this process's only thread (Linux).
+/// The CPU time of this process's only thread so far (Linux).
 fn cpu() -> Result<Duration, Box<dyn Error>> {
     let text = fs::read_to_string("/proc/self/schedstat")?;
     let nanoseconds = text.split(' ').next().unwrap_or_default().parse()?;

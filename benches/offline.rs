@@ -1,8 +1,9 @@
-//! What of a fleet needs no server: its settings, the report of a batch, the replay of a history.
+//! Measures the parts of a fleet that need no server: reading its settings, reporting a batch, and
+//! replaying a history.
 //!
 //! ```sh
-//! cargo bench                # measures, and compares with the last time
-//! cargo bench -- replay      # one of them
+//! cargo bench                # measures all, and compares with the last run
+//! cargo bench -- replay      # measures one of them
 //! ```
 
 use std::{fmt::Write as _, hint::black_box};
@@ -12,8 +13,8 @@ use temporal_fleet::{Environment, Fleet, bench_report, parallelized::Parallelize
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-/// A run of the sample, as the SDK writes it (`WorkflowHistory::to_json`): the CLI's JSON has other names,
-/// and the SDK does not read it.
+/// The history of one run of the sample, written by the SDK's `WorkflowHistory::to_json`. The SDK cannot
+/// read the CLI's JSON, which has other field names.
 const HISTORY: &[u8] = include_bytes!("histories/parallelized.json");
 
 fn config(criterion: &mut Criterion) {
@@ -22,7 +23,7 @@ fn config(criterion: &mut Criterion) {
         "FLEET_ROLE=workflow-worker\nFLEET_MAX_CACHED_WORKFLOWS=500\nFLEET_DRAIN_TIMEOUT=30s\n\
          TEMPORAL_ADDRESS=localhost:7233\nOTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317\n",
     );
-    // As much again that is none of its business, as in any environment.
+    // Every environment contains many variables that the fleet does not use.
     for number in 0..50 {
         let _ = writeln!(text, "SOMETHING_ELSE_{number}=value {number}");
     }
@@ -30,7 +31,7 @@ fn config(criterion: &mut Criterion) {
     criterion.bench_function("config", |bencher| {
         bencher.iter_batched(
             || environment.clone(),
-            |environment| fleet.config(environment).expect("settings without a mistake"),
+            |environment| fleet.config(environment).expect("the settings are valid"),
             BatchSize::SmallInput,
         );
     });
@@ -52,17 +53,15 @@ fn replay(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a machine with resources left");
+        .expect("the runtime starts");
     let mut options = WorkflowReplayerOptions::new().build();
-    options.register_workflow::<ParallelizedWorkflow>().expect("a workflow of that name");
-    let replayer = WorkflowReplayer::new(options).expect("a replayer of one workflow");
+    options.register_workflow::<ParallelizedWorkflow>().expect("the workflow can be registered");
+    let replayer = WorkflowReplayer::new(options).expect("the replayer can be created");
     criterion.bench_function("replay", |bencher| {
         bencher.iter_batched(
-            || WorkflowHistory::from_json(HISTORY).expect("a history"),
+            || WorkflowHistory::from_json(HISTORY).expect("the history can be parsed"),
             |history| {
-                runtime
-                    .block_on(replayer.replay_workflow(history))
-                    .expect("the workflow still does what it did");
+                runtime.block_on(replayer.replay_workflow(history)).expect("the workflow replays");
             },
             BatchSize::SmallInput,
         );

@@ -1,4 +1,5 @@
-//! A workflow of so many echoes at once, for load: `benches/soak` and `benches/long-history` run it.
+//! A workflow that runs many activities at the same time. `benches/soak` and `benches/long-history` use
+//! it as load.
 //!
 //! ```console
 //! $ cargo run --release --example fan_out -- demo -n 3 --input '{"activities": 200}'
@@ -15,9 +16,9 @@ use temporalio_sdk::{
     workflows::{join_all, workflow, workflow_methods},
 };
 
-/// How many echoes a workflow has under way at a time: the server allows 2,000 that are pending.
+/// How many activities a workflow has in flight. The server allows 2,000 that are pending.
 const AT_A_TIME: usize = 200;
-/// They wait in the queue for most of it.
+/// The activities spend most of this time in the task queue.
 const ECHO_TIMEOUT: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
@@ -28,10 +29,11 @@ fn main() -> ExitCode {
 #[derive(Default)]
 struct FanOut;
 
-/// How many echoes, and how long to wait after them.
+/// The workflow's input.
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Plan {
     activities: usize,
+    /// How long the workflow waits after its activities, in seconds.
     #[serde(default)]
     hold_s: u64,
 }

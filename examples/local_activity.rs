@@ -1,8 +1,8 @@
-//! Temporal's usual shape: workflows and activities in one process, on one queue.
+//! Workflows and activities in one process and on one task queue, as is usual with Temporal.
 //!
-//! In role `worker` a workflow can use *local* activities, which run in the very process that
-//! schedules them: no task queue, no round trip to the server. Both of this workflow's activities
-//! are the same function, once local and once not.
+//! In the role `worker`, a workflow can use *local* activities. They run in the process that schedules
+//! them, without a task queue and without a round trip to the server. This workflow calls the same
+//! function twice: first as a local activity, then as a normal one.
 //!
 //! ```text
 //! $ cargo run --example local_activity -- demo -w 0 -a 0 --num-workers 2 -n 3
@@ -58,7 +58,7 @@ struct Whereabouts;
 
 #[activities]
 impl Whereabouts {
-    /// A synchronous activity: it gets a thread of its own, and may compute or block.
+    /// This activity is synchronous: it runs on a thread of its own, and may compute or block.
     #[activity]
     fn am_i(_ctx: ActivityContext) -> Result<String, ActivityError> {
         Ok(worker_label().to_owned())

@@ -1,15 +1,15 @@
-//! A fleet of one's own: an order that is charged, held for a while, packed and shipped.
+//! A fleet of your own: its workflow charges an order, holds it for a while, packs it and ships it.
 //!
-//! Several activities with their own timeouts and retries, a timer that a signal cuts short, an
-//! activity that heartbeats and takes up after a crash where it was, a failure that is final.
+//! It shows activities with different timeouts and retries, a timer that a signal ends early, an
+//! activity that heartbeats and continues where it was after a crash, and a failure that is not retried.
 //!
 //! ```text
 //! $ cargo run --example orders -- demo -n 1 --input '{"id": "A-17", "items": ["tea", "pot"]}'
 //! order A-17: charged at attempt 2, held 0.2 s, packed 2 item(s) at attempt 1, shipped
 //! ```
 //!
-//! Workflows of a fleet of yours run beside any other: this one's queues are `orders-workflows` and
-//! `orders-activities`.
+//! Several fleets can share a namespace, because each has its own task queues. Those of this fleet are
+//! `orders-workflows` and `orders-activities`.
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
@@ -27,22 +27,22 @@ fn main() -> ExitCode {
     Fleet::new("orders").workflow::<OrderWorkflow>().activities(Warehouse).main()
 }
 
-/// What a customer ordered.
+/// The workflow's input: what a customer ordered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Order {
     id: String,
     items: Vec<String>,
-    /// How long the card network takes.
+    /// How long the card network takes to answer.
     #[serde(default)]
     charge_ms: u64,
     /// How long packing one item takes.
     #[serde(default)]
     pack_ms: u64,
-    /// How long the order can still be changed, unless the `expedite` signal comes.
+    /// How long the order is held for changes, unless the `expedite` signal arrives.
     #[serde(default = "default_hold_ms")]
     hold_ms: u64,
-    /// `valid`, `flaky` (works at the second attempt) or `stolen`.
+    /// `valid`, `flaky` (charging it fails at the first attempt) or `stolen`.
     #[serde(default = "default_card")]
     card: String,
 }
@@ -55,11 +55,11 @@ fn default_card() -> String {
     "flaky".into()
 }
 
-/// A card network answers in seconds, or not at all.
+/// A card network answers within seconds, or not at all.
 const CHARGE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A big order takes long to pack; whether somebody still packs it is told by the heartbeat.
+/// A big order takes long to pack. The heartbeat shows whether a worker still packs it.
 const PACK_TIMEOUT: Duration = Duration::from_mins(10);
-/// A worker that was killed is noticed after this, and its order is packed on by another.
+/// When a worker is killed, the server notices after this time, and another worker continues.
 const PACK_HEARTBEAT: Duration = Duration::from_secs(2);
 const SHIP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -89,7 +89,7 @@ impl OrderWorkflow {
         let hold = Duration::from_millis(order.hold_ms);
         let held = select! {
             _ = ctx.timer(hold) => format!("held {:.1} s", hold.as_secs_f64()),
-            expedited = ctx.wait_condition(|order| order.expedited) => {
+            expedited = ctx.wait_condition(|workflow| workflow.expedited) => {
                 expedited?;
                 "expedited".to_owned()
             }
@@ -116,7 +116,7 @@ impl OrderWorkflow {
         Ok(format!("order {}: {charged}, {held}, {packed}, shipped", order.id))
     }
 
-    /// Packs the order now, without waiting for changes.
+    /// Ends the hold, so that the order is packed now.
     #[signal]
     fn expedite(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
         self.expedited = true;
@@ -127,7 +127,8 @@ struct Warehouse;
 
 #[activities]
 impl Warehouse {
-    /// Asks the card network. It heeds no cancellation: only the answer tells whether money went.
+    /// Charges the card. It ignores cancellation, because only the card network's answer shows whether
+    /// the money was taken.
     #[activity]
     async fn charge(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
         tokio::time::sleep(Duration::from_millis(order.charge_ms)).await;
@@ -141,7 +142,7 @@ impl Warehouse {
         }
     }
 
-    /// Packs item by item and tells how far it is, so that another attempt goes on from there.
+    /// Packs item by item. Each heartbeat records the progress, so that another attempt continues there.
     #[activity]
     async fn pack(ctx: ActivityContext, order: Order) -> Result<String, ActivityError> {
         let mut packed: usize = ctx.heartbeat_details().deserialize()?.unwrap_or(0);
@@ -163,7 +164,7 @@ impl Warehouse {
     #[activity]
     async fn ship(_ctx: ActivityContext, order_id: String) -> Result<(), ActivityError> {
         tracing::info!(order_id, "shipped");
-        // At /metrics it is `orders_shipped_total`.
+        // `/metrics` shows this counter as `orders_shipped_total`.
         global::meter("orders").u64_counter("orders.shipped").build().add(1, &[]);
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The SDK alone, without a fleet: a worker's memory grows with each activity that it has run.
+//! Shows that a worker of the SDK grows with each activity that it has run. It uses the SDK without a
+//! fleet, and is meant for a report to the SDK.
 //!
-//! For a report to the SDK. `ActivityHalf::task_tokens_to_cancels` (temporalio-sdk 1.1.1, `lib.rs`) gets
-//! an entry when an activity starts and never loses it. Needs Linux and a server:
+//! `ActivityHalf::task_tokens_to_cancels` (temporalio-sdk 1.1.1, `lib.rs`) gets an entry when an activity
+//! starts, and that entry is never removed. The program needs Linux and a server:
 //!
 //! ```sh
 //! temporal server start-dev &
@@ -9,9 +10,10 @@
 //! cargo run --release --example sdk_activity_leak -- 40000 5000
 //! ```
 //!
-//! The second argument has it drop the worker after so many activities, and make another one: the line
-//! is flat then. Each line is a number of activities, and what the process holds after them. What is
-//! measured is a process with an activity worker only; a child of it runs the workflows.
+//! Each line of its output has a number of activities, and the resident memory of the process after
+//! them. If the second argument is given, the program drops the worker after that many activities and
+//! creates a new one; the memory then stays the same. The process that is measured runs activities only;
+//! a child process runs the workflows.
 
 use std::{
     env,
@@ -32,9 +34,9 @@ use temporalio_sdk::{
     workflows::{join_all, workflow, workflow_methods},
 };
 
-/// Activities of one workflow, all at once.
+/// Number of activities that one workflow runs at the same time.
 const FAN_OUT: usize = 200;
-/// Between two lines.
+/// Number of activities between two lines of output.
 const STEP: usize = 2000;
 
 struct Echo;
@@ -82,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Worker::new(&runtime, connect().await?, options)?.run().await?;
         return Ok(());
     }
-    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |it| it.parse());
+    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (most, per_worker) = (number(0, 20_000)?, number(1, usize::MAX)?);
 
     let queue = format!("leak-{}", id());
@@ -132,7 +134,10 @@ async fn measure(
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "it has no fleet's settings")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program has no fleet whose settings it could read"
+)]
 async fn connect() -> Result<Client, Box<dyn Error>> {
     let address = env::var("TEMPORAL_ADDRESS").unwrap_or_else(|_| "localhost:7233".into());
     let url: Url = format!("http://{address}").parse()?;
@@ -140,7 +145,7 @@ async fn connect() -> Result<Client, Box<dyn Error>> {
     Ok(Client::new(connection, ClientOptions::new("default").build())?)
 }
 
-/// The memory that this process has in use.
+/// The resident memory of this process, in kB.
 fn resident_kb() -> Result<u64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;

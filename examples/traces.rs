@@ -1,4 +1,4 @@
-//! A fleet whose own spans and log lines join the trace of each workflow.
+//! A fleet that adds its own spans and log lines to the trace of each workflow.
 //!
 //! ```text
 //! $ export OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317
@@ -6,7 +6,7 @@
 //! tea, and a pressed orange
 //! ```
 //!
-//! With a collector there, the trace reads (see docs/telemetry.md):
+//! If a collector listens there, it receives this trace (see docs/telemetry.md):
 //!
 //! ```text
 //! fleet starter
@@ -15,10 +15,10 @@
 //!       ├─ StartActivity:Kitchen::brew
 //!       │  └─ RunActivity:Kitchen::brew
 //!       │     └─ heat                       from `#[instrument]` or `info_span!`
-//!       ├─ decide                           once, however often the workflow replays
+//!       ├─ decide                           once, also if the workflow is replayed
 //!       └─ StartActivity:Kitchen::press
 //!          └─ RunActivity:Kitchen::press
-//!             └─ squeeze                    of a synchronous activity: it enters its trace
+//!             └─ squeeze                    in a synchronous activity, which enters its trace
 //! ```
 
 use std::{process::ExitCode, time::Duration};
@@ -73,11 +73,12 @@ impl Kitchen {
         Ok(drink)
     }
 
-    /// A synchronous activity runs on a thread of its own, which knows of no trace until it enters it.
+    /// A synchronous activity runs on a thread of its own. That thread has no trace until it enters the
+    /// activity's.
     #[activity]
-    #[expect(clippy::needless_pass_by_value, reason = "the macro wants values")]
+    #[expect(clippy::needless_pass_by_value, reason = "the macro requires values")]
     fn press(ctx: ActivityContext, fruit: String) -> Result<String, ActivityError> {
-        let _joined = TraceContext::of(&ctx).enter();
+        let _in_trace = TraceContext::of(&ctx).enter();
         info!("pressing");
         info_span!("squeeze").in_scope(|| std::thread::sleep(Duration::from_millis(10)));
         Ok(format!("a pressed {fruit}"))

@@ -1,4 +1,4 @@
-//! [`Fleet`]: what a fleet is made of, and its `main`.
+//! [`Fleet`]: the workflows, activities and defaults of a program.
 
 use std::{fmt, num::NonZeroUsize, path::Path, thread::available_parallelism};
 
@@ -22,27 +22,27 @@ use crate::{
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
 
-/// A fleet: its name, its workflows and its activities.
+/// A fleet: its name, its workflows, its activities, and defaults for its settings.
 ///
-/// [`Fleet::main`] makes it a program with every command; see the crate's
-/// [quick start](crate#quick-start).
+/// [`Fleet::main`] turns it into a program with every command; see the crate's
+/// [quick start](crate#quick-start). Each method that sets a default returns the fleet. What a user
+/// sets by a flag, a variable or `fleet.toml` overrides these defaults.
 pub struct Fleet {
     defaults: Defaults,
     workflow_id_prefix: String,
     workflows: Vec<(&'static str, RegisterWorkflow)>,
-    /// Holds the registered activities; the queue and the rest are set for each worker.
+    /// Only the registered activities in it are used. [`Fleet::registered`] copies it for each worker.
     activities: WorkerOptions,
     has_activities: bool,
     tracing: Tracing,
 }
 
-/// Where a fleet's traces go.
+/// Where a fleet sends its traces.
 enum Tracing {
-    /// Where the environment says.
+    /// To the collector that the environment names, if any.
     Environment,
-    /// Where the program says.
-    By(SdkTracerProvider),
-    /// Nowhere.
+    /// To a provider that the program supplies.
+    Provider(SdkTracerProvider),
     Off,
 }
 
@@ -57,9 +57,10 @@ impl fmt::Debug for Fleet {
 }
 
 impl Fleet {
-    /// A fleet without work yet. The name is what its default task queues start with
-    /// (`orders-workflows` and `orders-activities`), so that two fleets in one namespace do not
-    /// take each other's tasks.
+    /// Creates a fleet that has no workflows and no activities yet.
+    ///
+    /// `name` is the prefix of its default task queues: `orders` has `orders-workflows` and
+    /// `orders-activities`. So two fleets in one namespace do not take each other's tasks.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -79,7 +80,8 @@ impl Fleet {
         }
     }
 
-    /// Registers a workflow. The first one is what `fleet starter` starts by default.
+    /// Registers a workflow, under the type name that the SDK's macro gives it. The first registered
+    /// workflow is the one that `fleet starter` and `fleet demo` start by default.
     #[must_use]
     pub fn workflow<W>(mut self) -> Self
     where
@@ -93,7 +95,7 @@ impl Fleet {
         self
     }
 
-    /// Registers the activities of `implementer`, which all workers of this process share.
+    /// Registers the activities of `implementer`. All workers of this process share that value.
     #[must_use]
     pub fn activities<A: ActivityImplementer>(mut self, implementer: A) -> Self {
         self.activities.register_activities(implementer);
@@ -101,71 +103,75 @@ impl Fleet {
         self
     }
 
-    /// Registers the workflow and the activity of [`load`](crate::load), a workload to measure the
-    /// fleet's workers with: `fleet bench` then starts that by default, and nothing of the fleet's own.
+    /// Registers the workflow and the activity of [`load`](crate::load), a workload that measures the
+    /// fleet's workers. `fleet bench` then starts that workflow by default, and none of the fleet's own.
     #[must_use]
     pub fn load_workload(self) -> Self {
         self.workflow::<LoadWorkflow>().activities(LoadActivities)
     }
 
-    /// The default name of the queue of workflows, in place of `<name>-workflows`.
+    /// Sets the default task queue of workflows. Without this it is `<name>-workflows`.
     #[must_use]
     pub fn workflow_task_queue(mut self, queue: &str) -> Self {
         queue.clone_into(&mut self.defaults.workflow_task_queue);
         self
     }
 
-    /// The default name of the queue of activities, in place of `<name>-activities`.
+    /// Sets the default task queue of activities. Without this it is `<name>-activities`.
     #[must_use]
     pub fn activity_task_queue(mut self, queue: &str) -> Self {
         queue.clone_into(&mut self.defaults.activity_task_queue);
         self
     }
 
-    /// How many threads asynchronous activities share, in place of one for each core.
+    /// Sets the default number of threads that the asynchronous activities of a worker share. Without
+    /// this it is the number of cores.
     ///
-    /// With 1 they run on the thread that polls: a fifth less CPU time for an activity that only waits
-    /// (`docs/performance.md`), and one that computes keeps its worker from polling. Synchronous activities,
-    /// and what is handed to `spawn_blocking`, have threads of their own in any case, and use every core.
+    /// With 1 they run on the thread that polls. An activity that only waits then takes a fifth less
+    /// CPU time (`docs/performance.md`), but one that computes keeps its worker from polling.
+    /// Synchronous activities, and closures passed to `spawn_blocking`, run on threads of their own in
+    /// any case, and use every core.
     #[must_use]
     pub fn activity_threads(mut self, threads: NonZeroUsize) -> Self {
         self.defaults.activity_threads = threads;
         self
     }
 
-    /// What the ids of workflows that `fleet starter` starts begin with, in place of the name.
+    /// Sets the default prefix of the ids of the workflows that `fleet starter` starts. Without this it
+    /// is the fleet's name.
     #[must_use]
     pub fn workflow_id_prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.workflow_id_prefix);
         self
     }
 
-    /// Declares an environment variable of the program's own, as `FLEET_API_URL`. Names that begin
-    /// with `FLEET_` are otherwise errors unless they are settings, because they are most often
-    /// settings with a typing error.
+    /// Declares an environment variable that the program itself reads, such as `FLEET_API_URL`. Every
+    /// other variable that begins with `FLEET_` and is not a setting is an error, because it most
+    /// likely is a setting with a typing error.
     #[must_use]
     pub fn known_env(mut self, name: &str) -> Self {
         self.defaults.known_variables.push(name.to_owned());
         self
     }
 
-    /// The program's version, as `--version` and `/status` show it: `env!("CARGO_PKG_VERSION")` is
-    /// the usual one. Without it they show this crate's.
+    /// Sets the version that `--version` and `/status` show, usually `env!("CARGO_PKG_VERSION")`.
+    /// Without this they show the version of this crate.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.defaults.version);
         self
     }
 
-    /// Sends traces by a provider of the program's own, whatever the environment says; a program that
-    /// has one flushes it, too. It needs the SDK's
-    /// [`WorkflowIdGenerator`](temporalio_sdk::opentelemetry::WorkflowIdGenerator), and its processors
-    /// the SDK's
-    /// [`WorkflowSpanProcessor`](temporalio_sdk::opentelemetry::WorkflowSpanProcessor) around them, so
-    /// that what is replayed is not sent again.
+    /// Sends traces through `provider`, whatever the environment says. The program has to flush it.
+    ///
+    /// The provider must use the SDK's
+    /// [`WorkflowIdGenerator`](temporalio_sdk::opentelemetry::WorkflowIdGenerator), and each of its
+    /// processors must be wrapped in the SDK's
+    /// [`WorkflowSpanProcessor`](temporalio_sdk::opentelemetry::WorkflowSpanProcessor). Otherwise spans
+    /// are sent again when a workflow is replayed.
     #[must_use]
     pub fn tracer_provider(mut self, provider: SdkTracerProvider) -> Self {
-        self.tracing = Tracing::By(provider);
+        self.tracing = Tracing::Provider(provider);
         self
     }
 
@@ -176,10 +182,12 @@ impl Fleet {
         self
     }
 
-    /// The settings of this fleet in `environment`, and in the file that it names or `fleet.toml`.
+    /// Resolves the settings of this fleet. Each is taken from `environment`; if it is not there, from
+    /// the file that `FLEET_CONFIG` names, or `fleet.toml` in the working directory; and if it is not
+    /// there either, from the defaults.
     ///
     /// # Errors
-    /// Every problem in one [`ConfigError`].
+    /// [`ConfigError`], which lists every setting that is wrong, and not only the first.
     pub fn config(&self, environment: Environment) -> Result<Config, ConfigError> {
         self.config_with(None, environment, &Overrides::new())
     }
@@ -209,7 +217,7 @@ impl Fleet {
         let (settings, environment) = (&config.telemetry, &config.environment);
         let traces = match &self.tracing {
             Tracing::Environment => Traces::start(settings, &service(config, role), environment)?,
-            Tracing::By(provider) => {
+            Tracing::Provider(provider) => {
                 Some(Traces::with_provider(provider.clone(), settings, environment))
             }
             Tracing::Off => None,
@@ -217,12 +225,12 @@ impl Fleet {
         Ok(Telemetry::default().with_traces(traces))
     }
 
-    /// The type of the workflow that `fleet starter` starts when none is named.
+    /// The type of the workflow that `fleet starter` starts if the user names none.
     pub(crate) fn default_workflow_type(&self) -> Option<&'static str> {
         self.workflows.first().map(|(name, _)| *name)
     }
 
-    /// Whether it has a workflow of this type.
+    /// Whether a workflow of this type is registered.
     pub(crate) fn has_workflow(&self, workflow_type: &str) -> bool {
         self.workflows.iter().any(|(name, _)| *name == workflow_type)
     }
@@ -239,7 +247,11 @@ impl Fleet {
         &self.workflow_id_prefix
     }
 
-    /// Worker options in which all that `role` serves is registered, and nothing else.
+    /// Worker options with the workflows and activities that `role` serves, and nothing else. The SDK
+    /// polls for what is registered.
+    ///
+    /// # Errors
+    /// [`Error::NothingRegistered`] if there is nothing for `role`; [`Error::Registration`].
     pub(crate) fn registered(&self, role: Role) -> Result<WorkerOptions, Error> {
         let missing = |missing| Error::NothingRegistered { role, missing };
         if role.runs_workflows() && self.workflows.is_empty() {
@@ -276,10 +288,10 @@ pub(crate) fn build_id(config: &Config) -> String {
     deployment.map_or_else(own_build_id, |deployment| deployment.build_id.clone())
 }
 
-/// Options for a worker in which nothing is set yet, not even the queue.
+/// Options for a worker that have only a build id. Even the task queue is a placeholder.
 ///
-/// They name the build, for people who read histories, by the program's size and age. The SDK's own
-/// default reads the whole program for a checksum, at every start: a second for a debug build.
+/// The build id, which people see in histories, is made of the program's size and age. The SDK's
+/// default is a checksum of the whole program, which takes a second at every start of a debug build.
 fn blank_options() -> WorkerOptions {
     WorkerOptions::new("set for each worker")
         .deployment_options(WorkerDeploymentOptions::from_build_id(own_build_id()))

@@ -1,25 +1,46 @@
-//! Run Temporal workers as a fleet of processes: one process, one worker, as many as you have cores
-//! for.
+//! Runs [Temporal](https://temporal.io) workers as a fleet of processes: each process runs one worker,
+//! and as many processes as you have cores for share the work.
 //!
-//! All workflow code of a worker runs on one thread: in Python because of the GIL, in Rust because
-//! the SDK keeps workflow state in a `LocalSet`. Workflow tasks compute, so what scales them is more
-//! processes. This crate runs those processes: on one machine with `up`, in containers with a
-//! role for each from `FLEET_ROLE`.
+//! - **New to Temporal?** One command starts a Temporal server, a fleet and 25 workflows.
+//! - **You write workflows in Rust?** A ten-line `main` turns them into a program with workers, a
+//!   supervisor, a starter, a load test, health probes, metrics and traces.
+//! - **You operate workers?** A worker that is killed is replaced, and its work continues on another
+//!   one. A worker that is stopped finishes what is in flight.
+//!
+//! In a clone of the repository, this command starts all of it:
 //!
 //! ```text
-//!   fleet.toml, environment, flags
-//!           │
-//!           ▼
-//!   worker  ── role ──►  workflow-worker process ──► workflow task queue ──┐
-//!   (one process =       activity-worker process ──► activity task queue ──┤ Temporal
-//!    one worker)                                                           │
-//!   up      ── runs N of those processes on one machine                    │
-//!   starter ── starts N workflows, awaits them ──► results ◄───────────────┘
+//! $ cargo run --release -- demo
+//! Temporal dev server: 127.0.0.1:41539
+//! workflow-worker:0 starting
+//! workflow-worker:1 starting
+//! activity-worker:0 starting
+//! every worker polls: running 25 workflow(s)
+//!
+//! wf-starting-pid:24326 | activity-pid:24328 | wf-ending-pid:24326
+//! wf-starting-pid:24327 | activity-pid:24328 | wf-ending-pid:24327
+//! … 23 more …
+//! 25 completed, 0 failed in 0.69 s: 36.1 workflows/s
 //! ```
+//!
+//! Two processes ran the workflows and a third ran their activities:
+//!
+//! ```text
+//!                         ┌─ workflow-worker:0 ─┐
+//!  fleet up ──── runs ────┼─ workflow-worker:1 ─┼── workflow-task-queue ──┐
+//!  (a pipe to each)       └─ activity-worker:0 ─┴── activity-task-queue ──┤
+//!                                                                         │ Temporal server
+//!  fleet starter ──── starts N workflows, awaits their results ───────────┘
+//! ```
+//!
+//! All workflow code of a worker runs on one thread: in Python because of the GIL, in Rust because the
+//! SDK does not share workflow state between threads. Workflow tasks compute, so a second core needs a
+//! second worker. In a process of its own, that worker can also crash, be stopped, be limited and be
+//! replaced alone.
 //!
 //! # Quick start
 //!
-//! A fleet of your own is a `main` that says what it is made of:
+//! A fleet of your own is a `main` that names its workflows and activities:
 //!
 //! ```no_run
 //! use std::{process::ExitCode, time::Duration};
@@ -64,41 +85,44 @@
 //! }
 //! ```
 //!
-//! That program has every command: `greetings demo --input '"you"'`, `greetings up`, `greetings
-//! worker`, `greetings starter`, each with `--help`. The README lists the dependencies that the
-//! SDK's macros need in its `Cargo.toml`.
+//! The program's name is up to you; here it is `greetings`. `greetings demo --input '"you"'` runs the
+//! workflow 25 times against a Temporal server that it starts and stops. The program also has every
+//! other command, such as `greetings up`, `greetings worker` and `greetings starter`, each with
+//! `--help`. Its task queues are `greetings-workflows` and `greetings-activities`, so it does not take
+//! another fleet's tasks. The README's `Cargo.toml` lists the crates that the SDK's macros need.
 //!
 //! # Layout
 //!
-//! The folders of `src` are rooms, and a room uses only rooms below it
-//! (`docs/architecture.md` says why, and where new things go):
+//! The folders of `src` are rooms, and a room uses only rooms below it. `docs/architecture.md` gives
+//! the reasons, and says where new things go:
 //!
 //! ```text
 //!   commands    what each command does             lib.rs    the public names
-//!   cli         flags and help texts               main.rs   the shipped fleet
-//!   bench       a load and its measurement
+//!   cli         flags and help texts               main.rs   the fleet binary
+//!   bench       the load test
 //!   local       supervisor, dev server             worker    one worker, from start to drain
-//!   batch       workflows started and awaited      timeline  one workflow as rows on a time axis
-//!   fleet.rs    what a fleet is made of            temporal  connection, task queues, histories
+//!   batch       starts workflows, awaits results   timeline  one workflow as rows on a time axis
+//!   fleet.rs    what a fleet consists of           temporal  connection, task queues, histories
 //!   telemetry   traces, metrics, logs
-//!   process     signals, states, children          terminal  what is printed      health.rs
-//!   error.rs    what can go wrong
-//!   config      settings and where they come from  workloads the sample, and a load
-//!   user_code   what workflow and activity code may ask
+//!   process     signals, states, children          terminal  output and progress     health.rs
+//!   error.rs    errors and exit codes
+//!   config      settings and their sources         workloads the sample, and a load
+//!   user_code   for workflow and activity code
 //! ```
 //!
-//! What is public:
+//! # Public items
 //!
-//! - [`Fleet`]: what a fleet is made of, and its `main`.
-//! - [`Config`], [`Environment`], [`VARS`]: settings and where they come from.
-//! - [`FleetWorker`]: one worker, for programs that embed it.
-//! - [`activity_task_queue`] and [`worker_label`]: what workflow code may ask of its fleet.
-//! - [`DrainSignal`]: how an activity learns that its worker drains.
-//! - [`TraceContext`]: how code that left an activity's thread joins its trace.
-//! - [`Shutdown`]: SIGINT and SIGTERM as one future.
-//! - [`Error`]: what can go wrong, and with which exit code a command leaves then.
-//! - [`parallelized`]: the sample that the `fleet` binary runs; [`load`]: what
-//!   `fleet bench` runs.
+//! - [`Fleet`]: names the workflows and activities of a program, and is its `main`.
+//! - [`Config`], [`Environment`], [`VARS`]: the settings and their sources.
+//! - [`FleetWorker`]: one worker, for a program that embeds it.
+//! - [`activity_task_queue`] and [`worker_label`]: the queue of the fleet's activity workers and the
+//!   name of this process, for workflow code.
+//! - [`DrainSignal`]: notifies an activity that its worker drains.
+//! - [`TraceContext`]: adds code that runs on another thread to its activity's trace.
+//! - [`Shutdown`]: SIGINT and SIGTERM as a future.
+//! - [`Error`]: the errors of all commands, each with its exit code.
+//! - [`parallelized`]: the sample's workflow, which the `fleet` binary runs; [`load`]: the workflow
+//!   that `fleet bench` runs.
 
 #[cfg(not(unix))]
 compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and process groups");

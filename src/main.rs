@@ -1,5 +1,5 @@
-//! The shipped fleet: the library's `main` with the sample's workflow and activity and a workload to
-//! measure with, and nothing that a program of your own could not have.
+//! The `fleet` binary: the library's `main` with the sample's workflow and activity, and with the
+//! workload of `fleet bench`. A program of your own can have everything that it has.
 
 use std::{num::NonZeroUsize, process::ExitCode};
 
@@ -9,7 +9,7 @@ use temporal_fleet::{
 };
 
 fn main() -> ExitCode {
-    // The names are those of Temporal's Python sample, which shares its queues with this one.
+    // These names are those of Temporal's Python sample, so that both can share the queues.
     Fleet::new("parallelized")
         .workflow_task_queue("workflow-task-queue")
         .activity_task_queue("activity-task-queue")
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .workflow::<ParallelizedWorkflow>()
         .activities(EchoActivities)
         .load_workload()
-        // They answer at once, or compute on a thread of their own.
+        // These activities return at once, or compute on a thread of their own.
         .activity_threads(NonZeroUsize::MIN)
         .main()
 }

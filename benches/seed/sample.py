@@ -1,9 +1,9 @@
-"""What ours is compared with: the sample worker_multiprocessing of Temporal's Python SDK, with its settings.
+"""The sample worker_multiprocessing of Temporal's Python SDK, with its settings. benches/compare runs it.
 
     python3 sample.py worker -w 2 -a 1
     python3 sample.py starter -n 25
 
-Queues by FLEET_WORKFLOW_TASK_QUEUE and FLEET_ACTIVITY_TASK_QUEUE, the server by TEMPORAL_ADDRESS.
+FLEET_WORKFLOW_TASK_QUEUE and FLEET_ACTIVITY_TASK_QUEUE name its queues, and TEMPORAL_ADDRESS the server.
 """
 
 import argparse
@@ -45,8 +45,8 @@ class ParallelizedWorkflow:
 
 
 def workflow_worker(client: Client) -> Worker:
-    # The sample's: few tasks at once, since each process has one thread for them, and the sandbox
-    # opened for os.getpid.
+    # These are the sample's settings. Few tasks run at the same time, because each process has one thread
+    # for them. The sandbox allows os.getpid.
     members = SandboxRestrictions.invalid_module_members_default.with_child_unrestricted("os")
     restrictions = replace(SandboxRestrictions.default, invalid_module_members=members)
     return Worker(
@@ -114,7 +114,7 @@ async def run_starter(count: int) -> None:
 
 
 def main() -> None:
-    # As in the sample: each process makes a runtime of its own, after the fork.
+    # As in the sample, each process creates its own runtime after the fork.
     Runtime.prevent_default()
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)

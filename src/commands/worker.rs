@@ -1,4 +1,4 @@
-//! `fleet worker`: one worker in this process.
+//! `fleet worker` runs one worker in this process.
 
 use std::{
     io::{self, Write},
@@ -31,12 +31,12 @@ use crate::{
     worker::{FleetWorker, options::task_queue},
 };
 
-/// What the worker says of itself. The SDK's own warnings are few and worth reading.
+/// The default log level: the worker's own messages, and the SDK's warnings, which are few.
 const LOG_FILTER: &str = "warn,temporal_fleet=info";
-/// Under a supervisor, on a terminal with other workers, only what is not as it should be.
+/// The default under a supervisor, where several workers share a terminal: warnings only.
 const SUPERVISED_LOG_FILTER: &str = "warn";
 
-/// How far past the drain deadline the last resort waits.
+/// How long after the drain deadline a process that is stuck is ended.
 const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
 /// How long the collector is waited for where the drain has left no time.
 const LEAST_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     )?;
     telemetry.install(&LogOptions { worker: name, ..log_options(&config, filter) });
     settle(&config);
-    let stopped = leave_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
+    let stopped = exit_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
     let work = work(context, &config, role, name.is_some(), &telemetry);
     let ended = block_on(runtime_for(role, &config)?, work);
     // What the drain has left of its time; the last resort is further away than the least.
@@ -97,7 +97,7 @@ async fn work(
         tokio::spawn(listener.serve(health));
     }
     if let Some(parent) = parent {
-        tokio::spawn(tell_states(vitals.state(), parent));
+        tokio::spawn(report_states(vitals.state(), parent));
     }
     let build = FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone());
     if let Some(worker) = context.unless_stopped(build).await? {
@@ -106,21 +106,21 @@ async fn work(
     Ok(0)
 }
 
-async fn tell_states(mut state: watch::Receiver<State>, mut parent: Parent) {
+async fn report_states(mut state: watch::Receiver<State>, mut parent: Parent) {
     while state.changed().await.is_ok() {
         let now = *state.borrow_and_update();
         parent.tell(Notice::State(now));
     }
 }
 
-/// What the health listener tells of this process's worker.
+/// Answers the health listener's questions about this process's worker.
 struct WorkerHealth {
     vitals: Vitals,
     shutdown: Shutdown,
     metrics: Option<Metrics>,
     begun: Instant,
-    /// The part of the status that does not change.
-    about: Value,
+    /// The fields of `/status` that do not change.
+    fixed_status: Value,
 }
 
 impl WorkerHealth {
@@ -131,21 +131,21 @@ impl WorkerHealth {
         shutdown: Shutdown,
         metrics: Option<Metrics>,
     ) -> Self {
-        let about = json!({
+        let fixed_status = json!({
             "role": role.as_str(),
             "fleet": config.fleet,
             "task_queue": task_queue(config, role),
             "identity": identity(role.as_str(), process::id()),
             "pid": process::id(),
             "version": config.version,
-            "deployment": config.deployment.as_ref().map(|it| &it.name),
+            "deployment": config.deployment.as_ref().map(|deployment| &deployment.name),
             "build_id": build_id(config),
         });
-        Self { vitals, shutdown, metrics, begun: Instant::now(), about }
+        Self { vitals, shutdown, metrics, begun: Instant::now(), fixed_status }
     }
 
     fn state(&self) -> State {
-        // Before the worker itself gets round to it: not ready from the moment it is asked to stop.
+        // The worker notices a shutdown a little later. From the moment of the signal it is not ready.
         if self.shutdown.is_requested() { State::Draining } else { *self.vitals.state().borrow() }
     }
 }
@@ -157,7 +157,7 @@ impl Health for WorkerHealth {
     }
 
     fn status(&self) -> Value {
-        let mut status = self.about.clone();
+        let mut status = self.fixed_status.clone();
         status["state"] = json!(self.state());
         status["workflow_tasks_in_hand"] = json!(self.vitals.workflow_tasks_in_hand());
         status["activities_in_hand"] = json!(self.vitals.activities_in_hand());
@@ -170,20 +170,20 @@ impl Health for WorkerHealth {
     }
 }
 
-/// The last resort: workflow code that never yields keeps a worker's only thread, and with it the
-/// drain deadline, from running.
+/// Ends this process if it still runs `after` the shutdown was requested. Workflow code that never
+/// yields blocks the worker's only thread, and so the drain deadline cannot be noticed there.
 ///
-/// What comes back is when the stop was asked for, from then on.
-fn leave_at_the_latest(shutdown: &Shutdown, after: Duration) -> Arc<OnceLock<Instant>> {
+/// Returns the time at which the shutdown was requested; it is empty before.
+fn exit_at_the_latest(shutdown: &Shutdown, after: Duration) -> Arc<OnceLock<Instant>> {
     let stopped = Arc::<OnceLock<Instant>>::default();
     let (shutdown, at) = (shutdown.clone(), stopped.clone());
-    // Without the thread the deadline proper still holds.
+    // If the thread cannot be started, the worker's own deadline still applies.
     let _ = thread::Builder::new().name("last-resort".into()).spawn(move || {
         shutdown.wait();
         at.get_or_init(Instant::now);
         thread::sleep(after);
-        // Not eprintln!, which panics where stderr is gone: the process has to leave.
-        let line = "error: the worker is stuck past its drain deadline: leaving\n";
+        // eprintln! would panic if stderr is closed, and the process must exit.
+        let line = "error: the worker is stuck after its drain deadline; exiting\n";
         let _ = io::stderr().lock().write_all(line.as_bytes());
         process::exit(exit::DRAIN_DEADLINE.into());
     });

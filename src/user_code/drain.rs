@@ -1,10 +1,11 @@
-//! How an activity learns that its worker drains.
+//! The drain signal, which notifies an activity that its worker drains.
 //!
-//! The SDK tells an activity of its cancellation, which comes with the end of the grace, and nothing
-//! before that ([sdk-typescript#1739](https://github.com/temporalio/sdk-typescript/issues/1739) asks
-//! for the same elsewhere). The fleet's activity interceptor marks each activity's context with its
-//! worker, by a header that no one else sees: a task-local would be lost in a synchronous activity,
-//! which runs on a thread of its own, and a global would mix up several workers in one process.
+//! The SDK notifies an activity only of its cancellation, which follows when the grace period ends
+//! ([sdk-typescript#1739](https://github.com/temporalio/sdk-typescript/issues/1739) asks for a drain
+//! signal elsewhere). The fleet's activity interceptor therefore adds a header to each activity's
+//! context that identifies its worker. The header never leaves the process. A task-local would be
+//! lost in a synchronous activity, which runs on a thread of its own, and a global would mix up
+//! several workers in one process.
 
 use std::{
     collections::HashMap,
@@ -18,17 +19,17 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_sdk::activities::ActivityContext;
 use tokio_util::sync::CancellationToken;
 
-/// The header that marks an activity's context with its worker's number.
+/// The header that holds the number of an activity's worker.
 const HEADER: &str = "temporal-fleet-worker";
 
-static NEXT: AtomicU64 = AtomicU64::new(1);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 static WORKERS: LazyLock<Mutex<HashMap<u64, CancellationToken>>> = LazyLock::new(Mutex::default);
 
-/// Tells an activity that its worker drains: that it was asked to stop, will cancel the activity
-/// after `FLEET_ACTIVITY_GRACE`, and leave at `FLEET_DRAIN_TIMEOUT`.
+/// Notifies an activity that its worker drains: the worker was asked to stop, will cancel the activity
+/// after `FLEET_ACTIVITY_GRACE`, and will exit after `FLEET_DRAIN_TIMEOUT` at the latest.
 ///
-/// An activity that can take up later where it is now had better return early then, with an error
-/// that is retried: another worker goes on at once. From async and from synchronous activities:
+/// An activity that records its progress should then return early with a retryable error, so that
+/// another worker continues it at once. Both asynchronous and synchronous activities can use it:
 ///
 /// ```
 /// # use temporal_fleet::DrainSignal;
@@ -49,8 +50,8 @@ static WORKERS: LazyLock<Mutex<HashMap<u64, CancellationToken>>> = LazyLock::new
 pub struct DrainSignal(CancellationToken);
 
 impl DrainSignal {
-    /// The signal of the worker that runs this activity. Outside a fleet's worker (in a test's
-    /// `ActivityEnvironment`) it never comes.
+    /// The signal of the worker that runs this activity. Outside a fleet's worker, such as in a test's
+    /// `ActivityEnvironment`, it is never given.
     #[must_use]
     pub fn of(ctx: &ActivityContext) -> Self {
         let number = ctx
@@ -68,13 +69,13 @@ impl DrainSignal {
         self.0.is_cancelled()
     }
 
-    /// Completes when the worker drains.
+    /// Completes when the worker begins to drain, or at once if it already drains.
     pub async fn draining(&self) {
         self.0.cancelled().await;
     }
 }
 
-/// A worker's own end of the signal; while it lives the worker's activities can find it.
+/// The worker's side of its drain signal. The worker's activities can find it as long as it exists.
 #[derive(Debug)]
 pub(crate) struct DrainSource {
     number: u64,
@@ -82,13 +83,13 @@ pub(crate) struct DrainSource {
 }
 
 impl DrainSource {
-    /// The header, and its value, that lead an activity to this worker.
+    /// The name and value of the header from which an activity finds this worker's signal.
     pub(crate) fn header(&self) -> (String, Payload) {
         let payload = Payload { data: self.number.to_le_bytes().to_vec(), ..Default::default() };
         (HEADER.to_owned(), payload)
     }
 
-    /// Gives the signal.
+    /// Gives the signal to all activities of the worker.
     pub(crate) fn begin(&self) {
         self.token.cancel();
     }
@@ -96,8 +97,10 @@ impl DrainSource {
 
 impl Default for DrainSource {
     fn default() -> Self {
-        let source =
-            Self { number: NEXT.fetch_add(1, Ordering::Relaxed), token: CancellationToken::new() };
+        let source = Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            token: CancellationToken::new(),
+        };
         if let Ok(mut workers) = WORKERS.lock() {
             workers.insert(source.number, source.token.clone());
         }

@@ -1,38 +1,38 @@
-//! How results name the process that did the work.
+//! The label with which results name the process that did the work.
 //!
-//! Temporal's sample prints process ids. In a container every process is pid 1, where the id alone
-//! tells no two workers apart, so there the label carries the host name too.
+//! Temporal's sample prints process ids. In a container every process has pid 1, so that the id alone
+//! does not distinguish two workers. There, the label contains the host name too.
 //!
 //! # Why workflow code may read it
 //!
-//! Workflow code must be deterministic, and a process id is not: it is a deliberate impurity, and
-//! safe as the sample uses it. Replay compares the *commands* that workflow code issues with the
-//! recorded events: their kind and order and, for an activity, its id and type. It does not
-//! compare an activity's input or the workflow's result, the only places into which the label
-//! flows. A workflow that goes on in another process therefore replays cleanly: the recorded
-//! activity result still names the process that started it, and the result names the one that
-//! ended it. What would break replay is a *decision* taken by the label: which activity to call,
-//! or whether to.
+//! Workflow code must be deterministic, and a process id is not. The sample reads it deliberately, and
+//! uses it in a safe way. Replay compares the *commands* that workflow code issues with the recorded
+//! events: their kind and order and, for an activity, its id and type. It does not compare an
+//! activity's input or the workflow's result, and the label is used in these two only. A workflow that
+//! continues in another process therefore replays without an error: the recorded activity result still
+//! names the process that started the workflow, and the workflow's result names the process that ended
+//! it. A *decision* that depends on the label, such as which activity to call, would break replay.
 
 use std::{fmt, process, str::FromStr, sync::OnceLock};
 
 static LABEL: OnceLock<String> = OnceLock::new();
 
-/// This process's label: `19178`, or `1@host` where the pid alone says nothing.
+/// This process's label: its pid, such as `19178`, or `1@host` for pid 1.
 ///
-/// Set once when a fleet's `main` starts, from `FLEET_WORKER_LABEL`; [`LabelStyle::Auto`] in a
-/// program that embeds a worker without that `main`. For use in workflows see the
-/// [module documentation](self).
+/// [`Fleet::main`](crate::Fleet::main) sets it once, at its start, in the style that
+/// `FLEET_WORKER_LABEL` names. A program that embeds a worker without `main` has the style
+/// [`LabelStyle::Auto`]. The [module documentation](self) explains why workflow code may use it.
 pub fn worker_label() -> &'static str {
     LABEL.get_or_init(|| LabelStyle::Auto.render(process::id(), &hostname()))
 }
 
-/// Fixes the label for the rest of the process's life; the first call wins.
+/// Sets the style of this process's label. Only the first call has an effect, and none once the label
+/// was read.
 pub(crate) fn set_style(style: LabelStyle) {
     LABEL.get_or_init(|| style.render(process::id(), &hostname()));
 }
 
-/// This machine's host name; in a container the container's.
+/// The host name of this machine or container.
 pub(crate) fn hostname() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
@@ -40,12 +40,12 @@ pub(crate) fn hostname() -> String {
 /// The value of `FLEET_WORKER_LABEL`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LabelStyle {
-    /// The pid, except for pid 1, as which every container's process runs: there `1@host`.
+    /// The pid, but `1@host` for pid 1, which is the pid of every container's main process.
     #[default]
     Auto,
     /// The pid, as in Temporal's sample.
     Pid,
-    /// Always `pid@host`: for fleets across machines, whose pids can collide.
+    /// Always `pid@host`: for fleets on several machines, where two processes can have the same pid.
     PidAtHost,
 }
 
@@ -80,7 +80,7 @@ impl FromStr for LabelStyle {
     }
 }
 
-/// The text names no [`LabelStyle`].
+/// The text is not the name of a [`LabelStyle`].
 #[derive(Debug, thiserror::Error)]
 #[error("unknown label style; expected auto, pid or pid@host")]
 pub struct UnknownLabelStyle;
@@ -90,13 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_the_bare_pid_unless_every_container_has_that_pid() {
+    fn auto_is_the_pid_but_names_the_host_for_pid_1() {
         assert_eq!(LabelStyle::Auto.render(19178, "a"), "19178");
         assert_eq!(LabelStyle::Auto.render(1, "a"), "1@a");
     }
 
     #[test]
-    fn the_style_can_be_forced_either_way() {
+    fn pid_and_pid_at_host_apply_to_every_pid() {
         assert_eq!(LabelStyle::Pid.render(1, "a"), "1");
         assert_eq!(LabelStyle::PidAtHost.render(19178, "a"), "19178@a");
     }

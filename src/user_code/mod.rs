@@ -1,4 +1,5 @@
-//! What workflow and activity code may ask of its fleet.
+//! Functions and types for workflow and activity code: the queue of activities, the process's label
+//! and the drain signal.
 
 pub(crate) mod drain;
 pub mod label;

@@ -1,23 +1,23 @@
-//! Where workflow code sends its activities.
+//! The task queue to which workflow code sends its activities.
 //!
-//! A fleet's queues are configuration, so workflow code cannot name them as constants. It asks
-//! [`activity_task_queue`], which answers for the worker that runs it.
+//! A fleet's queues are settings, so workflow code cannot contain them as constants. It calls
+//! [`activity_task_queue`], which returns the setting of the worker that runs the workflow.
 //!
 //! # Why that is safe in replay
 //!
-//! The answer is set once, before the worker polls, and never changes in its life. Another worker,
-//! or the same one after a change of configuration, may answer differently while it replays an old
-//! history, and that is allowed: replay matches a recorded `ActivityTaskScheduled` event by the
+//! The queue is set once, before the worker polls, and does not change while the worker runs. Another
+//! worker, or the same one after its settings were changed, may return another queue while it replays
+//! an old history. That is allowed: replay matches a recorded `ActivityTaskScheduled` event by the
 //! activity's id and type (`temporalio-sdk-core` 0.10.1, `activity_state_machine.rs`), not by its
-//! queue. Activities already scheduled stay on the queue where they are; those that the workflow
-//! schedules from then on go to the new one.
+//! queue. Activities that are already scheduled stay on their queue; those that the workflow schedules
+//! from then on go to the new one.
 
 use std::future::Future;
 
 tokio::task_local! {
-    // A task-local and not a global, so that several workers in one process each have their own.
-    // Workflow code sees it because the SDK polls workflows inside the future of `Worker::run`;
-    // activities do not, they are spawned.
+    // This is a task-local and not a global, so that each of several workers in one process has its
+    // own. Workflow code can read it, because the SDK polls workflows inside the future of
+    // `Worker::run`. Activities cannot, because they are spawned as tasks.
     static ACTIVITY_TASK_QUEUE: String;
 }
 
@@ -33,14 +33,14 @@ tokio::task_local! {
 ///     .build();
 /// ```
 ///
-/// `None` outside a fleet's workflow worker (in a replayer, in a test); the SDK then uses the
-/// workflow's own queue. Why this is safe in replay: see the [module documentation](self).
+/// It is `None` outside a fleet's workflow worker, such as in a replayer or a test. The SDK then uses
+/// the workflow's own queue. The [module documentation](self) explains why this is safe in replay.
 #[must_use]
 pub fn activity_task_queue() -> Option<String> {
     ACTIVITY_TASK_QUEUE.try_with(Clone::clone).ok()
 }
 
-/// Runs a worker's future with `queue` as the answer of [`activity_task_queue`].
+/// Runs a worker's future so that [`activity_task_queue`] returns `queue` in it.
 pub(crate) fn with_activity_task_queue<F: Future>(
     queue: String,
     worker: F,

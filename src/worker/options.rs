@@ -1,4 +1,4 @@
-//! The SDK's options for a worker, and its task queues.
+//! The SDK's options for a worker, and the task queues of each role.
 
 use temporalio_common::worker::{
     VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
@@ -22,7 +22,7 @@ pub(crate) fn task_queue(config: &Config, role: Role) -> &str {
     }
 }
 
-/// Where the workflows of a worker in `role` send their activities.
+/// The task queue to which the workflows of a worker in `role` send their activities.
 pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
     match role {
         Role::WorkflowWorker | Role::ActivityWorker => &config.activity_task_queue,
@@ -30,13 +30,16 @@ pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
     }
 }
 
-/// The SDK's options for a worker in `role`. What is registered decides what the SDK polls.
+/// The SDK's options for a worker in `role`. The SDK polls for what is registered in them.
+///
+/// # Errors
+/// [`Error::NothingRegistered`] and [`Error::Registration`] if `fleet` cannot serve `role`.
 pub(crate) fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, Error> {
     let mut options = fleet.registered(role)?;
     task_queue(config, role).clone_into(&mut options.task_queue);
     options.max_cached_workflows = config.max_cached_workflows;
     options.graceful_shutdown_period = Some(config.activity_grace);
-    // Set explicitly: left unset, a namespace may switch the pollers to autoscaling by itself
+    // If these are not set, the namespace can turn on autoscaling of the pollers
     // (https://github.com/temporalio/sdk-rust/issues/1432).
     options.workflow_task_poller_behavior = Some(poller_behavior(config.workflow_task_pollers));
     options.activity_task_poller_behavior = Some(poller_behavior(config.activity_task_pollers));
@@ -49,14 +52,14 @@ pub(crate) fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<Work
 fn poller_behavior(pollers: Pollers) -> PollerBehavior {
     match pollers {
         Pollers::Fixed(number) => PollerBehavior::SimpleMaximum(number.get()),
-        // The figures with which the SDK itself scales (sdk-core 0.10.1, worker/mod.rs).
+        // These are the SDK's own limits for autoscaling (sdk-core 0.10.1, worker/mod.rs).
         Pollers::Auto => PollerBehavior::Autoscaling(
             AutoscalingOptions::builder().minimum(1).maximum(100).initial(5).build(),
         ),
     }
 }
 
-/// The SDK has no behaviour per workflow type: it is the worker's, for all of them.
+/// The SDK cannot set a versioning behaviour for each workflow type. The worker's applies to all.
 fn deployment_options(deployment: &Deployment) -> WorkerDeploymentOptions {
     let version = WorkerDeploymentVersion::builder()
         .deployment_name(&deployment.name)

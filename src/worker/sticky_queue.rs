@@ -1,9 +1,9 @@
-//! The name of a worker's sticky queue.
+//! The name of a worker's sticky queue, read from the labels of metrics.
 //!
-//! The SDK makes it up and keeps it to itself until it stops, which is too late for `polls.rs`. But
-//! it labels the metrics of its polls with it, where it is asked to: hence a meter that reads the
-//! labels, and puts the worker's own queue in their place. No two sticky queues have the same name,
-//! and each label of its own would be a metric of its own.
+//! The SDK generates this name and does not reveal it before it stops, which is too late for
+//! `polls.rs`. But the SDK can label the metrics of its polls with it. So a meter reads these labels,
+//! and replaces each by the worker's own task queue. The replacement is needed because each sticky
+//! queue has another name, and each new label would create a new time series.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,39 +16,39 @@ use temporalio_common::telemetry::{
     },
 };
 
-/// Knows the sticky queue of a worker from its first poll of it.
+/// The sticky queue of a worker. Its name is known from the worker's first poll of it.
 #[derive(Clone, Debug)]
 pub(crate) struct StickyQueue {
-    /// What the names of the worker's sticky queues begin with: its identity.
+    /// The prefix of the queue's name, which is the worker's identity.
     prefix: Arc<str>,
-    /// The queue that the worker polls beside.
+    /// The task queue that the worker also polls.
     normal: Arc<str>,
     name: Arc<OnceLock<String>>,
 }
 
 impl StickyQueue {
-    /// Of the worker that calls itself `identity` and polls the queue `normal`.
+    /// The sticky queue of the worker that has this identity and polls the task queue `normal`.
     pub(crate) fn of(identity: &str, normal: &str) -> Self {
         Self { prefix: format!("{identity}-").into(), normal: normal.into(), name: Arc::default() }
     }
 
-    /// Its name; empty while the worker polls none.
+    /// The queue's name. It is empty before the worker's first poll of it.
     pub(crate) fn name(&self) -> String {
         self.name.get().cloned().unwrap_or_default()
     }
 
-    /// For the worker's connection; `inner` measures it, if anybody does.
+    /// A meter for the worker's connection. It reads the labels, and passes everything on to `inner`.
     pub(crate) fn meter(&self, inner: Option<Arc<dyn CoreMeter>>) -> TemporalMeter {
         let labelled = inner.is_some();
         let inner = inner.unwrap_or_else(|| Arc::new(NoOpCoreMeter));
-        // As the SDK labels the worker's own metrics.
+        // The SDK gives the worker's own metrics this label too.
         let service = MetricKeyValue::new("service_name", "temporal-core-sdk");
         let labels = TaskQueueLabelStrategy::UseNormalAndSticky;
-        let reading = Reading { queue: self.clone(), inner, labelled };
-        TemporalMeter::new(Arc::new(reading), [service].into(), labels)
+        let meter = LabelReader { queue: self.clone(), inner, labelled };
+        TemporalMeter::new(Arc::new(meter), [service].into(), labels)
     }
 
-    /// The labels, with the worker's own queue in place of its sticky one.
+    /// Reads the name from the labels, and returns them with the worker's task queue in its place.
     fn read(&self, mut labels: NewAttributes) -> NewAttributes {
         for label in &mut labels.attributes {
             if let MetricValue::String(value) = &mut label.value
@@ -62,16 +62,16 @@ impl StickyQueue {
     }
 }
 
-/// A meter of which the labels are read.
+/// A meter that reads the labels of all metrics and passes these on to another meter.
 #[derive(Debug)]
-struct Reading {
+struct LabelReader {
     queue: StickyQueue,
     inner: Arc<dyn CoreMeter>,
-    /// Whether anybody keeps the labels: the SDK's meter for nobody does, for each call anew.
+    /// Whether `inner` uses the labels. The SDK's no-op meter would allocate them again at each call.
     labelled: bool,
 }
 
-impl CoreMeter for Reading {
+impl CoreMeter for LabelReader {
     fn new_attributes(&self, labels: NewAttributes) -> MetricAttributes {
         let labels = self.queue.read(labels);
         if self.labelled { self.inner.new_attributes(labels) } else { MetricAttributes::Empty }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_that_begins_with_the_identity_is_the_name_and_is_told_to_nobody() {
+    fn the_label_that_begins_with_the_identity_is_the_name_and_is_not_passed_on() {
         let queue = StickyQueue::of("worker@here:1", "orders");
         let read = |value| match queue.read(queue_label(value)).attributes.remove(0).value {
             MetricValue::String(value) => value,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_is_read_where_nobody_measures() {
+    fn the_label_is_read_without_a_meter_to_pass_it_on_to() {
         let queue = StickyQueue::of("worker@here:1", "orders");
         let mut meter = queue.meter(None);
         meter.merge_attributes(queue_label("worker@here:1-f00"));

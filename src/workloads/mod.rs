@@ -1,4 +1,4 @@
-//! The workloads that come with the crate: Temporal's sample, and a load to measure with.
+//! The workloads that the crate contains: Temporal's sample, and the workflow of `fleet bench`.
 
 pub mod load;
 pub mod parallelized;

@@ -10,13 +10,13 @@ use tokio::task::spawn_blocking;
 
 use super::work::compute;
 
-/// What one activity of the load does.
+/// The input of one activity of the load.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoadTask {
     /// Iterations of the computation.
     pub iterations: u64,
-    /// What it returns.
+    /// The text that it returns.
     pub payload: String,
 }
 
@@ -25,17 +25,17 @@ pub struct LoadActivities;
 
 #[activities]
 impl LoadActivities {
-    /// Computes, and returns the payload.
+    /// Computes, and then returns the payload.
     ///
     /// # Errors
-    /// None of its own.
+    /// It does not fail, unless the runtime shuts down while it computes.
     #[activity(name = "load_activity")]
     pub async fn load_activity(
         _ctx: ActivityContext,
         task: LoadTask,
     ) -> Result<String, ActivityError> {
         if task.iterations > 0 {
-            // On a thread for that: the worker polls on, and uses every core.
+            // It runs on a thread of its own, so that the worker keeps polling and can use every core.
             spawn_blocking(move || black_box(compute(task.iterations))).await?;
         }
         Ok(task.payload)

@@ -2,30 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What one [`LoadWorkflow`](super::LoadWorkflow) does: its input, in which each field may be left out.
+/// The input of one [`LoadWorkflow`](super::LoadWorkflow), as JSON. Each field can be omitted.
 ///
-/// It computes; it waits for its timer, if it has one; then come the steps, one after the other. In
-/// each of them `parallel` activities run side by side, and after it the workflow computes again.
+/// The workflow computes, then waits for its timer, if it has one, then runs its steps one after the
+/// other. In each step `parallel` activities run at the same time, and after it the workflow computes
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Load {
-    /// Steps, one after the other.
+    /// Number of steps.
     pub activities: u32,
-    /// Activities side by side in each step.
+    /// Activities that each step runs at the same time.
     pub parallel: u32,
-    /// Iterations of the computation in the workflow's code, at its start and after each step.
+    /// Iterations of the computation in the workflow's code, at its start and again after each step.
     pub workflow_iterations: u64,
     /// Iterations of the computation in each activity.
     pub activity_iterations: u64,
-    /// Bytes of text that each activity gets and returns.
+    /// Length in bytes of the text that each activity receives and returns.
     pub payload_bytes: u32,
-    /// Milliseconds of the timer before the first step; 0: there is none.
+    /// Duration of the timer before the first step, in milliseconds. 0: no timer.
     pub timer_ms: u64,
 }
 
 impl Default for Load {
-    /// One activity, and nothing to do: what Temporal and the SDK cost.
+    /// One activity that does nothing. It measures what Temporal and the SDK themselves cost.
     fn default() -> Self {
         Self {
             activities: 1,

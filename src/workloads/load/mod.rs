@@ -1,11 +1,12 @@
-//! A workload to measure a fleet with, whose size and shape its input tells: `LoadWorkflow`.
+//! A workload that measures a fleet: `LoadWorkflow`, whose input [`Load`] gives its size and shape.
 //!
 //! [`Fleet::load_workload`](crate::Fleet::load_workload) registers it, and `fleet bench` starts it
-//! unless it is told to start another workflow. It does nothing of use and touches nothing outside:
-//! it is no example of how to write a workflow.
+//! unless `--workflow-type` names another workflow. It does nothing useful and has no side effects, so
+//! it is not an example of how to write a workflow.
 //!
-//! All of it is deterministic. "20 ms of CPU time" is a number of iterations, which whoever starts
-//! the workflow works out once for the machine it runs on; workflow code never looks at a clock.
+//! All of it is deterministic. Work such as "20 ms of CPU time" is a number of iterations. The program
+//! that starts the workflow calculates this number once, for the machine that it runs on
+//! ([`iterations_in`]); workflow code never reads a clock.
 
 mod activities;
 mod input;

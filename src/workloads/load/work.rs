@@ -1,24 +1,25 @@
-//! The work itself: a computation of so many iterations, and text of so many bytes.
+//! The work that the load does: a computation of given length, and text of given length.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-/// One that takes longer is measured: clocks and interrupts do not matter then.
-const LONG_ENOUGH: Duration = Duration::from_millis(10);
-/// The quickest of so many is taken: others were disturbed.
+/// A computation that takes at least this long is measured. The clock's resolution and interrupts
+/// hardly matter then.
+const MIN_DURATION: Duration = Duration::from_millis(10);
+/// Number of measurements, of which the shortest counts, because other programs disturb the rest.
 const MEASUREMENTS: u32 = 5;
 
-/// One step of a pseudo-random sequence (Marsaglia's xorshift, 64 bits).
+/// The next number of a pseudo-random sequence (Marsaglia's xorshift, 64 bits).
 fn next(mut state: u64) -> u64 {
     state ^= state << 13;
     state ^= state >> 7;
     state ^ (state << 17)
 }
 
-/// Computes. Each iteration needs the one before, so that neither compiler nor processor can leave
-/// one out; the result is always the same.
+/// Computes for a number of iterations. Each of them needs the result of the one before, so that
+/// neither the compiler nor the processor can skip one. The result depends on the number only.
 pub(super) fn compute(iterations: u64) -> u64 {
     let mut state = 0x9E37_79B9_7F4A_7C15;
     for _ in 0..iterations {
@@ -27,8 +28,9 @@ pub(super) fn compute(iterations: u64) -> u64 {
     state
 }
 
-/// How many iterations this machine does in so much CPU time, in this build. It computes for some
-/// tens of milliseconds to find out: call it once, and not from a workflow.
+/// Measures how many iterations this build does on this machine in `time` of CPU time. At least 1, but
+/// 0 for a `time` of 0. The measurement computes for some tens of milliseconds: call it once, and not
+/// from a workflow.
 #[must_use]
 pub fn iterations_in(time: Duration) -> u64 {
     if time.is_zero() {
@@ -41,7 +43,7 @@ pub fn iterations_in(time: Duration) -> u64 {
     };
     let mut iterations = 1 << 10;
     let mut best = took(iterations);
-    while best < LONG_ENOUGH {
+    while best < MIN_DURATION {
         iterations *= 2;
         best = took(iterations);
     }
@@ -52,7 +54,7 @@ pub fn iterations_in(time: Duration) -> u64 {
     u64::try_from(wanted).unwrap_or(u64::MAX).max(1)
 }
 
-/// Text of so many bytes that compresses badly, always the same.
+/// Text of this length in ASCII, which compresses badly. It is the same at each call.
 pub(super) fn text(bytes: u32) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state = 0x9E37_79B9_7F4A_7C15;
@@ -68,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_computation_and_the_text_are_the_same_each_time() {
-        // Recorded: a workflow that an older version began computes the same in a newer one.
+    fn the_computation_and_the_text_are_always_the_same() {
+        // A recorded value: a workflow that an older version started computes the same in a newer one.
         assert_eq!(compute(0), 0x9E37_79B9_7F4A_7C15);
         assert_eq!(compute(1000), compute(1000));
         assert_ne!(compute(1000), compute(999));
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(iterations_in(Duration::ZERO), 0);
         let few = iterations_in(Duration::from_millis(1));
         let many = iterations_in(Duration::from_millis(100));
-        // About a hundred times as many, on a machine that is busy with other tests.
+        // It should be a hundred times as many, but the machine is busy with other tests.
         assert!(few > 1000 && many > few * 20 && many < few * 500, "{few} {many}");
     }
 }

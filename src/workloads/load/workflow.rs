@@ -16,11 +16,11 @@ use super::{
 };
 use crate::user_code::routing::activity_task_queue;
 
-/// Longer than any activity of the load takes, even where a worker has a hundred of them and few
-/// cores. One of a worker that died is given to another after this.
+/// No activity of the load takes this long, not even if a worker has a hundred of them and few cores.
+/// If a worker dies, Temporal gives its activities to another worker after this timeout.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Does what its [`Load`] says, and returns how many activities it ran.
+/// Does the work that its [`Load`] describes, and returns how many activities it ran.
 #[workflow]
 #[derive(Default)]
 pub struct LoadWorkflow;
@@ -30,7 +30,7 @@ impl LoadWorkflow {
     /// The workflow's body.
     ///
     /// # Errors
-    /// Those of an activity, which is retried without end unless the workflow is cancelled.
+    /// Those of an activity, which is retried without limit until the workflow is cancelled.
     #[run(name = "LoadWorkflow")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, load: Load) -> WorkflowResult<u64> {
         black_box(compute(load.workflow_iterations));

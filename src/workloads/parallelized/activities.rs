@@ -11,10 +11,10 @@ pub struct EchoActivities;
 
 #[activities]
 impl EchoActivities {
-    /// Returns its input and the process that ran it.
+    /// Returns its input, followed by the label of the process that runs it.
     ///
     /// # Errors
-    /// None of its own.
+    /// It does not fail.
     #[activity(name = "echo_pid_activity")]
     pub async fn echo_pid_activity(
         _ctx: ActivityContext,

@@ -1,14 +1,14 @@
-//! The sample: Temporal's `worker_multiprocessing`, from Python to Rust.
+//! The sample: Temporal's `worker_multiprocessing`, translated from Python to Rust.
 //!
-//! A workflow notes the process it starts in, has an activity echo that together with its own
-//! process, and notes the process it ends in:
+//! A workflow names the process in which it starts, calls an activity that adds its own process, and
+//! then adds the process in which the workflow ends:
 //!
 //! ```text
 //! wf-starting-pid:19178 | activity-pid:19180 | wf-ending-pid:19178
 //! ```
 //!
-//! Names, queues and results are those of the Python sample: its starter can drive these workers,
-//! this starter its workers, and both kinds of worker can share the queues.
+//! Names, queues and results are those of the Python sample. The starter of either one works with the
+//! workers of the other, and both kinds of worker can share the queues.
 
 mod activities;
 mod workflow;

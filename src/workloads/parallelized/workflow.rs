@@ -12,14 +12,14 @@ use temporalio_sdk::{
 use super::activities::EchoActivities;
 use crate::user_code::{label::worker_label, routing::activity_task_queue};
 
-/// The Python sample's figure. The echo takes no time; ten seconds is how long Temporal waits before
-/// it gives the echo of a worker that died to another one.
+/// The same as in the Python sample. The echo itself takes no time. If its worker dies, Temporal gives
+/// it to another worker after this timeout.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Notes which processes ran its start, its activity and its end.
+/// Returns the labels of the processes that ran its start, its activity and its end.
 ///
-/// It reads [`worker_label`], which is not deterministic: why that cannot break replay is told in
-/// [`crate::user_code::label`].
+/// It reads [`worker_label`], which is not deterministic. [`crate::label`] explains why that does not
+/// break replay.
 #[workflow]
 #[derive(Default)]
 pub struct ParallelizedWorkflow;
@@ -29,7 +29,7 @@ impl ParallelizedWorkflow {
     /// The workflow's body.
     ///
     /// # Errors
-    /// Those of the activity, which is retried without end unless the workflow is cancelled.
+    /// Those of the activity, which is retried without limit until the workflow is cancelled.
     #[run(name = "ParallelizedWorkflow")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
         let echoed = ctx

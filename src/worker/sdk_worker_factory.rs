@@ -1,0 +1,97 @@
+//! Creates the SDK workers of this process.
+
+use std::{num::NonZeroUsize, process, sync::Arc};
+
+use temporalio_sdk::WorkerOptions;
+use temporalio_sdk_core::FixedSizeSlotSupplier;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    options::{activity_task_queue, options, task_queue},
+    polls::{Polls, Slots},
+    sdk_worker::{SdkWorker, SdkWorkerHandle},
+    sticky_queue::StickyQueue,
+};
+use crate::{
+    config::{Config, role::Role},
+    error::Error,
+    fleet::Fleet,
+    process::{identity::identity, state::Vitals},
+    telemetry::{Telemetry, metrics::Metrics, replay},
+    temporal::connection,
+};
+
+/// The SDK's own default. The fleet has no setting for local activities.
+const LOCAL_ACTIVITY_SLOTS: usize = 100;
+
+/// Creates SDK workers that are all alike: they have the same options, and share their activity slots.
+pub(super) struct SdkWorkerFactory {
+    options: WorkerOptions,
+    slots: Slots,
+    config: Config,
+    pub(super) role: Role,
+    pub(super) telemetry: Telemetry,
+}
+
+impl SdkWorkerFactory {
+    /// # Errors
+    /// [`Error::NothingRegistered`] and [`Error::Registration`] if `fleet` cannot serve `role`.
+    pub(super) fn new(
+        fleet: &Fleet,
+        config: &Config,
+        role: Role,
+        vitals: &Vitals,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Error> {
+        let mut options = options(fleet, config, role)?;
+        options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
+        options.worker_interceptor(vitals.workflow_interceptor());
+        options.workflow_interceptor(replay::interceptor());
+        let slots = Slots {
+            workflow_tasks: config.max_concurrent_workflow_tasks.get(),
+            activities: Arc::new(FixedSizeSlotSupplier::new(
+                config.max_concurrent_activities.get(),
+            )),
+            local_activities: LOCAL_ACTIVITY_SLOTS,
+        };
+        Ok(Self { options, slots, config: config.clone(), role, telemetry: telemetry.clone() })
+    }
+
+    /// After how many activities an SDK worker is replaced. `None`: never.
+    pub(super) fn activities_per_sdk_worker(&self) -> Option<NonZeroUsize> {
+        self.config.activities_per_sdk_worker
+    }
+
+    /// Connects and creates a worker. Each worker has a connection of its own, because a connection
+    /// does not accept two workers for the same queue, and because the labels of a connection's
+    /// metrics then name only one sticky queue.
+    ///
+    /// # Errors
+    /// Those of connecting, and [`Error::WorkerCreate`].
+    pub(super) async fn create(&self) -> Result<SdkWorker, Error> {
+        let Self { config, role, .. } = self;
+        let identity = identity(role.as_str(), process::id());
+        let sticky_queue = StickyQueue::of(&identity, task_queue(config, *role));
+        let (metrics, traces) = (self.telemetry.metrics(), self.telemetry.traces());
+        let meter = sticky_queue.meter(metrics.map(Metrics::for_connection));
+        let settings = config.connect_settings();
+        let client =
+            connection::connect_with_meter(&settings, role.as_str(), traces, Some(meter)).await?;
+        let telemetry = metrics.map(Metrics::for_runtime).unwrap_or_default();
+        let (worker, polls) = Polls::create_worker(
+            &client,
+            self.options.clone(),
+            self.slots.clone(),
+            sticky_queue,
+            telemetry,
+        )?;
+        Ok(SdkWorker {
+            worker,
+            client,
+            handle: SdkWorkerHandle { polls: Arc::new(polls), replaced: CancellationToken::new() },
+            activity_task_queue: activity_task_queue(config, *role).to_owned(),
+            drain_timeout: config.drain_timeout,
+            role: *role,
+        })
+    }
+}
