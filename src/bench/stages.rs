@@ -12,7 +12,7 @@ use super::{measure::Measure, results::Results};
 use crate::{
     batch::Batch,
     temporal::connection::Target,
-    timeline::{Kind, Phase, Reader, Timeline},
+    timeline::{Kind, Phase, Timeline, TimelineReader},
 };
 
 /// Histories that are read at a time.
@@ -31,7 +31,9 @@ pub(crate) async fn read(
         let mut read = stream::iter(sampled)
             .map(async |it| {
                 let id = batch.workflow_id(it.index);
-                Reader::new(client.clone(), target.clone(), &id, &it.run_id).read_closed().await
+                TimelineReader::new(client.clone(), target.clone(), &id, &it.run_id)
+                    .read_closed()
+                    .await
             })
             .buffer_unordered(AT_A_TIME);
         while let Some(timeline) = read.next().await {

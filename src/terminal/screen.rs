@@ -7,8 +7,6 @@ use std::{
 
 use rustix::termios::tcgetwinsize;
 
-use crate::config::environment::Environment;
-
 /// Begins a frame: shown at once where the terminal knows that, no cursor, long lines cut. Each frame
 /// ends with [`END`], so that whatever ends this process leaves the terminal as it was.
 const BEGIN: &str = "\x1b[?2026h\x1b[?25l\x1b[?7l";
@@ -24,11 +22,6 @@ pub(crate) fn size() -> Option<(usize, usize)> {
     // Some terminals, as those of tests, do not know their size.
     let known = |count: u16, otherwise| if count == 0 { otherwise } else { usize::from(count) };
     Some(size.map_or((100, 24), |it| (known(it.ws_col, 100), known(it.ws_row, 24))))
-}
-
-/// Whether to print in colour on standard output.
-pub(crate) fn has_colour(environment: &Environment) -> bool {
-    io::stdout().is_terminal() && environment.get("NO_COLOR").is_none()
 }
 
 /// The block at the terminal's end.

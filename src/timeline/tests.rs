@@ -24,17 +24,17 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    account::Share,
     events::Builder,
-    model::{Row, State, short, since},
+    row::{Row, RowStatus, since},
+    totals::Share,
     *,
 };
-use crate::temporal::task_queue::TaskKind;
+use crate::{temporal::task_queue::TaskKind, terminal::style::Colour};
 
 const RETRIED: &str = include_str!("histories/retried.json");
 const KILLED_WORKER: &str = include_str!("histories/killed_worker.json");
 
-const STYLE: Style = Style { width: 100, colour: false, most_rows: 200 };
+const STYLE: Layout = Layout { width: 100, colour: Colour::Off, most_rows: 200 };
 
 fn events(json: &str) -> Vec<HistoryEvent> {
     serde_json::from_str::<History>(json).unwrap().events
@@ -121,26 +121,6 @@ fn lines(timeline: &Timeline) -> Vec<String> {
 }
 
 #[test]
-fn a_short_duration_has_the_unit_that_fits() {
-    for (millis, expected) in [
-        (0.0, "0 ms"),
-        (0.04, "0.0 ms"),
-        (1.26, "1.3 ms"),
-        (9.97, "10 ms"),
-        (999.4, "999 ms"),
-        (999.6, "1.00 s"),
-        (3420.0, "3.42 s"),
-        (9996.0, "10.0 s"),
-        (59_960.0, "60.0 s"),
-        (61_000.0, "1m 01s"),
-        (3_720_000.0, "1h 02m"),
-        (90_000_000.0, "1d 01h"),
-    ] {
-        assert_eq!(short(Duration::from_secs_f64(millis / 1000.0)), expected, "{millis}");
-    }
-}
-
-#[test]
 fn a_recorded_history_is_drawn_as_it_was() {
     let expected: Vec<_> = include_str!("histories/retried.txt").lines().collect();
     assert_eq!(lines(&recorded(RETRIED)), expected);
@@ -196,12 +176,12 @@ fn a_workflow_task_that_succeeds_at_last_tells_how_long_its_attempts_failed() {
     let timeline = build([failed_workflow_task(), later].concat(), at(5050));
     let [first, last] = &timeline.rows[..] else { panic!("{timeline:#?}") };
     let why = "non deterministic error: no such timer";
-    assert_eq!((first.state, first.failure.as_deref()), (State::Failed, Some(why)));
+    assert_eq!((first.status, first.failure.as_deref()), (RowStatus::Failed, Some(why)));
     assert_eq!(last.attempt, 4);
     let time = |phase| last.time_in(phase, timeline.until).unwrap().as_millis();
     assert_eq!((time(Phase::Retries), time(Phase::Queue), time(Phase::Run)), (4970, 20, 30));
     let lines = lines(&timeline);
-    let note = "  attempt 4; the history has nothing of attempts 2 to 3";
+    let note = "  attempt 4; attempts 2 to 3 are not in the history";
     assert!(lines.iter().any(|line| line == note), "{lines:#?}");
 }
 
@@ -313,7 +293,7 @@ fn children_updates_signals_and_what_follows_a_run_have_their_rows() {
         .map(|row| {
             let took = since(row.at, row.ended.unwrap()).as_secs();
             let why = row.failure.as_deref().unwrap_or("-");
-            format!("{}, {took} s, {}, {why}", row.label(), row.state.as_str())
+            format!("{}, {took} s, {}, {why}", row.label(), row.status.as_str())
         })
         .collect();
     assert_eq!(
@@ -326,10 +306,10 @@ fn children_updates_signals_and_what_follows_a_run_have_their_rows() {
         ]
     );
     assert_eq!(timeline.other.values().sum::<usize>(), 0, "{:?}", timeline.other);
-    assert_eq!(timeline.run.status, "continued as new");
+    assert_eq!(timeline.run.status.as_str(), "continued as new");
     assert_eq!(timeline.shares()[&Share::Children].as_secs(), 8);
     let lines = lines(&timeline);
-    assert!(lines.iter().any(|line| line == "it goes on: --run-id the-next"), "{lines:#?}");
+    assert!(lines.iter().any(|line| line == "next run: --run-id the-next"), "{lines:#?}");
 }
 
 #[test]
@@ -447,7 +427,7 @@ fn a_pending_activity_is_told_as_the_server_tells_it() {
         let mut timeline = build(beginning()[..1].to_vec(), until);
         let mut row = Row::new(Kind::Activity, 5, at(1000));
         row.queued = Some(at(1000));
-        row.state = State::Queued;
+        row.status = RowStatus::Queued;
         (row.name, row.id, row.task_queue) = ("A".into(), "1".into(), "q".into());
         timeline.rows.push(row);
         let pending_activities = vec![told];
@@ -488,12 +468,12 @@ fn of_very_many_rows_the_text_shows_the_ends_and_what_went_wrong_and_says_what_i
         row.queued = Some(row.at);
         row.started = Some(row.at + Duration::from_millis(1));
         row.ended = Some(row.at + Duration::from_millis(2));
-        row.state = if index == 500 { State::Failed } else { State::Completed };
+        row.status = if index == 500 { RowStatus::Failed } else { RowStatus::Completed };
         row.failure = (index == 500).then(|| "out of \u{1b}[31mtea".to_owned());
         row.name = format!("A{index}");
         timeline.rows.push(row);
     }
-    let style = Style { most_rows: 20, ..STYLE };
+    let style = Layout { most_rows: 20, ..STYLE };
     let printed = text(&timeline, "a", "n", style);
     assert_eq!(printed.lines().filter(|line| line.starts_with("activity A")).count(), 20);
     for name in
@@ -507,7 +487,7 @@ fn of_very_many_rows_the_text_shows_the_ends_and_what_went_wrong_and_says_what_i
         .filter_map(|line| line.strip_prefix("… ")?.split(' ').next()?.parse::<usize>().ok())
         .sum();
     assert_eq!(folded, 980, "{printed}");
-    let all = text(&timeline, "a", "n", Style { most_rows: usize::MAX, ..STYLE });
+    let all = text(&timeline, "a", "n", Layout { most_rows: usize::MAX, ..STYLE });
     assert_eq!(all.lines().filter(|line| line.starts_with("activity A")).count(), 1000);
 }
 
@@ -515,12 +495,12 @@ fn of_very_many_rows_the_text_shows_the_ends_and_what_went_wrong_and_says_what_i
 fn colour_is_only_where_it_is_asked_for_and_lines_keep_to_the_width() {
     let timeline = recorded(RETRIED);
     for width in [60, 80, 100, 140] {
-        let plain = text(&timeline, "a", "n", Style { width, ..STYLE });
+        let plain = text(&timeline, "a", "n", Layout { width, ..STYLE });
         let bars = plain.lines().filter(|line| line.contains(['█', '━', '─']));
         let longest = bars.map(|line| line.chars().count()).max().unwrap();
         assert_eq!(longest, width, "{plain}");
         assert!(!plain.contains('\u{1b}'));
-        let colour = text(&timeline, "a", "n", Style { width, colour: true, ..STYLE });
+        let colour = text(&timeline, "a", "n", Layout { width, colour: Colour::On, ..STYLE });
         assert!(colour.contains("\u{1b}[32m█"), "{colour:?}");
     }
 }
