@@ -1,4 +1,4 @@
-//! Standard output and the terminal: lines, progress, and blocks that are drawn in place.
+//! Standard output and the terminal: lines, progress, styles, and text that is drawn in place.
 
 pub(crate) mod announce;
 pub(crate) mod duration;
