@@ -39,7 +39,7 @@ pub(super) async fn repeat(
     in_place: bool,
     mut read: impl AsyncFnMut() -> Result<Snapshot, Error>,
 ) -> Result<u8, Error> {
-    let mut display = Display::new(in_place);
+    let mut output = LiveOutput::new(in_place);
     loop {
         let result = tokio::select! {
             result = read() => result,
@@ -48,9 +48,9 @@ pub(super) async fn repeat(
         };
         let is_last = result.as_ref().is_ok_and(|snapshot| snapshot.is_last);
         match result {
-            Ok(snapshot) => display.show(snapshot),
+            Ok(snapshot) => output.show(snapshot),
             Err(Error::Rpc { cause, .. } | Error::Unreachable { cause, .. }) => {
-                display.show_outage(&cause);
+                output.show_outage(&cause);
             }
             Err(error) => return Err(error),
         }
@@ -73,7 +73,7 @@ pub(super) async fn repeat(
 }
 
 /// Prints snapshots, in place or below each other.
-struct Display {
+struct LiveOutput {
     in_place: bool,
     screen: Screen,
     /// The last snapshot that was drawn in place.
@@ -82,7 +82,7 @@ struct Display {
     outage: Option<Instant>,
 }
 
-impl Display {
+impl LiveOutput {
     fn new(in_place: bool) -> Self {
         Self { in_place, screen: Screen::default(), drawn: String::new(), outage: None }
     }

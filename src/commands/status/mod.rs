@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.shutdown.exit_code());
     };
-    let status = Status {
+    let status = StatusCommand {
         namespace: client.namespace(),
         client,
         address,
@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
 }
 
 /// What every reading of the queues needs.
-struct Status<'a> {
+struct StatusCommand<'a> {
     client: Client,
     namespace: String,
     address: String,
@@ -62,7 +62,7 @@ struct Status<'a> {
     args: &'a StatusArgs,
 }
 
-impl Status<'_> {
+impl StatusCommand<'_> {
     async fn read(&self) -> Result<Vec<QueueRow>, Error> {
         queues::read(&self.client, self.config, &self.args.task_queue).await
     }

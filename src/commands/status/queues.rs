@@ -99,3 +99,18 @@ fn questions_of_fleet(config: &Config) -> Vec<Question<'_>> {
     }
     questions
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_that_is_named_twice_is_asked_about_once() {
+        let named = ["a", "b", "a"].map(str::to_owned);
+        let questions = questions_of(&named);
+        let asked: Vec<_> =
+            questions.iter().map(|question| (question.queue, question.kind.as_str())).collect();
+        let expected = [("a", "workflow"), ("a", "activity"), ("b", "workflow"), ("b", "activity")];
+        assert_eq!(asked, expected);
+    }
+}
