@@ -1,15 +1,17 @@
-//! What is measured, and which numbers of it are told.
+//! What a bench measures, and the quantiles that it reports.
 
-/// A time that each workflow, or each of its tasks, takes.
+/// A time that is measured for each workflow or for each of its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measure {
-    /// From when the workflow was to be started until its result is here.
+    /// From the time when the workflow was due until its result has arrived.
     EndToEnd,
-    /// In a task queue, until a worker takes it.
+    /// From the scheduling of a workflow task until a worker takes it.
     WorkflowTaskScheduleToStart,
-    /// At a worker.
+    /// From there until the worker's answer is at the server.
     WorkflowTaskExecution,
+    /// From the scheduling of an activity until a worker takes it.
     ActivityScheduleToStart,
+    /// From there until its result is at the server.
     ActivityExecution,
 }
 
@@ -22,7 +24,7 @@ impl Measure {
         Self::ActivityExecution,
     ];
 
-    /// As JSON and goals name it.
+    /// The name in JSON and in goals.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::EndToEnd => "end_to_end",
@@ -34,11 +36,11 @@ impl Measure {
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == name)
+        Self::ALL.into_iter().find(|measure| measure.as_str() == name)
     }
 }
 
-/// A number that tells of many times: so many of them are not longer.
+/// The time that a given share of all times does not exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quantile {
     P50,
@@ -61,7 +63,7 @@ impl Quantile {
         }
     }
 
-    /// The share of all that are not longer.
+    /// The share of the times that do not exceed it, from 0 to 1.
     pub(super) fn share(self) -> f64 {
         match self {
             Self::P50 => 0.5,
@@ -72,11 +74,9 @@ impl Quantile {
         }
     }
 
-    /// JSON's name for p99.9, which has no dot, is understood too.
+    /// Also understands `p999`, which is JSON's key for p99.9.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == name).or_else(|| {
-            let is_p999 = name == "p999";
-            is_p999.then_some(Self::P999)
-        })
+        let name = if name == "p999" { Self::P999.as_str() } else { name };
+        Self::ALL.into_iter().find(|quantile| quantile.as_str() == name)
     }
 }

@@ -1,25 +1,34 @@
-//! `fleet bench`'s engine: starts workflows at a pace, and measures what they take.
+//! The engine of `fleet bench`: starts workflows at a given pace and measures how long they take.
 //!
-//! [`Run`] starts them and awaits them; [`results`] keep what came of it in histograms, whose size
-//! does not depend on how many there were; [`stages`] reads a sample of histories afterwards; and
-//! [`goals`] says whether that is good enough. [`text`], [`json`] and [`picture()`] show it.
+//! [`BenchRun`] starts the workflows and waits for them. [`results`] counts and keeps latencies in
+//! histograms, whose size does not depend on the number of workflows. [`stages`] reads a sample of
+//! the histories after the run. [`goals`] decides whether the results are good enough. [`text()`],
+//! [`json()`] and [`picture()`] show a [`BenchSummary`].
 
+mod budget;
 pub(crate) mod goals;
+mod json;
 mod measure;
 mod pace;
 mod picture;
-mod print;
+mod plan;
+mod reservoir;
 mod results;
 mod run;
-mod sample;
 mod series;
 pub(crate) mod stages;
+mod summary;
+mod text;
 
 pub(crate) use self::{
-    goals::{Budget, Goal},
-    measure::{Measure, Quantile},
-    pace::{Length, Pace, Plan, Rate},
-    picture::{Form, picture},
-    print::{Account, json, text},
-    run::{Ended, Run},
+    budget::Budget,
+    goals::Goal,
+    json::json,
+    pace::{Pace, Rate},
+    picture::{PictureFormat, picture},
+    plan::{Length, Plan},
+    results::Results,
+    run::{BenchEnd, BenchRun},
+    summary::BenchSummary,
+    text::text,
 };

@@ -1,5 +1,5 @@
-//! A picture of a run: latency and throughput over time, as SVG or as an HTML page around it. Both
-//! need nothing but themselves.
+//! A picture of a run: latency and throughput over time, as SVG or as an HTML page with the SVG in
+//! it. Neither needs any other file.
 
 use std::{fmt::Write, path::Path, time::Duration};
 
@@ -8,16 +8,17 @@ use super::{
     results::Results,
     series::{Interval, Series},
 };
+use crate::terminal::duration::millis;
 
-/// What a file's name says it is to be.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum PictureFormat {
     Html,
     Svg,
 }
 
-impl Form {
-    /// By the name's ending.
+impl PictureFormat {
+    /// The format by the extension of the file's name.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "html" | "htm" => Some(Self::Html),
@@ -34,16 +35,21 @@ const CHART: f64 = 240.0;
 const TOP: f64 = 50.0;
 const GAP: f64 = 70.0;
 const HEIGHT: f64 = TOP + CHART + GAP + CHART + 50.0;
-/// Of lines that people with any colour vision can tell apart (Okabe and Ito).
+/// Colours of lines that people with any colour vision can distinguish (Okabe and Ito).
 const COLOURS: [&str; 4] = ["#0072b2", "#009e73", "#e69f00", "#d55e00"];
 const LINES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::Max];
 
-/// The picture, with a heading of one line; a page has `details` below it, as they are.
-pub(crate) fn picture(form: Form, heading: &str, details: &str, results: &Results) -> String {
+/// The picture, with a heading of one line. An HTML page also has the lines of `details` below it.
+pub(crate) fn picture(
+    format: PictureFormat,
+    heading: &str,
+    details: &str,
+    results: &Results,
+) -> String {
     let svg = svg(heading, results);
-    match form {
-        Form::Svg => svg,
-        Form::Html => format!(
+    match format {
+        PictureFormat::Svg => svg,
+        PictureFormat::Html => format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>\n\
              <style>body {{ font-family: sans-serif; max-width: 60rem; margin: 2rem auto; color: #222; \
              background: #fff }} pre {{ overflow-x: auto }} svg {{ max-width: 100%; height: auto }}</style>\
@@ -77,13 +83,15 @@ fn svg(heading: &str, results: &Results) -> String {
     svg
 }
 
-/// Where things are in one of the two charts.
+/// The scales of one of the two charts.
 struct Chart {
+    /// The place of the upper edge.
     top: f64,
     /// The end of the time axis, in seconds.
     until: f64,
     low: f64,
     high: f64,
+    /// Whether the value axis is logarithmic.
     log: bool,
 }
 
@@ -94,7 +102,7 @@ impl Chart {
     }
 
     fn y(&self, value: f64) -> f64 {
-        let scale = |it: f64| if self.log { it.max(self.low).log10() } else { it };
+        let scale = |value: f64| if self.log { value.max(self.low).log10() } else { value };
         let (low, high) = (scale(self.low), scale(self.high));
         self.top + CHART * (1.0 - (scale(value) - low) / (high - low))
     }
@@ -136,7 +144,8 @@ impl Chart {
         );
     }
 
-    /// A line through a value of each interval, at its middle; interrupted where there is none.
+    /// Draws a line through the value of each interval, at its middle. It is interrupted where there
+    /// is no value.
     fn line(
         &self,
         svg: &mut String,
@@ -153,7 +162,7 @@ impl Chart {
                 continue;
             };
             let (x, y) = (self.x((index as f64 + 0.5) * width), self.y(value));
-            // A line of one point is a dot, by its round ends.
+            // A line of one point shows as a dot, because its ends are round.
             let step =
                 if pen_is_down { format!("L{x:.1} {y:.1}") } else { format!("M{x:.1} {y:.1}h0") };
             path.push_str(&step);
@@ -183,39 +192,35 @@ fn end_of(series: &Series) -> f64 {
     (series.width() * count).as_secs_f64()
 }
 
-/// The next of 1, 2 or 5 times a power of ten.
+/// The next larger number that is 1, 2 or 5 times a power of ten.
 fn round_step(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|it| it * power >= value * 0.999);
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= value * 0.999);
     factor.unwrap_or(10.0) * power
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn latencies(svg: &mut String, results: &Results) {
     let series = &results.series;
-    let all = series.intervals().iter().filter(|it| !it.latencies.is_empty());
-    let (low, high) = all.fold((f64::MAX, 1.0_f64), |(low, high), it| {
-        let (least, most) = (it.latencies.min(), it.latencies.max());
+    let all = series.intervals().iter().filter(|interval| !interval.latencies.is_empty());
+    let (low, high) = all.fold((f64::MAX, 1.0_f64), |(low, high), interval| {
+        let (least, most) = (interval.latencies.min(), interval.latencies.max());
         (low.min(micros_as_millis(least)), high.max(micros_as_millis(most)))
     });
     let low = 10_f64.powf(low.clamp(0.1, 1000.0).log10().floor());
     let high = 10_f64.powf(high.max(low * 10.0).log10().ceil());
     let chart = Chart { top: TOP, until: end_of(series), low, high, log: true };
     let mut marks = vec![low];
-    while marks.last().is_some_and(|it| *it < high * 0.9) {
+    while marks.last().is_some_and(|mark| *mark < high * 0.9) {
         marks.push(marks[marks.len() - 1] * 10.0);
     }
     chart.axes(svg, "end-to-end latency in ms, by when each workflow was due", &marks);
     for (place, (quantile, colour)) in (0_u8..).zip(LINES.into_iter().zip(COLOURS)) {
-        chart.line(svg, series, colour, |it| {
+        chart.line(svg, series, colour, |interval| {
             let micros = match quantile {
-                Quantile::Max => it.latencies.max(),
-                other => it.latencies.value_at_quantile(other.share()),
+                Quantile::Max => interval.latencies.max(),
+                other => interval.latencies.value_at_quantile(other.share()),
             };
-            (!it.latencies.is_empty()).then(|| micros_as_millis(micros))
+            (!interval.latencies.is_empty()).then(|| micros_as_millis(micros))
         });
         let overall = results.quantile(Measure::EndToEnd, quantile).unwrap_or_default();
         let text = format!("{}: {:.0} ms", quantile.as_str(), millis(overall));
@@ -230,16 +235,17 @@ fn micros_as_millis(micros: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a picture's coordinates")]
 fn throughput(svg: &mut String, series: &Series) {
     let width = series.width().as_secs_f64();
-    let most = series.intervals().iter().map(|it| it.completed.max(it.errors)).max();
+    let most =
+        series.intervals().iter().map(|interval| interval.completed.max(interval.errors)).max();
     let step = round_step((most.unwrap_or(1).max(1) as f64 / width) / 4.0);
-    let marks: Vec<_> = (0..=4).map(|it| f64::from(it) * step).collect();
+    let marks: Vec<_> = (0..=4).map(|index| f64::from(index) * step).collect();
     let top = TOP + CHART + GAP;
     let chart = Chart { top, until: end_of(series), low: 0.0, high: step * 4.0, log: false };
-    chart.axes(svg, "workflows in a second, by when each ended", &marks);
-    chart.line(svg, series, COLOURS[0], |it| Some(it.completed as f64 / width));
+    chart.axes(svg, "workflows per second, by when each ended", &marks);
+    chart.line(svg, series, COLOURS[0], |interval| Some(interval.completed as f64 / width));
     chart.legend(svg, 0, COLOURS[0], "completed");
-    if series.intervals().iter().any(|it| it.errors > 0) {
-        chart.line(svg, series, COLOURS[3], |it| Some(it.errors as f64 / width));
+    if series.intervals().iter().any(|interval| interval.errors > 0) {
+        chart.line(svg, series, COLOURS[3], |interval| Some(interval.errors as f64 / width));
         chart.legend(svg, 1, COLOURS[3], "errors");
     }
 }
@@ -258,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_draws_each_line_in_its_frame_and_a_page_has_the_details() {
-        let svg = picture(Form::Svg, "a <b>", "unused", &results());
+    fn lines_stay_inside_the_charts_and_a_page_has_the_details() {
+        let svg = picture(PictureFormat::Svg, "a <b>", "unused", &results());
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("unused"));
         assert_eq!(
@@ -268,25 +274,28 @@ mod tests {
             "four quantiles and a throughput"
         );
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-        for line in svg.lines().filter(|it| it.contains("stroke-width=\"1.8\"")) {
+        for line in svg.lines().filter(|line| line.contains("stroke-width=\"1.8\"")) {
             let points = line.split('"').nth(1).unwrap();
             let points: Vec<f64> = points
                 .split(['M', 'L', ' ', 'h'])
-                .filter_map(|it| it.parse().ok())
-                .filter(|it| *it != 0.0)
+                .filter_map(|number| number.parse().ok())
+                .filter(|number| *number != 0.0)
                 .collect();
             assert!(points.len() > 40, "{line}");
-            assert!(points.chunks(2).all(|it| (LEFT..=WIDTH - RIGHT).contains(&it[0])), "{line}");
-            assert!(points.chunks(2).all(|it| (TOP..=HEIGHT).contains(&it[1])), "{line}");
+            assert!(
+                points.chunks(2).all(|point| (LEFT..=WIDTH - RIGHT).contains(&point[0])),
+                "{line}"
+            );
+            assert!(points.chunks(2).all(|point| (TOP..=HEIGHT).contains(&point[1])), "{line}");
         }
-        let page = picture(Form::Html, "a <b>", "p99 < 1 & more", &results());
+        let page = picture(PictureFormat::Html, "a <b>", "p99 < 1 & more", &results());
         assert!(page.starts_with("<!DOCTYPE html>") && page.contains(&svg));
         assert!(page.contains("<pre>p99 &lt; 1 &amp; more</pre>"));
     }
 
     #[test]
-    fn a_run_without_results_says_so() {
-        let svg = picture(Form::Svg, "none", "", &Results::new(0));
+    fn picture_of_a_run_without_results_says_so() {
+        let svg = picture(PictureFormat::Svg, "none", "", &Results::new(0));
         assert!(svg.contains("nothing was measured"));
     }
 
@@ -298,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn the_name_says_the_form() {
-        assert_eq!(Form::of(Path::new("a/b.html")), Some(Form::Html));
-        assert_eq!(Form::of(Path::new("b.svg")), Some(Form::Svg));
-        assert_eq!(Form::of(Path::new("b.png")), None);
-        assert_eq!(Form::of(Path::new("svg")), None);
+    fn file_name_decides_the_format() {
+        assert_eq!(PictureFormat::of(Path::new("a/b.html")), Some(PictureFormat::Html));
+        assert_eq!(PictureFormat::of(Path::new("b.svg")), Some(PictureFormat::Svg));
+        assert_eq!(PictureFormat::of(Path::new("b.png")), None);
+        assert_eq!(PictureFormat::of(Path::new("svg")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What came of a run: counters and histograms, of the same size after an hour as after a second.
+//! The results of a bench: counters and histograms, whose size does not grow with the run.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,45 +6,48 @@ use hdrhistogram::Histogram;
 
 use super::{
     measure::{Measure, Quantile},
-    sample::Sample,
+    reservoir::Reservoir,
     series::Series,
 };
 use crate::batch::WorkflowFailure;
 
-/// Of so many different causes it is told how often each came.
+/// How many different causes of failure are counted separately.
 const MOST_CAUSES: usize = 10;
-/// The one that stands for all others.
+/// The name under which all other causes are counted.
 const OTHER_CAUSES: &str = "other causes";
 
-/// A finished workflow whose history may be read.
+/// A completed workflow whose history is to be read.
 #[derive(Debug)]
-pub(crate) struct Sampled {
+pub(crate) struct SampledRun {
+    /// Its number in the batch.
     pub(crate) index: usize,
     pub(crate) run_id: String,
 }
 
-/// What came of those that are measured.
+/// The results of the measured workflows.
 #[derive(Debug)]
 pub(crate) struct Results {
     completed: u64,
     failed: u64,
     unfinished: u64,
+    /// How many workflows failed, by cause.
     causes: BTreeMap<String, u64>,
-    /// In microseconds, to three digits.
+    /// By [`Measure`], in microseconds with three significant digits.
     latencies: [Histogram<u64>; Measure::ALL.len()],
-    /// The longest that a start was behind its schedule.
-    pub(crate) behind: Duration,
-    /// How many were due and not started when the run was broken off.
+    /// The longest delay of a start.
+    pub(crate) behind_schedule: Duration,
+    /// How many workflows were due but not started when the run was interrupted.
     pub(crate) not_started: u64,
     /// From the end of the warm-up to the last result.
     pub(crate) measured_for: Duration,
     /// How many histories were read.
     pub(crate) histories: usize,
-    pub(super) sample: Sample<Sampled>,
+    pub(super) sample: Reservoir<SampledRun>,
     pub(super) series: Series,
 }
 
 impl Results {
+    /// Empty results that sample up to `sample` completed workflows.
     pub(crate) fn new(sample: usize) -> Self {
         Self {
             completed: 0,
@@ -54,16 +57,16 @@ impl Results {
             latencies: std::array::from_fn(|_| {
                 Histogram::new(3).expect("three digits are allowed")
             }),
-            behind: Duration::ZERO,
+            behind_schedule: Duration::ZERO,
             not_started: 0,
             measured_for: Duration::ZERO,
             histories: 0,
-            sample: Sample::of_at_most(sample),
+            sample: Reservoir::of_at_most(sample),
             series: Series::default(),
         }
     }
 
-    /// One has ended, `at` after the end of the warm-up.
+    /// Records the end of a workflow, `at` after the end of the warm-up.
     pub(super) fn ended(
         &mut self,
         at: Duration,
@@ -80,21 +83,23 @@ impl Results {
             }
             Some(WorkflowFailure { status, cause }) => {
                 self.failed += 1;
-                let cause = if cause.is_empty() {
-                    status.to_string()
-                } else {
-                    format!("{status}: {cause}")
-                };
-                let cause = cause.replace(char::is_control, " ");
-                let known = self.causes.len() < MOST_CAUSES || self.causes.contains_key(&cause);
-                let cause = if known { cause } else { OTHER_CAUSES.to_owned() };
-                *self.causes.entry(cause).or_default() += 1;
+                self.count_cause(match cause.as_str() {
+                    "" => status.to_string(),
+                    cause => format!("{status}: {cause}").replace(char::is_control, " "),
+                });
                 self.series.failed(at);
             }
         }
     }
 
-    /// One was waited for so long, and in vain: it takes longer than this, which counts.
+    fn count_cause(&mut self, cause: String) {
+        let has_room = self.causes.len() < MOST_CAUSES || self.causes.contains_key(&cause);
+        let cause = if has_room { cause } else { OTHER_CAUSES.to_owned() };
+        *self.causes.entry(cause).or_default() += 1;
+    }
+
+    /// Records a workflow that did not end in time. The time so far counts as its latency: it takes
+    /// at least that long.
     pub(super) fn given_up(&mut self, at: Duration, latency: Duration) {
         self.measured_for = self.measured_for.max(at);
         self.unfinished += 1;
@@ -102,14 +107,15 @@ impl Results {
         self.series.given_up(at.saturating_sub(latency), at, latency);
     }
 
+    /// Records one time of a stage.
     pub(crate) fn record(&mut self, measure: Measure, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        // It grows as needed; only 2^64 µs would not fit.
+        // The histogram grows as needed; only 2^64 µs would not fit.
         let _ = self.latencies[measure as usize].record(micros);
     }
 
-    /// The finished workflows whose histories are to be read.
-    pub(crate) fn sampled(&mut self) -> Vec<Sampled> {
+    /// Takes the sample of completed workflows whose histories are to be read.
+    pub(crate) fn take_sample(&mut self) -> Vec<SampledRun> {
         self.sample.take()
     }
 
@@ -121,11 +127,12 @@ impl Results {
         self.failed
     }
 
+    /// How many workflows did not end in time, or were due and not even started.
     pub(crate) fn unfinished(&self) -> u64 {
         self.unfinished
     }
 
-    /// How many ended without a result, or not at all.
+    /// How many workflows failed or did not end in time.
     pub(crate) fn errors(&self) -> u64 {
         self.failed + self.unfinished
     }
@@ -134,7 +141,7 @@ impl Results {
         &self.causes
     }
 
-    /// Completed workflows in a second.
+    /// Completed workflows per second.
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
     pub(crate) fn throughput(&self) -> f64 {
         let seconds = self.measured_for.as_secs_f64();
@@ -146,7 +153,7 @@ impl Results {
         self.latencies[measure as usize].len()
     }
 
-    /// `None`: it was not measured.
+    /// A quantile of a measure. `None` if nothing was measured.
     pub(crate) fn quantile(&self, measure: Measure, quantile: Quantile) -> Option<Duration> {
         let histogram = &self.latencies[measure as usize];
         let micros = match quantile {
@@ -162,7 +169,10 @@ mod tests {
     use super::*;
     use crate::{
         batch::outcome::WorkflowStatus,
-        bench::goals::{Budget, Goal, misses},
+        bench::{
+            budget::Budget,
+            goals::{Goal, misses},
+        },
     };
 
     fn ms(millis: u64) -> Duration {
@@ -178,16 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_and_throughput_are_those_of_what_was_measured() {
+    fn quantiles_and_throughput_are_of_measured_workflows() {
         let results = results();
-        let quantile = |it| results.quantile(Measure::EndToEnd, it).unwrap().as_millis();
+        let quantile =
+            |quantile| results.quantile(Measure::EndToEnd, quantile).unwrap().as_millis();
         assert_eq!(Quantile::ALL.map(quantile), [50, 90, 99, 100, 100]);
         assert_eq!(results.quantile(Measure::ActivityExecution, Quantile::P50), None);
         assert!((results.throughput() - 50.0).abs() < 1e-9, "100 in 2 s");
     }
 
     #[test]
-    fn what_was_given_up_is_an_error_and_as_long_as_it_was_waited_for() {
+    fn unfinished_workflow_is_an_error_with_its_time_so_far() {
         let mut results = results();
         results.given_up(ms(7000), ms(6000));
         assert_eq!((results.completed(), results.errors(), results.unfinished()), (100, 1, 1));
@@ -195,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_causes_some_are_named_and_all_are_counted() {
+    fn rare_causes_are_counted_together() {
         let mut results = Results::new(0);
         for number in 0..50 {
             let cause = format!("no\n{}", number % 25);
@@ -212,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_held_against_the_results_each_with_a_line() {
+    fn each_missed_goal_has_a_line() {
         let mut results = results();
         let of = |results: &Results, goals: &[&str], budget| {
-            let goals: Vec<_> = goals.iter().map(|it| Goal::parse(it).unwrap()).collect();
+            let goals: Vec<_> = goals.iter().map(|goal| Goal::parse(goal).unwrap()).collect();
             misses(results, &goals, Budget::parse(budget).unwrap())
         };
         assert!(of(&results, &["p50=51ms", "p99=1s", "max=101ms"], "0").is_empty());

@@ -1,243 +1,256 @@
-//! Starts workflows at their pace, and notes what becomes of each.
+//! The run of a bench: starts workflows as planned, and records how each of them ends.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{
     measure::{Measure, Quantile},
-    pace::{Due, Length, Pace, Plan},
-    results::{Results, Sampled},
+    pace::Pace,
+    plan::{Length, Plan, ScheduledStart},
+    results::{Results, SampledRun},
 };
 use crate::{
     batch::{BatchRun, WorkflowFailure},
     error::Error,
+    terminal::duration::millis,
 };
+
+/// How often progress is reported.
+const TICK: Duration = Duration::from_millis(500);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// All that was to be started was, and is accounted for.
+pub(crate) enum BenchEnd {
+    /// All planned workflows were started, and their ends are in the results.
     Complete,
-    /// It was told to stop.
+    /// A stop was requested.
     Interrupted,
 }
 
-/// A run, as far as it is.
-pub(crate) struct Run<'a> {
+/// A run, with its results so far.
+pub(crate) struct BenchRun<'a> {
     plan: Plan,
     batch: &'a BatchRun,
-    begun: Instant,
+    began: Instant,
     pub(crate) results: Results,
-    /// Those that were started, in the warm-up too.
+    /// How many workflows were started, including the warm-up's.
     started: u64,
+    /// How many of these are measured.
     measured: u64,
-    /// Those that are under way, by number.
-    under_way: BTreeMap<usize, Due>,
-    /// Those that have ended, and when the last one did.
+    /// The workflows in flight, by number.
+    in_flight: BTreeMap<usize, ScheduledStart>,
+    /// How many workflows have ended, including the warm-up's.
     ended: usize,
     last_end: Option<Instant>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> BenchRun<'a> {
     pub(crate) fn new(plan: Plan, batch: &'a BatchRun) -> Self {
         Self {
             results: Results::new(plan.sample),
             plan,
             batch,
-            begun: Instant::now(),
+            began: Instant::now(),
             started: 0,
             measured: 0,
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             ended: 0,
             last_end: None,
         }
     }
 
-    /// Runs until it is enough, or `stop` completes. What is kept so far stays in
-    /// [`results`](Self::results) whatever the end; `tick` is called every half second.
+    /// Runs as planned, or until `stop` completes. Calls `tick` every half second. Afterwards
+    /// [`results`](Self::results) has what was measured, also after an error.
     ///
     /// # Errors
-    /// Those that make it pointless to go on: the server is away, or refuses.
+    /// Those after which continuing is pointless: the server is unreachable, or refuses.
     pub(crate) async fn run(
         &mut self,
         stop: impl Future<Output = ()>,
         tick: impl FnMut(&Self),
-    ) -> Result<Ended, Error> {
-        let ended = self.until_it_ends(stop, tick).await;
-        if !matches!(ended, Ok(Ended::Complete)) {
-            self.leave_overdue();
+    ) -> Result<BenchEnd, Error> {
+        let end = self.run_to_end(stop, tick).await;
+        if !matches!(end, Ok(BenchEnd::Complete)) {
+            self.count_not_started();
         }
-        ended
+        end
     }
 
-    async fn until_it_ends(
+    async fn run_to_end(
         &mut self,
         stop: impl Future<Output = ()>,
         mut tick: impl FnMut(&Self),
-    ) -> Result<Ended, Error> {
+    ) -> Result<BenchEnd, Error> {
         let batch = self.batch;
         let mut stop = std::pin::pin!(stop);
-        let mut every = tokio::time::interval(Duration::from_millis(500));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ends = FuturesUnordered::new();
-        self.begun = Instant::now();
+        self.began = Instant::now();
         loop {
-            let mut next = self.next();
-            while let Some(due) = next.filter(|it| it.at <= self.begun.elapsed() && self.has_room())
-            {
-                let index = self.start(due);
+            while let Some(start) = self.due() {
+                let index = self.start(start);
                 ends.push(async move {
-                    let ended = batch.start_and_wait(index).await;
-                    (index, Instant::now(), ended)
+                    let end = batch.start_and_wait(index).await;
+                    (index, Instant::now(), end)
                 });
-                next = self.next();
             }
+            let next = self.next();
             if next.is_none() && ends.is_empty() {
-                return Ok(Ended::Complete);
+                return Ok(BenchEnd::Complete);
             }
-            let wake = next.filter(|_| self.has_room()).map(|due| self.begun + due.at);
+            let wake = next.filter(|_| self.has_room()).map(|start| self.began + start.at);
             tokio::select! {
-                Some((index, at, ended)) = ends.next() => {
-                    let (run_id, ended) = ended?;
-                    self.end(index, at, run_id, ended.err());
+                Some((index, at, end)) = ends.next() => {
+                    let (run_id, end) = end?;
+                    self.end(index, at, run_id, end.err());
                 }
-                () = sleep_until(wake.unwrap_or(self.begun)), if wake.is_some() => {}
-                () = sleep_until(self.patience_ends()) => {
+                () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
+                () = sleep_until(self.deadline()) => {
                     self.give_up();
-                    return Ok(Ended::Complete);
+                    return Ok(BenchEnd::Complete);
                 }
-                () = &mut stop => return Ok(Ended::Interrupted),
-                _ = every.tick() => tick(self),
+                () = &mut stop => return Ok(BenchEnd::Interrupted),
+                _ = ticks.tick() => tick(self),
             }
         }
     }
 
-    fn next(&self) -> Option<Due> {
-        self.plan.next(self.started, self.measured, self.begun.elapsed())
+    /// The next start of the plan, whether or not it is due.
+    fn next(&self) -> Option<ScheduledStart> {
+        self.plan.next(self.started, self.measured, self.began.elapsed())
+    }
+
+    /// The next start, if it is due and the limit of workflows in flight permits it.
+    fn due(&self) -> Option<ScheduledStart> {
+        self.next().filter(|start| start.at <= self.began.elapsed() && self.has_room())
     }
 
     fn has_room(&self) -> bool {
-        self.under_way.len() < self.plan.pace.most_under_way()
+        self.in_flight.len() < self.plan.pace.max_in_flight()
     }
 
-    fn start(&mut self, due: Due) -> usize {
+    /// Records a start and returns the workflow's number.
+    fn start(&mut self, start: ScheduledStart) -> usize {
         let index = usize::try_from(self.started).unwrap_or(usize::MAX);
         self.started += 1;
-        if due.measured {
+        if start.is_measured {
             self.measured += 1;
-            let behind = self.begun.elapsed().saturating_sub(due.at);
-            self.results.behind = self.results.behind.max(behind);
+            let delay = self.began.elapsed().saturating_sub(start.at);
+            self.results.behind_schedule = self.results.behind_schedule.max(delay);
         }
-        self.under_way.insert(index, due);
+        self.in_flight.insert(index, start);
         index
     }
 
+    /// Records the end of a workflow.
     fn end(&mut self, index: usize, at: Instant, run_id: String, failure: Option<WorkflowFailure>) {
         self.ended += 1;
         self.last_end = Some(at);
-        let Some(due) = self.under_way.remove(&index).filter(|due| due.measured) else { return };
-        let (latency, after) = self.times(due, at);
+        let start = self.in_flight.remove(&index).filter(|start| start.is_measured);
+        let Some(start) = start else { return };
+        let (latency, after_warmup) = self.times(start, at);
         if failure.is_none() {
-            self.results.sample.add(Sampled { index, run_id });
+            self.results.sample.add(SampledRun { index, run_id });
         }
-        self.results.ended(after, latency, failure);
+        self.results.ended(after_warmup, latency, failure);
     }
 
-    /// How long after it was due, and after the warm-up, `at` is.
-    fn times(&self, due: Due, at: Instant) -> (Duration, Duration) {
-        let after = at.saturating_duration_since(self.begun);
-        (after.saturating_sub(due.at), after.saturating_sub(self.plan.warmup))
+    /// The time from the scheduled start, and from the end of the warm-up, to `at`.
+    fn times(&self, start: ScheduledStart, at: Instant) -> (Duration, Duration) {
+        let elapsed = at.saturating_duration_since(self.began);
+        (elapsed.saturating_sub(start.at), elapsed.saturating_sub(self.plan.warmup))
     }
 
-    /// When it is too long to wait: after the last one that was to be started; where nobody knows
-    /// when that is, after the last one that ended.
-    fn patience_ends(&self) -> Instant {
-        let from = match self.plan.last_due() {
-            Some(last) => self.begun + last,
-            None => self.last_end.unwrap_or(self.begun),
+    /// When to stop waiting: the timeout after the last start, or after the last end if the time of
+    /// the last start is unknown.
+    fn deadline(&self) -> Instant {
+        let from = match self.plan.last_start() {
+            Some(last) => self.began + last,
+            None => self.last_end.unwrap_or(self.began),
         };
         from + self.plan.timeout
     }
 
-    /// Counts those that are under way, and those that were due and not even started.
+    /// Counts as unfinished the workflows in flight, and those that are due but were not started.
     fn give_up(&mut self) {
         let now = Instant::now();
-        let mut left: Vec<Due> = self.under_way.values().copied().collect();
-        left.append(&mut self.overdue());
-        for due in left.into_iter().filter(|due| due.measured) {
-            let (latency, after) = self.times(due, now);
-            self.results.given_up(after, latency);
+        let mut unfinished: Vec<_> = self.in_flight.values().copied().collect();
+        unfinished.append(&mut self.take_overdue());
+        for start in unfinished.into_iter().filter(|start| start.is_measured) {
+            let (latency, after_warmup) = self.times(start, now);
+            self.results.given_up(after_warmup, latency);
         }
     }
 
-    /// Tells of those that were due and not started when the run was broken off. They are no errors,
-    /// as those are not that are under way.
-    fn leave_overdue(&mut self) {
-        let now = self.begun.elapsed();
-        for due in self.overdue().into_iter().filter(|due| due.measured) {
+    /// Counts the workflows that are due but were not started when the run ended early. Like those
+    /// in flight, they are not errors.
+    fn count_not_started(&mut self) {
+        let now = self.began.elapsed();
+        for start in self.take_overdue().into_iter().filter(|start| start.is_measured) {
             self.results.not_started += 1;
-            self.results.behind = self.results.behind.max(now.saturating_sub(due.at));
+            let delay = now.saturating_sub(start.at);
+            self.results.behind_schedule = self.results.behind_schedule.max(delay);
         }
     }
 
-    /// Those that are due and not started, for good. A closed loop has none.
-    fn overdue(&mut self) -> Vec<Due> {
+    /// Removes from the plan the starts that are due. A closed loop has none.
+    fn take_overdue(&mut self) -> Vec<ScheduledStart> {
         let mut overdue = Vec::new();
         if let Pace::Open { .. } = self.plan.pace {
-            let now = self.begun.elapsed();
-            while let Some(due) = self.next().filter(|it| it.at <= now) {
+            let now = self.began.elapsed();
+            while let Some(start) = self.next().filter(|start| start.at <= now) {
                 self.started += 1;
-                self.measured += u64::from(due.measured);
-                overdue.push(due);
+                self.measured += u64::from(start.is_measured);
+                overdue.push(start);
             }
         }
         overdue
     }
 
-    /// How many have ended, in the warm-up too.
+    /// How many workflows have ended, including the warm-up's.
     pub(crate) fn ended(&self) -> usize {
         self.ended
     }
 
-    /// How long none has ended although some are under way.
+    /// For how long no workflow has ended although some are in flight.
     pub(crate) fn silent_for(&self) -> Duration {
-        let since = self.under_way.values().map(|due| self.begun + due.at).min();
-        since.map_or(Duration::ZERO, |it| it.max(self.last_end.unwrap_or(it)).elapsed())
+        let first = self.in_flight.values().map(|start| self.began + start.at).min();
+        first.map_or(Duration::ZERO, |first| first.max(self.last_end.unwrap_or(first)).elapsed())
     }
 
-    /// How many were started and are not known to have ended.
-    pub(crate) fn under_way(&self) -> usize {
-        self.under_way.len()
+    /// How many workflows were started and are not known to have ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
-    /// How far it is, for people.
+    /// The progress in one line.
     pub(crate) fn progress(&self) -> String {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.began.elapsed();
         let seconds = elapsed.as_secs();
+        if elapsed < self.plan.warmup {
+            return format!("{seconds} s: warming up, {} ended", self.ended);
+        }
         let completed = self.results.completed();
-        let far = match (elapsed < self.plan.warmup, self.plan.length) {
-            (true, _) => return format!("{seconds} s: warming up, {} ended", self.ended),
-            (false, Length::Duration(duration)) => {
+        let done = match self.plan.length {
+            Length::Duration(duration) => {
                 let all = (self.plan.warmup + duration).as_secs();
                 format!("{seconds} of {all} s: {completed} completed")
             }
-            (false, Length::Count(count)) => {
-                format!("{seconds} s: {completed} of {count} completed")
-            }
+            Length::Count(count) => format!("{seconds} s: {completed} of {count} completed"),
         };
-        let millis = |it| {
-            let time = self.results.quantile(Measure::EndToEnd, it).unwrap_or_default();
-            time.as_secs_f64() * 1000.0
+        let latency = |quantile| {
+            millis(self.results.quantile(Measure::EndToEnd, quantile).unwrap_or_default())
         };
         format!(
-            "{far}, {:.1}/s, p50 {:.0} ms, p99 {:.0} ms, {} errors, {} under way",
+            "{done}, {:.1}/s, p50 {:.0} ms, p99 {:.0} ms, {} errors, {} in flight",
             self.results.throughput(),
-            millis(Quantile::P50),
-            millis(Quantile::P99),
+            latency(Quantile::P50),
+            latency(Quantile::P99),
             self.results.errors(),
-            self.under_way.len()
+            self.in_flight.len()
         )
     }
 }

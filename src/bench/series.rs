@@ -1,22 +1,23 @@
-//! How throughput and latency went, in a bounded number of intervals: they become longer as the run
-//! does.
+//! Throughput and latency over time, in a bounded number of intervals, which become wider as the run
+//! becomes longer.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// So many make a fine picture; one more, and neighbours become one.
+/// The largest number of intervals. Before it is exceeded, each two neighbours are merged.
 const MOST: usize = 240;
 const FIRST_WIDTH: Duration = Duration::from_secs(1);
 
 /// An interval of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Interval {
-    /// Results that came in it.
+    /// How many workflows completed in it.
     pub(super) completed: u64,
-    /// Failures, and those given up, that came in it.
+    /// How many workflows failed or were given up in it.
     pub(super) errors: u64,
-    /// Of those that were due in it: a stall shows where it began. In microseconds.
+    /// The latencies, in microseconds, of workflows that were due in it, so that a stall shows where
+    /// it began.
     pub(super) latencies: Histogram<u32>,
 }
 
@@ -27,7 +28,7 @@ impl Default for Interval {
     }
 }
 
-/// Intervals of the same width, from the end of the warm-up on.
+/// Intervals of the same width, from the end of the warm-up. All times are counted from there.
 #[derive(Debug)]
 pub(super) struct Series {
     width: Duration,
@@ -65,33 +66,38 @@ impl Series {
 
     fn latency(&mut self, due: Duration, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        // It grows as needed.
+        // The histogram grows as needed.
         let _ = self.at(due).latencies.record(micros);
     }
 
+    /// The interval that contains `time`.
     fn at(&mut self, time: Duration) -> &mut Interval {
-        let mut place = self.place(time);
-        while place >= MOST {
-            self.width *= 2;
-            let mut halved: Vec<Interval> = Vec::with_capacity(MOST);
-            for (index, interval) in self.intervals.drain(..).enumerate() {
-                match halved.last_mut().filter(|_| index % 2 == 1) {
-                    Some(last) => {
-                        last.completed += interval.completed;
-                        last.errors += interval.errors;
-                        // Both grow as needed.
-                        let _ = last.latencies.add(&interval.latencies);
-                    }
-                    None => halved.push(interval),
-                }
-            }
-            self.intervals = halved;
-            place = self.place(time);
+        while self.place(time) >= MOST {
+            self.merge_neighbours();
         }
+        let place = self.place(time);
         if self.intervals.len() <= place {
             self.intervals.resize_with(place + 1, Interval::default);
         }
         &mut self.intervals[place]
+    }
+
+    /// Doubles the width of the intervals.
+    fn merge_neighbours(&mut self) {
+        self.width *= 2;
+        let mut merged: Vec<Interval> = Vec::with_capacity(MOST);
+        for (index, interval) in self.intervals.drain(..).enumerate() {
+            match merged.last_mut().filter(|_| index % 2 == 1) {
+                Some(last) => {
+                    last.completed += interval.completed;
+                    last.errors += interval.errors;
+                    // The histogram grows as needed.
+                    let _ = last.latencies.add(&interval.latencies);
+                }
+                None => merged.push(interval),
+            }
+        }
+        self.intervals = merged;
     }
 
     fn place(&self, time: Duration) -> usize {
@@ -104,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_run_has_longer_intervals_and_loses_nothing() {
+    fn intervals_of_a_long_run_are_merged_without_loss() {
         let mut series = Series::default();
         for second in 0..10_000 {
             let due = Duration::from_secs(second);
@@ -113,8 +119,9 @@ mod tests {
         series.failed(Duration::from_secs(1));
         assert_eq!(series.width(), Duration::from_secs(64));
         assert_eq!(series.intervals().len(), 10_000 / 64 + 1);
-        let completed: u64 = series.intervals().iter().map(|it| it.completed).sum();
-        let measured: u64 = series.intervals().iter().map(|it| it.latencies.len()).sum();
+        let completed: u64 = series.intervals().iter().map(|interval| interval.completed).sum();
+        let measured: u64 =
+            series.intervals().iter().map(|interval| interval.latencies.len()).sum();
         assert_eq!((completed, measured), (10_000, 10_000));
         assert_eq!(series.intervals()[0].completed, 63);
         assert_eq!(series.intervals()[0].errors, 1);

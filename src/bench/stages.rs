@@ -1,6 +1,6 @@
-//! The times of tasks, from the server's own histories of some of the workflows.
+//! The times of tasks, from the histories of a sample of the workflows.
 //!
-//! They are read after the run, so that reading them is no part of the load.
+//! The histories are read after the run, so that reading them is not part of the load.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use super::{measure::Measure, results::Results};
 use crate::{
     batch::Batch,
     temporal::target::Target,
-    timeline::{Kind, Phase, Reader, Timeline},
+    timeline::{Kind, Phase, Timeline, TimelineReader},
 };
 
-/// Histories that are read at a time.
+/// How many histories are read at the same time.
 const AT_A_TIME: usize = 8;
 
-/// Reads the histories of the sample, for so long at most. One that cannot be read is left out.
+/// Reads the histories of the sample and adds their times to `results`. After the time `within` it
+/// stops. A history that cannot be read is left out; `results.histories` counts the others.
 pub(crate) async fn read(
     results: &mut Results,
     batch: &Batch,
@@ -26,22 +27,23 @@ pub(crate) async fn read(
     target: &Target,
     within: Duration,
 ) {
-    let sampled = results.sampled();
-    let reading = async {
-        let mut read = stream::iter(sampled)
-            .map(async |it| {
-                let id = batch.workflow_id(it.index);
-                Reader::new(client.clone(), target.clone(), &id, &it.run_id).read_closed().await
+    let sample = results.take_sample();
+    let read_all = async {
+        let mut timelines = stream::iter(sample)
+            .map(async |run| {
+                let id = batch.workflow_id(run.index);
+                TimelineReader::new(client.clone(), target.clone(), &id, &run.run_id)
+                    .read_closed()
+                    .await
             })
             .buffer_unordered(AT_A_TIME);
-        while let Some(timeline) = read.next().await {
+        while let Some(timeline) = timelines.next().await {
             if let Ok(timeline) = timeline {
                 add(results, &timeline);
             }
         }
     };
-    // What was read until then is enough to go by, and it is told how much that was.
-    let _ = timeout(within, reading).await;
+    let _ = timeout(within, read_all).await;
 }
 
 fn add(results: &mut Results, timeline: &Timeline) {

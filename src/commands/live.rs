@@ -1,4 +1,4 @@
-//! What is printed again and again, as `status --watch` and `trace --follow` do.
+//! Output that is printed again and again, as `status --watch` and `trace --follow` do.
 
 use std::time::Duration;
 
@@ -15,70 +15,46 @@ use crate::{
 };
 
 /// What there is to print now.
-pub(super) struct Now {
-    pub(super) block: String,
-    /// Whether it differs from what was printed before, in more than the time.
-    pub(super) is_news: bool,
-    /// Whether it is the last.
+pub(super) struct Snapshot {
+    pub(super) text: String,
+    /// Whether it differs from the previous one in more than the time.
+    pub(super) has_changed: bool,
+    /// Whether nothing follows.
     pub(super) is_last: bool,
 }
 
-/// Asks and prints, and again after each interval, until it is told that it was the last, or to stop.
-/// On a terminal the block is drawn in place where `in_place` says so, else what is news is printed
-/// below. A server that goes away for a while is told of once, and when it is back.
+/// Calls `read` and prints the result, and again after each `interval`, until a snapshot is the last
+/// one, a stop is requested, or nobody reads the output any more. Returns the exit code.
+///
+/// With `in_place`, a terminal shows one snapshot in the place of the other. Otherwise snapshots that
+/// have changed are printed below each other. If the server does not answer, that is reported once,
+/// and `read` is called again.
 ///
 /// # Errors
-/// Those of `ask` that no waiting helps with; [`Error::Os`] of standard output.
+/// Those of `read`, other than that the server does not answer; [`Error::Os`] if standard output
+/// cannot be written.
 pub(super) async fn repeat(
     context: &Context<'_>,
     interval: Duration,
     in_place: bool,
-    mut ask: impl AsyncFnMut() -> Result<Now, Error>,
+    mut read: impl AsyncFnMut() -> Result<Snapshot, Error>,
 ) -> Result<u8, Error> {
-    let mut screen = Screen::default();
-    let mut shown = String::new();
-    let mut silent: Option<Instant> = None;
+    let mut output = LiveOutput::new(in_place);
     loop {
-        let asked = tokio::select! {
-            asked = ask() => asked,
+        let result = tokio::select! {
+            result = read() => result,
             () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
             () = Stdout::get().broke() => break,
         };
-        let size = screen::size().filter(|_| in_place);
-        let mut is_last = false;
-        match (asked, size) {
-            (Ok(now), Some((_, rows))) => {
-                silent = None;
-                shown = now.block;
-                is_last = now.is_last;
-                let frame =
-                    if is_last { screen.last(&shown, rows) } else { screen.frame(&shown, rows) };
-                Stdout::get().line(frame);
+        let is_last = result.as_ref().is_ok_and(|snapshot| snapshot.is_last);
+        match result {
+            Ok(snapshot) => output.show(snapshot),
+            Err(Error::Rpc { cause, .. } | Error::Unreachable { cause, .. }) => {
+                output.show_outage(&cause);
             }
-            (Ok(now), None) => {
-                if silent.take().is_some() {
-                    progress::to_stderr("Temporal answers again\n");
-                }
-                is_last = now.is_last;
-                if now.is_news || is_last {
-                    Stdout::get().line(now.block);
-                }
-            }
-            (Err(Error::Rpc { cause, .. } | Error::Unreachable { cause, .. }), size) => {
-                let line = format!("Temporal does not answer: {cause}");
-                let is_new = silent.is_none();
-                let since = *silent.get_or_insert_with(Instant::now);
-                if let Some((_, rows)) = size {
-                    let ago = since.elapsed().as_secs();
-                    let block = format!("{shown}\n\n{line} (for {ago} s; trying again)");
-                    Stdout::get().line(screen.frame(block.trim_start(), rows));
-                } else if is_new {
-                    progress::to_stderr(&format!("{line}; trying again\n"));
-                }
-            }
-            (Err(error), _) => return Err(error),
+            Err(error) => return Err(error),
         }
-        // What is not read is not added to.
+        // A reader that is slower than the interval must not make the queue of lines grow.
         tokio::select! {
             () = Stdout::get().flush() => {}
             () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
@@ -94,4 +70,58 @@ pub(super) async fn repeat(
     }
     Stdout::get().result()?;
     Ok(0)
+}
+
+/// Prints snapshots, in place or below each other.
+struct LiveOutput {
+    in_place: bool,
+    screen: Screen,
+    /// The last snapshot that was drawn in place.
+    drawn: String,
+    /// Since when the server has not answered.
+    outage: Option<Instant>,
+}
+
+impl LiveOutput {
+    fn new(in_place: bool) -> Self {
+        Self { in_place, screen: Screen::default(), drawn: String::new(), outage: None }
+    }
+
+    /// The height of the terminal, if snapshots are drawn in place.
+    fn rows(&self) -> Option<usize> {
+        screen::size().filter(|_| self.in_place).map(|(_, rows)| rows)
+    }
+
+    fn show(&mut self, snapshot: Snapshot) {
+        let outage = self.outage.take();
+        if let Some(rows) = self.rows() {
+            self.drawn = snapshot.text;
+            let frame = if snapshot.is_last {
+                self.screen.last(&self.drawn, rows)
+            } else {
+                self.screen.frame(&self.drawn, rows)
+            };
+            Stdout::get().line(frame);
+            return;
+        }
+        if outage.is_some() {
+            progress::to_stderr("Temporal answers again\n");
+        }
+        if snapshot.has_changed || snapshot.is_last {
+            Stdout::get().line(snapshot.text);
+        }
+    }
+
+    fn show_outage(&mut self, cause: &str) {
+        let is_new = self.outage.is_none();
+        let begin = *self.outage.get_or_insert_with(Instant::now);
+        let line = format!("Temporal does not answer: {cause}");
+        if let Some(rows) = self.rows() {
+            let seconds = begin.elapsed().as_secs();
+            let text = format!("{}\n\n{line} (for {seconds} s; trying again)", self.drawn);
+            Stdout::get().line(self.screen.frame(text.trim_start(), rows));
+        } else if is_new {
+            progress::to_stderr(&format!("{line}; trying again\n"));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `fleet trace`: one workflow as a timeline, from the server's own history.
+//! `fleet trace`: one run of a workflow as a timeline, read from the server's history.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use temporalio_client::NamespacedClient;
 
 use super::{
     context::{Context, log_options},
-    live::{self, Now},
+    live::{self, Snapshot},
 };
 use crate::{
     cli::TraceArgs,
@@ -14,17 +14,17 @@ use crate::{
     error::Error,
     telemetry::Telemetry,
     temporal::{connection, target::Target},
-    terminal::{output::Output, screen, stdout::Stdout},
-    timeline::{Reader, Style, Timeline, json, text},
+    terminal::{output::Output, screen, stdout::Stdout, style::Colour},
+    timeline::{Layout, Timeline, TimelineReader, json, text},
 };
 
-/// Where nobody says how wide lines may be.
+/// The width of lines if standard output is no terminal and `--width` is not given.
 const WIDTH: usize = 100;
-/// Narrower than this there is no room for bars.
+/// The least width on a terminal: in a narrower one there is no room for bars.
 const LEAST_WIDTH: usize = 60;
-/// More rows than these nobody reads.
+/// How many rows are printed without `--all`.
 const MOST_ROWS: usize = 200;
-/// How often a run that is followed is looked at.
+/// How often a run is read with `--follow`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Error> {
@@ -41,48 +41,77 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
     else {
         return Ok(context.shutdown.exit_code());
     };
-    let namespace = client.namespace();
-    let colour = screen::has_colour(&config.environment);
-    let run_id = args.run_id.as_deref().unwrap_or_default();
-    let mut reader = Reader::new(client, target, &args.workflow_id, run_id);
-
-    let print = |timeline: &Timeline, most_rows| match args.output {
-        Output::Json => json(timeline, &address, &namespace),
-        Output::Text => {
-            let terminal = screen::size().map(|(columns, _)| columns.max(LEAST_WIDTH));
-            let width = args.width.or(terminal).unwrap_or(WIDTH);
-            text(timeline, &address, &namespace, Style { width, colour, most_rows })
-        }
+    let printer = Printer {
+        namespace: client.namespace(),
+        address,
+        colour: Colour::of_stdout(&config.environment),
+        args: &args,
     };
-    let most_rows = if args.all { usize::MAX } else { MOST_ROWS };
+    let run_id = args.run_id.as_deref().unwrap_or_default();
+    let mut reader = TimelineReader::new(client, target, &args.workflow_id, run_id);
     if args.follow {
-        let in_place = args.output == Output::Text;
-        let mut before = None;
-        return live::repeat(context, INTERVAL, in_place, async || {
-            let timeline = reader.read().await?;
-            // What comes after the rows wants some room on a terminal too.
-            let room = screen::size().map_or(MOST_ROWS, |(_, rows)| (rows / 2).max(8));
-            let is_last = timeline.run.closed.is_some();
-            let room = if is_last { MOST_ROWS } else { room };
-            let mut block = print(&timeline, most_rows.min(room));
-            if in_place && screen::size().is_none() {
-                block.push('\n');
-            }
-            let news = Some(timeline.news());
-            let is_news = before != news;
-            before = news;
-            Ok(Now { block, is_news, is_last })
-        })
-        .await;
+        return follow(context, &mut reader, &printer).await;
     }
-
     let Some(timeline) = context.unless_stopped(reader.read()).await? else {
         return Ok(context.shutdown.exit_code());
     };
-    Stdout::get().line(print(&timeline, most_rows));
+    let most_rows = if args.all { usize::MAX } else { MOST_ROWS };
+    Stdout::get().line(printer.rendered(&timeline, most_rows));
     tokio::select! {
         () = Stdout::get().flush() => Stdout::get().result()?,
         () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
     }
     Ok(0)
+}
+
+/// Prints the run again until it is closed.
+async fn follow(
+    context: &Context<'_>,
+    reader: &mut TimelineReader,
+    printer: &Printer<'_>,
+) -> Result<u8, Error> {
+    let in_place = printer.args.output == Output::Text;
+    let mut previous = None;
+    live::repeat(context, INTERVAL, in_place, async || {
+        let timeline = reader.read().await?;
+        let is_last = timeline.run.closed.is_some();
+        // On a terminal, half of the height is left for the rest of the text.
+        let most_rows = match screen::size() {
+            Some((_, height)) if !is_last => (height / 2).clamp(8, MOST_ROWS),
+            _ => MOST_ROWS,
+        };
+        let mut text = printer.rendered(&timeline, most_rows);
+        if in_place && screen::size().is_none() {
+            text.push('\n');
+        }
+        let fingerprint = Some(timeline.fingerprint());
+        let has_changed = previous != fingerprint;
+        previous = fingerprint;
+        Ok(Snapshot { text, has_changed, is_last })
+    })
+    .await
+}
+
+/// Renders a timeline in the form that the flags ask for.
+struct Printer<'a> {
+    namespace: String,
+    address: String,
+    colour: Colour,
+    args: &'a TraceArgs,
+}
+
+impl Printer<'_> {
+    /// The timeline as text with at most `most_rows` rows, or as JSON.
+    fn rendered(&self, timeline: &Timeline, most_rows: usize) -> String {
+        if self.args.output == Output::Json {
+            return json(timeline, &self.address, &self.namespace);
+        }
+        let terminal = screen::size().map(|(columns, _)| columns.max(LEAST_WIDTH));
+        let layout = Layout {
+            width: self.args.width.or(terminal).unwrap_or(WIDTH),
+            colour: self.colour,
+            most_rows,
+        };
+        text(timeline, &self.address, &self.namespace, layout)
+    }
 }

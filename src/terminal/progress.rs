@@ -1,4 +1,4 @@
-//! The progress of long work, on the last line of a terminal; nothing where there is none.
+//! The progress of long work, on the last line of a terminal. Without a terminal nothing is shown.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,13 +8,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The bar on the screen, for others who write there.
+/// The bar that is shown now. Other output must suspend it.
 static ON_SCREEN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// How far a batch is. Dropped, it leaves the screen.
+/// Shows the progress of a batch or a bench until it is dropped.
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
+    /// A bar for `total` workflows.
     pub(crate) fn begin(total: usize) -> Self {
         if !io::stderr().is_terminal() {
             return Self(None);
@@ -25,13 +26,13 @@ impl Progress {
         .expect("a valid template");
         let target = ProgressDrawTarget::stderr_with_hz(10);
         let bar = ProgressBar::with_draw_target(Some(total as u64), target).with_style(style);
-        // Also while nothing comes: somebody looks at the time.
+        // The remaining time must change even if no workflow ends.
         bar.enable_steady_tick(Duration::from_millis(500));
         *on_screen() = Some(bar.clone());
         Self(Some(bar))
     }
 
-    /// For work of which nobody knows how much there is.
+    /// A spinner with a message, for work whose amount is unknown.
     pub(crate) fn without_end() -> Self {
         if !io::stderr().is_terminal() {
             return Self(None);
@@ -43,15 +44,15 @@ impl Progress {
         Self(Some(bar))
     }
 
-    /// How far it is, in words.
-    pub(crate) fn say(&self, words: &str) {
+    /// Replaces the message.
+    pub(crate) fn say(&self, message: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(words.to_owned());
+            bar.set_message(message.to_owned());
             bar.tick();
         }
     }
 
-    /// One more has ended; so many failed so far.
+    /// Counts one more workflow that has ended. `failed` is how many have failed so far.
     pub(crate) fn advance(&self, failed: usize) {
         if let Some(bar) = &self.0 {
             if failed > 0 {
@@ -75,7 +76,7 @@ fn on_screen() -> MutexGuard<'static, Option<ProgressBar>> {
     ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes to standard output or standard error while no bar is in the way.
+/// Calls `write`, which may write to standard output or standard error, while the bar is hidden.
 pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
     let bar = on_screen().clone();
     match bar {
@@ -84,7 +85,8 @@ pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Writes to standard error, past the bar. A reader that went away must not end anything.
+/// Writes to standard error while the bar is hidden. Errors are ignored, because a reader that closed
+/// its end must not stop the process.
 pub(crate) fn to_stderr(text: &str) {
     aside(|| {
         let _ = io::stderr().lock().write_all(text.as_bytes());

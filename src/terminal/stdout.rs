@@ -1,7 +1,7 @@
 //! Standard output, written by a thread of its own.
 //!
-//! Whoever reads it may stop reading (`| less`), and a write then blocks. A fleet must go on
-//! supervising then, and a starter must still hear Ctrl-C.
+//! A write blocks while the reader does not read (`| less`). A supervisor must continue to watch its
+//! workers then, and a starter must still react to Ctrl-C.
 
 use std::{
     future::pending,
@@ -22,13 +22,14 @@ enum Message {
 
 fn write(line: &str) -> io::Result<()> {
     let write = || writeln!(io::stdout().lock(), "{line}");
-    // Elsewhere than on a terminal a progress bar cannot be in the way.
+    // Only a terminal can have a progress bar on it.
     if io::stdout().is_terminal() { progress::aside(write) } else { write() }
 }
 
 /// The writer of this process's standard output.
 pub(crate) struct Stdout {
     messages: mpsc::Sender<Message>,
+    /// The last error of a write.
     broken: watch::Receiver<Option<Arc<io::Error>>>,
 }
 
@@ -38,15 +39,15 @@ impl Stdout {
         static STDOUT: OnceLock<Stdout> = OnceLock::new();
         STDOUT.get_or_init(|| {
             let (messages, received) = mpsc::channel();
-            let (break_it, broken) = watch::channel(None);
-            // Without the thread the channel is closed, and nothing is printed: the machine has no
-            // resources left, and other parts say so.
+            let (report, broken) = watch::channel(None);
+            // If the thread cannot be started, the channel is closed and nothing is printed. The
+            // machine has no resources left then, which other parts of the process report.
             let _ = thread::Builder::new().name("stdout".into()).spawn(move || {
                 for message in received {
                     match message {
                         Message::Line(line) => {
                             if let Err(error) = write(&line) {
-                                break_it.send_replace(Some(Arc::new(error)));
+                                report.send_replace(Some(Arc::new(error)));
                             }
                         }
                         Message::Flush(done) => drop(done.send(())),
@@ -57,16 +58,16 @@ impl Stdout {
         })
     }
 
-    /// Writes a line, some time.
+    /// Queues a line to be written.
     pub(crate) fn line(&self, line: impl Into<String>) {
-        // An error: the thread could not be started, see above.
+        // This fails if the thread could not be started; see `get`.
         let _ = self.messages.send(Message::Line(line.into()));
     }
 
-    /// Whether all that was written so far was, or was to a reader who has seen enough, as `head`.
+    /// The result of the writes so far. A reader that closed its end, as `head` does, is no error.
     ///
     /// # Errors
-    /// [`Error::Os`], for any other reason.
+    /// [`Error::Os`] if a write failed for another reason.
     pub(crate) fn result(&self) -> Result<(), Error> {
         match self.broken.borrow().as_deref() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Os {
@@ -81,11 +82,11 @@ impl Stdout {
     pub(crate) async fn broke(&self) {
         let mut broken = self.broken.clone();
         if broken.wait_for(Option::is_some).await.is_err() {
-            pending::<()>().await; // without the thread nothing is written, and nothing fails
+            pending::<()>().await; // Without the thread nothing is written, and no write fails.
         }
     }
 
-    /// Completes when all lines so far are written, or could not be.
+    /// Completes when all lines so far are written, or could not be written.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         let _ = self.messages.send(Message::Flush(done));

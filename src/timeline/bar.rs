@@ -1,10 +1,10 @@
-//! One row's time as a bar on the axis of all.
+//! A row's time as a bar on the common time axis.
 
 use std::time::SystemTime;
 
-use super::model::{Kind, Phase, Row, since};
+use super::row::{Kind, Phase, Row, since};
 
-/// The axis: a time for each column.
+/// The time axis, divided into columns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     pub(super) from: SystemTime,
@@ -17,9 +17,9 @@ pub(super) struct Axis {
 pub(super) enum Cell {
     Blank,
     Phase(Phase),
-    /// The run.
+    /// The run itself.
     Life,
-    /// Something that takes no time.
+    /// Something that takes no time, such as a signal.
     Moment,
 }
 
@@ -38,7 +38,7 @@ impl Cell {
 }
 
 impl Axis {
-    /// Where a time is on the axis, in columns.
+    /// The place of a time on the axis, in columns from the left.
     #[expect(clippy::cast_precision_loss, reason = "columns of a terminal")]
     fn position(&self, at: SystemTime) -> f64 {
         let total = since(self.from, self.to).as_secs_f64();
@@ -47,8 +47,8 @@ impl Axis {
         share * self.columns as f64
     }
 
-    /// The cells of a row. It has at least one; so has its last phase, since that a task ran is to be
-    /// seen, however short that was.
+    /// The cells of a row. There is at least one, and the last one shows the last phase, so that a
+    /// task that ran can be seen to have run, however short that was.
     pub(super) fn bar(&self, row: &Row) -> Vec<Cell> {
         let mut phases: Vec<_> = row
             .phases(self.to)
@@ -56,8 +56,8 @@ impl Axis {
             .map(|(phase, from, to)| (Cell::Phase(phase), from, to))
             .collect();
         if phases.is_empty() {
-            let lasts = row.kind == Kind::Update;
-            let to = if lasts { row.ended.unwrap_or(self.to) } else { row.at };
+            let takes_time = row.kind == Kind::Update;
+            let to = if takes_time { row.ended.unwrap_or(self.to) } else { row.at };
             phases.push((Cell::Moment, row.at, to));
         }
         self.cells(&phases)
@@ -86,13 +86,13 @@ impl Axis {
         let past = (end.ceil() as usize).clamp(first + 1, self.columns.max(first + 1));
         let mut cells = vec![Cell::Blank; first];
         for column in first..past {
-            // What takes most of the column's time; of two that take as much, the later.
+            // The phase that takes most of the column's time; of two equal ones, the later.
             let overlap =
                 |from: f64, to: f64| to.min(column as f64 + 1.0) - from.max(column as f64);
             let most = spans
                 .iter()
                 .max_by(|one, other| overlap(one.1, one.2).total_cmp(&overlap(other.1, other.2)));
-            cells.push(most.map_or(Cell::Blank, |it| it.0));
+            cells.push(most.map_or(Cell::Blank, |(cell, ..)| *cell));
         }
         if let Some(cell) = cells.last_mut() {
             *cell = last;
@@ -106,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::timeline::model::State;
+    use crate::timeline::row::RowStatus;
 
     fn at(millis: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(millis)
@@ -117,18 +117,18 @@ mod tests {
         row.queued = queued.map(at);
         row.started = started.map(at);
         row.ended = ended.map(at);
-        row.state = if ended.is_some() { State::Completed } else { State::Running };
+        row.status = if ended.is_some() { RowStatus::Completed } else { RowStatus::Running };
         row
     }
 
-    /// Ten columns for a second.
+    /// The bar on an axis of one second in ten columns.
     fn drawn(row: &Row) -> String {
         let axis = Axis { from: at(0), to: at(1000), columns: 10 };
         axis.bar(row).into_iter().map(Cell::as_char).collect()
     }
 
     #[test]
-    fn a_bar_tells_waiting_from_running_on_the_common_axis() {
+    fn a_bar_shows_each_phase_at_its_time() {
         for (row, bar) in [
             (task(Some(100), Some(400), Some(800)), " ░░░████"),
             (task(Some(100), Some(140), Some(800)), " ███████"),
@@ -136,15 +136,15 @@ mod tests {
             (task(Some(100), Some(800), Some(801)), " ░░░░░░░█"),
             (task(Some(100), Some(101), Some(102)), " █"),
             (task(Some(100), Some(900), Some(1000)), " ░░░░░░░░█"),
-            // Nobody has taken it yet.
+            // No worker has taken it yet.
             (task(Some(100), None, None), " ░░░░░░░░░"),
-            // Nobody took it in time.
+            // No worker took it in time.
             (task(Some(100), None, Some(500)), " ░░░░"),
-            // It runs still.
+            // It is still running.
             (task(Some(100), Some(500), None), " ░░░░█████"),
-            // Its first attempts failed: when the last was queued is not known.
+            // Earlier attempts failed, and when the last one was queued is unknown.
             (task(None, Some(600), Some(700)), " ▒▒▒▒▒█"),
-            // It is tried again, and waits in the queue.
+            // Earlier attempts failed, and the next one is queued.
             (task(Some(600), None, None), " ▒▒▒▒▒░░░░"),
         ] {
             assert_eq!(drawn(&row), bar, "{row:?}");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_no_time_is_one_mark_inside_the_axis() {
+    fn an_event_is_one_mark_and_a_bar_stays_on_the_axis() {
         let mut signal = Row::new(Kind::Signal, 1, at(1000));
         signal.ended = Some(at(1000));
         assert_eq!(drawn(&signal), "         ●");
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(drawn(&timer), "   ───────");
         timer.ended = Some(at(500));
         assert_eq!(drawn(&timer), "   ──");
-        // A run that took no time at all.
+        // The run took no time at all.
         let axis = Axis { from: at(0), to: at(0), columns: 10 };
         assert_eq!(axis.bar(&signal).len(), 1);
     }

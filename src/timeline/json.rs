@@ -1,143 +1,271 @@
-//! A timeline as JSON: the names are a promise, and docs/trace.md tells of them.
+//! A timeline as JSON. Scripts rely on the names and types; docs/trace.md describes them.
 
-use std::time::{Duration, SystemTime};
-
-use serde_json::{Map, Value, json};
-
-use super::{
-    account::{Share, Spread},
-    model::{Kind, Phase, Row, Timeline, since},
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
 };
 
-fn stamp(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
-}
+use serde::{Serialize, Serializer};
 
-/// In milliseconds, to the microsecond.
-#[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
-fn millis(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
-}
+use super::{
+    model::{Timeline, Wait},
+    row::{Kind, Phase, Row, since},
+    totals::{Share, TaskTimes, TimeSummary, WorkerTotals},
+};
+use crate::terminal::duration::millis;
 
-/// All of it, as one object on one line. `address` and `namespace` tell where it was read.
+/// The timeline as one object on one line. `address` and `namespace` say where it was read.
 pub(crate) fn json(timeline: &Timeline, address: &str, namespace: &str) -> String {
-    let run = &timeline.run;
-    let rows = timeline.rows.iter().map(|it| row(it, timeline.until));
-    let shares: Map<String, Value> = timeline
-        .shares()
-        .into_iter()
-        .map(|(share, time)| (share_name(share).to_owned(), millis(time).into()))
-        .collect();
-    let stats: Map<String, Value> = timeline
-        .stats()
-        .into_iter()
-        .map(|(kind, stats)| {
-            let value = json!({
-                "count": stats.count,
-                "queue_wait_ms": stats.queue_wait.as_ref().map(spread),
-                "execution_ms": stats.execution.as_ref().map(spread),
-            });
-            (kind.as_str().to_owned(), value)
-        })
-        .collect();
-    let workers = timeline.workers().into_iter().map(|(identity, worker)| {
-        json!({
-            "identity": identity,
-            "version": worker.version,
-            "workflow_tasks": worker.workflow_tasks,
-            "activities": worker.activities,
-            "execution_ms": millis(worker.execution),
-        })
-    });
-    let waits = timeline.waits.iter().map(|wait| {
-        json!({
-            "kind": wait.kind.map(Kind::as_str),
-            "name": name(&wait.name),
-            "id": name(&wait.id),
-            "since": stamp(wait.since),
-            "waiting_ms": millis(since(wait.since, timeline.until)),
-            "unserved": wait.unserved,
-            "text": wait.text,
-        })
-    });
-    json!({
-        "address": address,
-        "namespace": namespace,
-        "workflow_id": run.workflow_id,
-        "run_id": run.run_id,
-        "workflow_type": run.workflow_type,
-        "task_queue": run.task_queue,
-        "status": run.status,
-        "failure": run.failure,
-        "started": stamp(run.started),
-        "begins": run.begins.map(stamp),
-        "closed": run.closed.map(stamp),
-        "until": stamp(timeline.until),
-        "duration_ms": millis(timeline.total()),
-        "started_by": run.started_by,
-        "summary": run.summary,
-        "attempt": run.attempt,
-        "parent": run.parent,
-        "previous_run_id": run.previous_run,
-        "next_run_id": run.next_run,
-        "events": run.events,
-        "rows": rows.collect::<Vec<_>>(),
-        "time_ms": shares,
-        "tasks": stats,
-        "workers": workers.collect::<Vec<_>>(),
-        "waits_for": waits.collect::<Vec<_>>(),
-        "other_events": timeline.other,
-    })
-    .to_string()
+    let document = TraceDocument::new(timeline, address, namespace);
+    // A `Value` sorts the keys, so that the order of the fields below is free.
+    serde_json::to_value(document).expect("plain data").to_string()
 }
 
-fn row(row: &Row, until: SystemTime) -> Value {
-    json!({
-        "kind": row.kind.as_str(),
-        "event_id": (row.event_id > 0).then_some(row.event_id),
-        "name": name(&row.name),
-        "id": name(&row.id),
-        "summary": row.summary,
-        "task_queue": name(&row.task_queue),
-        "status": row.state.as_str(),
-        "attempt": (row.attempt > 0).then_some(row.attempt),
-        "scheduled": stamp(row.at),
-        "queued": row.queued.map(stamp),
-        "started": row.started.map(stamp),
-        "ended": row.ended.map(stamp),
-        "retries_ms": row.kind.is_task().then(|| {
-            // Of this row's own attempt is known when it began.
-            let began = row.queued.or(row.started).or(row.ended).unwrap_or(until);
-            millis(since(row.at, began))
-        }),
-        "queue_wait_ms": row.time_in(Phase::Queue, until).map(millis),
-        "execution_ms": row.run_time(until).filter(|_| row.kind.is_task()).map(millis),
-        "duration_ms": millis(since(row.at, row.ended.unwrap_or(until))),
-        "worker": name(&row.worker),
-        "version": row.version,
-        "failure": row.failure,
-        "last_failure": row.last_failure,
-        "due": row.due.map(stamp),
-        "last_heartbeat": row.last_heartbeat.map(stamp),
-    })
+/// The output of `fleet trace --output json`.
+#[derive(Serialize)]
+struct TraceDocument<'a> {
+    address: &'a str,
+    namespace: &'a str,
+    workflow_id: &'a str,
+    run_id: &'a str,
+    workflow_type: &'a str,
+    task_queue: &'a str,
+    status: &'static str,
+    failure: Option<&'a str>,
+    started: Timestamp,
+    begins: Option<Timestamp>,
+    closed: Option<Timestamp>,
+    until: Timestamp,
+    duration_ms: f64,
+    started_by: &'a str,
+    summary: Option<&'a str>,
+    attempt: u32,
+    parent: Option<&'a str>,
+    previous_run_id: Option<&'a str>,
+    next_run_id: Option<&'a str>,
+    events: u64,
+    rows: Vec<RowJson<'a>>,
+    time_ms: SharesJson,
+    /// By kind, for each kind of which there are tasks.
+    tasks: BTreeMap<&'static str, TaskTimesJson>,
+    workers: Vec<WorkerJson<'a>>,
+    waits_for: Vec<WaitJson<'a>>,
+    other_events: &'a BTreeMap<String, usize>,
 }
 
-fn name(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
+#[derive(Serialize)]
+struct RowJson<'a> {
+    kind: &'static str,
+    event_id: Option<i64>,
+    name: Option<&'a str>,
+    id: Option<&'a str>,
+    summary: Option<&'a str>,
+    task_queue: Option<&'a str>,
+    status: &'static str,
+    attempt: Option<u32>,
+    scheduled: Timestamp,
+    queued: Option<Timestamp>,
+    started: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    retries_ms: Option<f64>,
+    queue_wait_ms: Option<f64>,
+    execution_ms: Option<f64>,
+    duration_ms: f64,
+    worker: Option<&'a str>,
+    version: Option<&'a str>,
+    failure: Option<&'a str>,
+    last_failure: Option<&'a str>,
+    due: Option<Timestamp>,
+    last_heartbeat: Option<Timestamp>,
 }
 
-fn share_name(share: Share) -> &'static str {
-    match share {
-        Share::Activities => "activities",
-        Share::WorkflowTasks => "workflow_tasks",
-        Share::Queues => "queues",
-        Share::Retries => "retries",
-        Share::Timers => "timers",
-        Share::Children => "children",
-        Share::Nothing => "nothing",
+#[derive(Serialize)]
+struct SharesJson {
+    activities: f64,
+    workflow_tasks: f64,
+    queues: f64,
+    retries: f64,
+    timers: f64,
+    children: f64,
+    nothing: f64,
+}
+
+#[derive(Serialize)]
+struct TaskTimesJson {
+    count: usize,
+    queue_wait_ms: Option<TimeSummaryJson>,
+    execution_ms: Option<TimeSummaryJson>,
+}
+
+#[derive(Serialize)]
+struct TimeSummaryJson {
+    median: f64,
+    max: f64,
+    total: f64,
+}
+
+#[derive(Serialize)]
+struct WorkerJson<'a> {
+    identity: &'a str,
+    version: Option<String>,
+    workflow_tasks: usize,
+    activities: usize,
+    execution_ms: f64,
+}
+
+#[derive(Serialize)]
+struct WaitJson<'a> {
+    kind: Option<&'static str>,
+    name: Option<&'a str>,
+    id: Option<&'a str>,
+    since: Timestamp,
+    waiting_ms: f64,
+    unserved: bool,
+    text: &'a str,
+}
+
+/// Written in RFC 3339 with microseconds.
+struct Timestamp(SystemTime);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_micros(self.0))
     }
 }
 
-fn spread(it: &Spread) -> Value {
-    json!({ "median": millis(it.median), "max": millis(it.max), "total": millis(it.total) })
+impl<'a> TraceDocument<'a> {
+    fn new(timeline: &'a Timeline, address: &'a str, namespace: &'a str) -> Self {
+        let (run, until) = (&timeline.run, timeline.until);
+        Self {
+            address,
+            namespace,
+            workflow_id: &run.workflow_id,
+            run_id: &run.run_id,
+            workflow_type: &run.workflow_type,
+            task_queue: &run.task_queue,
+            status: run.status.as_str(),
+            failure: run.failure.as_deref(),
+            started: Timestamp(run.started),
+            begins: run.begins.map(Timestamp),
+            closed: run.closed.map(Timestamp),
+            until: Timestamp(until),
+            duration_ms: millis(timeline.total()),
+            started_by: &run.started_by,
+            summary: run.summary.as_deref(),
+            attempt: run.attempt,
+            parent: run.parent.as_deref(),
+            previous_run_id: run.previous_run.as_deref(),
+            next_run_id: run.next_run.as_deref(),
+            events: run.events,
+            rows: timeline.rows.iter().map(|row| RowJson::new(row, until)).collect(),
+            time_ms: SharesJson::new(&timeline.shares()),
+            tasks: timeline
+                .task_times()
+                .into_iter()
+                .map(|(kind, times)| (kind.as_str(), TaskTimesJson::new(&times)))
+                .collect(),
+            workers: timeline
+                .workers()
+                .into_iter()
+                .map(|(identity, totals)| WorkerJson::new(identity, totals))
+                .collect(),
+            waits_for: timeline.waits.iter().map(|wait| WaitJson::new(wait, until)).collect(),
+            other_events: &timeline.other,
+        }
+    }
 }
+
+impl<'a> RowJson<'a> {
+    fn new(row: &'a Row, until: SystemTime) -> Self {
+        let for_task = |time: Duration| row.kind.is_task().then(|| millis(time));
+        let attempt_began = row.queued.or(row.started).or(row.ended).unwrap_or(until);
+        Self {
+            kind: row.kind.as_str(),
+            event_id: (row.event_id > 0).then_some(row.event_id),
+            name: non_empty(&row.name),
+            id: non_empty(&row.id),
+            summary: row.summary.as_deref(),
+            task_queue: non_empty(&row.task_queue),
+            status: row.status.as_str(),
+            attempt: (row.attempt > 0).then_some(row.attempt),
+            scheduled: Timestamp(row.at),
+            queued: row.queued.map(Timestamp),
+            started: row.started.map(Timestamp),
+            ended: row.ended.map(Timestamp),
+            retries_ms: for_task(since(row.at, attempt_began)),
+            queue_wait_ms: row.time_in(Phase::Queue, until).map(millis),
+            execution_ms: row.run_time(until).and_then(for_task),
+            duration_ms: millis(since(row.at, row.ended.unwrap_or(until))),
+            worker: non_empty(&row.worker),
+            version: row.version.as_deref(),
+            failure: row.failure.as_deref(),
+            last_failure: row.last_failure.as_deref(),
+            due: row.due.map(Timestamp),
+            last_heartbeat: row.last_heartbeat.map(Timestamp),
+        }
+    }
+}
+
+impl SharesJson {
+    fn new(shares: &BTreeMap<Share, Duration>) -> Self {
+        let time = |share| millis(shares[&share]);
+        Self {
+            activities: time(Share::Activities),
+            workflow_tasks: time(Share::WorkflowTasks),
+            queues: time(Share::Queues),
+            retries: time(Share::Retries),
+            timers: time(Share::Timers),
+            children: time(Share::Children),
+            nothing: time(Share::Nothing),
+        }
+    }
+}
+
+impl TaskTimesJson {
+    fn new(times: &TaskTimes) -> Self {
+        Self {
+            count: times.count,
+            queue_wait_ms: times.queue_wait.as_ref().map(TimeSummaryJson::new),
+            execution_ms: times.execution.as_ref().map(TimeSummaryJson::new),
+        }
+    }
+}
+
+impl TimeSummaryJson {
+    fn new(times: &TimeSummary) -> Self {
+        Self { median: millis(times.median), max: millis(times.max), total: millis(times.total) }
+    }
+}
+
+impl<'a> WorkerJson<'a> {
+    fn new(identity: &'a str, totals: WorkerTotals) -> Self {
+        Self {
+            identity,
+            version: totals.version,
+            workflow_tasks: totals.workflow_tasks,
+            activities: totals.activities,
+            execution_ms: millis(totals.execution),
+        }
+    }
+}
+
+impl<'a> WaitJson<'a> {
+    fn new(wait: &'a Wait, until: SystemTime) -> Self {
+        Self {
+            kind: wait.kind.map(Kind::as_str),
+            name: non_empty(&wait.name),
+            id: non_empty(&wait.id),
+            since: Timestamp(wait.since),
+            waiting_ms: millis(since(wait.since, until)),
+            unserved: wait.unserved,
+            text: &wait.text,
+        }
+    }
+}
+
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests;

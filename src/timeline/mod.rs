@@ -1,26 +1,32 @@
-//! One run of a workflow as rows on a common time axis, by the server's own account.
+//! One run of a workflow as rows on a common time axis, read from the server.
 //!
-//! [`events`] makes rows of the history; [`pending`] adds what the history does not hold yet, of a
-//! run that still goes on; [`account`] sums up. [`text()`] and [`json()`] print all of it.
+//! [`TimelineReader`] asks the server. [`events`] builds rows from the history, and [`pending`] adds
+//! what the history of an open run does not contain yet. [`totals`] sums up. [`text()`] and [`json()`]
+//! print the result.
 
-mod account;
 mod bar;
 mod events;
 mod json;
+mod layout;
+mod local_activities;
 mod model;
 mod others;
 mod pending;
+mod proto;
 mod read;
+mod row;
 mod rows;
-mod style;
 mod tasks;
 mod text;
+mod totals;
+mod workers;
 
 pub(crate) use self::{
     json::json,
-    model::{Kind, Phase, Timeline},
-    read::Reader,
-    style::Style,
+    layout::Layout,
+    model::Timeline,
+    read::TimelineReader,
+    row::{Kind, Phase},
     text::text,
 };
 

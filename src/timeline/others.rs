@@ -1,4 +1,4 @@
-//! A history's timers, updates, child workflows and what else it tells of, as rows.
+//! Rows of timers, updates, child workflows, Nexus operations and messages to other workflows.
 
 use std::time::SystemTime;
 
@@ -7,142 +7,187 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    events::{Builder, duration, plain, said},
-    model::{Kind, Row, State, short},
+    events::Builder,
+    proto::{duration, enum_words, failure_message},
+    row::{Kind, Row, RowStatus},
 };
+use crate::terminal::duration::short;
 
-fn workflow_id(it: Option<&WorkflowExecution>) -> String {
-    it.map(|it| it.workflow_id.clone()).unwrap_or_default()
+fn workflow_id(execution: Option<&WorkflowExecution>) -> String {
+    execution.map(|execution| execution.workflow_id.clone()).unwrap_or_default()
 }
 
 impl Builder {
-    /// An event of anything else that a row tells of: whether it was one.
-    pub(super) fn of_another(&mut self, id: i64, at: SystemTime, event: &Attributes) -> bool {
+    pub(super) fn add_timer_event(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        attributes: &Attributes,
+    ) -> bool {
         use Attributes as A;
-        match event {
-            A::TimerStartedEventAttributes(it) => {
-                let after = duration(it.start_to_fire_timeout).unwrap_or_default();
+        match attributes {
+            A::TimerStartedEventAttributes(event) => {
+                let after = duration(event.start_to_fire_timeout).unwrap_or_default();
                 let row = self.push(Row::new(Kind::Timer, id, at));
                 row.name = short(after);
-                row.id.clone_from(&it.timer_id);
+                row.id.clone_from(&event.timer_id);
                 row.due = Some(at + after);
             }
-            A::TimerFiredEventAttributes(it) => {
-                self.end(it.started_event_id, at, State::Completed, None);
+            A::TimerFiredEventAttributes(event) => {
+                self.end(event.started_event_id, at, RowStatus::Completed, None);
             }
-            A::TimerCanceledEventAttributes(it) => {
-                self.end(it.started_event_id, at, State::Cancelled, None);
+            A::TimerCanceledEventAttributes(event) => {
+                self.end(event.started_event_id, at, RowStatus::Cancelled, None);
             }
-            A::MarkerRecordedEventAttributes(it) => return self.marker(id, at, it),
-            A::WorkflowExecutionUpdateAcceptedEventAttributes(it) => {
-                let input = it.accepted_request.as_ref().and_then(|it| it.input.as_ref());
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn add_update_event(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        attributes: &Attributes,
+    ) -> bool {
+        use Attributes as A;
+        match attributes {
+            A::WorkflowExecutionUpdateAcceptedEventAttributes(event) => {
+                let request = event.accepted_request.as_ref();
+                let input = request.and_then(|request| request.input.as_ref());
                 let row = self.push(Row::new(Kind::Update, id, at));
                 row.name = input.map(|input| input.name.clone()).unwrap_or_default();
-                row.id.clone_from(&it.protocol_instance_id);
+                row.id.clone_from(&event.protocol_instance_id);
             }
-            A::WorkflowExecutionUpdateCompletedEventAttributes(it) => {
-                let (state, why) = match it.outcome.as_ref().and_then(|it| it.value.as_ref()) {
-                    Some(outcome::Value::Failure(failure)) => (State::Failed, said(Some(failure))),
-                    _ => (State::Completed, None),
+            A::WorkflowExecutionUpdateCompletedEventAttributes(event) => {
+                let outcome = event.outcome.as_ref().and_then(|outcome| outcome.value.as_ref());
+                let (status, failure) = match outcome {
+                    Some(outcome::Value::Failure(failure)) => {
+                        (RowStatus::Failed, failure_message(Some(failure)))
+                    }
+                    _ => (RowStatus::Completed, None),
                 };
-                self.end(it.accepted_event_id, at, state, why);
+                self.end(event.accepted_event_id, at, status, failure);
             }
-            A::SignalExternalWorkflowExecutionInitiatedEventAttributes(it) => {
+            _ => return false,
+        }
+        true
+    }
+
+    /// Adds an event of a signal or a cancel request to another workflow.
+    pub(super) fn add_external_event(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        attributes: &Attributes,
+    ) -> bool {
+        use Attributes as A;
+        match attributes {
+            A::SignalExternalWorkflowExecutionInitiatedEventAttributes(event) => {
                 let row = self.push(Row::new(Kind::ExternalSignal, id, at));
-                row.name.clone_from(&it.signal_name);
-                row.id = workflow_id(it.workflow_execution.as_ref());
+                row.name.clone_from(&event.signal_name);
+                row.id = workflow_id(event.workflow_execution.as_ref());
             }
-            A::ExternalWorkflowExecutionSignaledEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Completed, None);
+            A::ExternalWorkflowExecutionSignaledEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::Completed, None);
             }
-            A::SignalExternalWorkflowExecutionFailedEventAttributes(it) => {
-                let why = plain(
-                    it.cause().as_str_name(),
-                    "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_",
-                );
-                self.end(it.initiated_event_id, at, State::Failed, Some(why));
+            A::SignalExternalWorkflowExecutionFailedEventAttributes(event) => {
+                let prefix = "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_";
+                let cause = enum_words(event.cause().as_str_name(), prefix);
+                self.end(event.initiated_event_id, at, RowStatus::Failed, Some(cause));
             }
-            A::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(it) => {
+            A::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(event) => {
                 self.push(Row::new(Kind::ExternalCancel, id, at)).id =
-                    workflow_id(it.workflow_execution.as_ref());
+                    workflow_id(event.workflow_execution.as_ref());
             }
-            A::ExternalWorkflowExecutionCancelRequestedEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Completed, None);
+            A::ExternalWorkflowExecutionCancelRequestedEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::Completed, None);
             }
-            A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(it) => {
-                let why = plain(
-                    it.cause().as_str_name(),
-                    "CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_",
-                );
-                self.end(it.initiated_event_id, at, State::Failed, Some(why));
+            A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(event) => {
+                let prefix = "CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_";
+                let cause = enum_words(event.cause().as_str_name(), prefix);
+                self.end(event.initiated_event_id, at, RowStatus::Failed, Some(cause));
             }
             _ => return false,
         }
         true
     }
 
-    pub(super) fn of_a_child(&mut self, id: i64, at: SystemTime, event: &Attributes) -> bool {
+    pub(super) fn add_child_event(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        attributes: &Attributes,
+    ) -> bool {
         use Attributes as A;
-        match event {
-            A::StartChildWorkflowExecutionInitiatedEventAttributes(it) => {
+        match attributes {
+            A::StartChildWorkflowExecutionInitiatedEventAttributes(event) => {
                 let row = self.push(Row::new(Kind::ChildWorkflow, id, at));
-                row.name = it.workflow_type.clone().unwrap_or_default().name;
-                row.id.clone_from(&it.workflow_id);
-                row.task_queue = it.task_queue.clone().unwrap_or_default().name;
+                row.name = event.workflow_type.clone().unwrap_or_default().name;
+                row.id.clone_from(&event.workflow_id);
+                row.task_queue = event.task_queue.clone().unwrap_or_default().name;
             }
-            A::StartChildWorkflowExecutionFailedEventAttributes(it) => {
-                let why =
-                    plain(it.cause().as_str_name(), "START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_");
-                self.end(it.initiated_event_id, at, State::Failed, Some(why));
+            A::StartChildWorkflowExecutionFailedEventAttributes(event) => {
+                let prefix = "START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_";
+                let cause = enum_words(event.cause().as_str_name(), prefix);
+                self.end(event.initiated_event_id, at, RowStatus::Failed, Some(cause));
             }
-            A::ChildWorkflowExecutionStartedEventAttributes(it) => {
-                if let Some(row) = self.row(it.initiated_event_id) {
+            A::ChildWorkflowExecutionStartedEventAttributes(event) => {
+                if let Some(row) = self.row(event.initiated_event_id) {
                     row.started = Some(at);
                 }
             }
-            A::ChildWorkflowExecutionCompletedEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Completed, None);
+            A::ChildWorkflowExecutionCompletedEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::Completed, None);
             }
-            A::ChildWorkflowExecutionFailedEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Failed, said(it.failure.as_ref()));
+            A::ChildWorkflowExecutionFailedEventAttributes(event) => {
+                let failure = failure_message(event.failure.as_ref());
+                self.end(event.initiated_event_id, at, RowStatus::Failed, failure);
             }
-            A::ChildWorkflowExecutionCanceledEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Cancelled, None);
+            A::ChildWorkflowExecutionCanceledEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::Cancelled, None);
             }
-            A::ChildWorkflowExecutionTimedOutEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::TimedOut, None);
+            A::ChildWorkflowExecutionTimedOutEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::TimedOut, None);
             }
-            A::ChildWorkflowExecutionTerminatedEventAttributes(it) => {
-                self.end(it.initiated_event_id, at, State::Terminated, None);
+            A::ChildWorkflowExecutionTerminatedEventAttributes(event) => {
+                self.end(event.initiated_event_id, at, RowStatus::Terminated, None);
             }
             _ => return false,
         }
         true
     }
 
-    pub(super) fn of_nexus(&mut self, id: i64, at: SystemTime, event: &Attributes) -> bool {
+    pub(super) fn add_nexus_event(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        attributes: &Attributes,
+    ) -> bool {
         use Attributes as A;
-        match event {
-            A::NexusOperationScheduledEventAttributes(it) => {
+        match attributes {
+            A::NexusOperationScheduledEventAttributes(event) => {
                 let row = self.push(Row::new(Kind::NexusOperation, id, at));
-                row.name = format!("{}/{}.{}", it.endpoint, it.service, it.operation);
+                row.name = format!("{}/{}.{}", event.endpoint, event.service, event.operation);
             }
-            A::NexusOperationStartedEventAttributes(it) => {
-                if let Some(row) = self.row(it.scheduled_event_id) {
+            A::NexusOperationStartedEventAttributes(event) => {
+                if let Some(row) = self.row(event.scheduled_event_id) {
                     row.started = Some(at);
                 }
             }
-            A::NexusOperationCompletedEventAttributes(it) => {
-                self.end(it.scheduled_event_id, at, State::Completed, None);
+            A::NexusOperationCompletedEventAttributes(event) => {
+                self.end(event.scheduled_event_id, at, RowStatus::Completed, None);
             }
-            A::NexusOperationFailedEventAttributes(it) => {
-                self.end(it.scheduled_event_id, at, State::Failed, said(it.failure.as_ref()));
+            A::NexusOperationFailedEventAttributes(event) => {
+                let failure = failure_message(event.failure.as_ref());
+                self.end(event.scheduled_event_id, at, RowStatus::Failed, failure);
             }
-            A::NexusOperationCanceledEventAttributes(it) => {
-                self.end(it.scheduled_event_id, at, State::Cancelled, None);
+            A::NexusOperationCanceledEventAttributes(event) => {
+                self.end(event.scheduled_event_id, at, RowStatus::Cancelled, None);
             }
-            A::NexusOperationTimedOutEventAttributes(it) => {
-                self.end(it.scheduled_event_id, at, State::TimedOut, said(it.failure.as_ref()));
+            A::NexusOperationTimedOutEventAttributes(event) => {
+                let failure = failure_message(event.failure.as_ref());
+                self.end(event.scheduled_event_id, at, RowStatus::TimedOut, failure);
             }
             _ => return false,
         }

@@ -1,4 +1,5 @@
-//! Reads a run from the server: what is pending, the history page by page, who polls its queues.
+//! Reads a run from the server: what is pending, the history page by page, and the pollers of its
+//! queues.
 
 use std::{
     collections::BTreeSet,
@@ -24,74 +25,84 @@ use crate::{
     temporal::{
         history::PAGE_EVENTS,
         target::{Target, describe},
-        task_queue::{self, Poller},
+        task_queue::{self, Poller, TaskKind},
     },
 };
 
-/// More queues than this are not asked about: a run with so many does not wait for one of them.
+/// How many queues to ask about at most. A run whose tasks wait in more queues than this does not
+/// wait for one of them.
 const MOST_QUEUES: usize = 10;
 
-/// Reads one workflow's run, again and again if need be.
-pub(crate) struct Reader {
+/// Reads one run of a workflow, as often as needed.
+pub(crate) struct TimelineReader {
     client: Client,
     target: Target,
     workflow_id: String,
-    /// Empty: the latest, until that is known.
+    /// Empty until it is known, if the latest run is to be read.
     run_id: String,
-    /// When the last reading began.
+    /// When the current read began.
     begun: Instant,
 }
 
-impl Reader {
-    /// Of the workflow's latest run where `run_id` is empty.
+impl TimelineReader {
+    /// A reader of the run `run_id`, or of the workflow's latest run if that is empty.
     pub(crate) fn new(client: Client, target: Target, workflow_id: &str, run_id: &str) -> Self {
         let (workflow_id, run_id) = (workflow_id.to_owned(), run_id.to_owned());
         Self { client, target, workflow_id, run_id, begun: Instant::now() }
     }
 
-    /// The run as it is now.
+    /// Reads the run as it is now.
     ///
     /// # Errors
-    /// [`Error::WorkflowMissing`]; [`Error::Unreachable`], [`Error::Refused`] and [`Error::Rpc`] of
-    /// the server.
+    /// [`Error::WorkflowMissing`] if the server does not have it; [`Error::Unreachable`],
+    /// [`Error::Refused`] or [`Error::Rpc`] if the server does not answer or refuses.
     pub(crate) async fn read(&mut self) -> Result<Timeline, Error> {
         self.begun = Instant::now();
-        let told = self.describe().await?;
-        let execution = told.workflow_execution_info.as_ref().and_then(|it| it.execution.as_ref());
-        if let Some(execution) = execution {
-            // From now on the same one: the history is of that too.
+        let described = self.describe().await?;
+        let info = described.workflow_execution_info.as_ref();
+        if let Some(execution) = info.and_then(|info| info.execution.as_ref()) {
+            // The history, and later reads, must be of the same run.
             self.run_id.clone_from(&execution.run_id);
         }
-        let mut builder = Builder::default();
-        self.history(&mut builder).await?;
+        let builder = self.history().await?;
         let failed_at = builder.failed_at;
-        let mut timeline = builder
-            .build(&self.run_id, SystemTime::now())
-            .ok_or_else(|| Error::Bug("a history without a beginning".into()))?;
+        let mut timeline = self.build(builder)?;
         timeline.run.workflow_id.clone_from(&self.workflow_id);
-        timeline.add_pending(&told, failed_at);
+        timeline.add_pending(&described, failed_at);
+        let unserved = self.unserved(timeline.queues()).await?;
+        timeline.add_waits(&unserved);
+        Ok(timeline)
+    }
+
+    /// Reads a closed run. This asks for its history only, which is all that the server has of it.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub(crate) async fn read_closed(&mut self) -> Result<Timeline, Error> {
+        self.begun = Instant::now();
+        let builder = self.history().await?;
+        self.build(builder)
+    }
+
+    fn build(&self, builder: Builder) -> Result<Timeline, Error> {
+        builder
+            .build(&self.run_id, SystemTime::now())
+            .ok_or_else(|| Error::Bug("a history without a beginning".into()))
+    }
+
+    /// Which of the queues no worker polls.
+    async fn unserved(
+        &self,
+        queues: BTreeSet<(TaskKind, String)>,
+    ) -> Result<BTreeSet<(TaskKind, String)>, Error> {
         let mut unserved = BTreeSet::new();
-        for (kind, queue) in timeline.queues().into_iter().take(MOST_QUEUES) {
+        for (kind, queue) in queues.into_iter().take(MOST_QUEUES) {
             let pollers = task_queue::pollers(&self.client, &queue, kind).await?;
             if pollers.iter().all(Poller::is_gone) {
                 unserved.insert((kind, queue));
             }
         }
-        timeline.add_waits(&unserved);
-        Ok(timeline)
-    }
-
-    /// A run that has ended, by its history alone.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(crate) async fn read_closed(&mut self) -> Result<Timeline, Error> {
-        self.begun = Instant::now();
-        let mut builder = Builder::default();
-        self.history(&mut builder).await?;
-        builder
-            .build(&self.run_id, SystemTime::now())
-            .ok_or_else(|| Error::Bug("a history without a beginning".into()))
+        Ok(unserved)
     }
 
     fn execution(&self) -> Option<WorkflowExecution> {
@@ -105,12 +116,14 @@ impl Reader {
             execution: self.execution(),
         };
         let mut client = self.client.clone();
-        let told = client.describe_workflow_execution(request.into_request()).await;
-        told.map(Response::into_inner)
+        let response = client.describe_workflow_execution(request.into_request()).await;
+        response
+            .map(Response::into_inner)
             .map_err(|status| self.error("describe the workflow", &status))
     }
 
-    async fn history(&self, builder: &mut Builder) -> Result<(), Error> {
+    async fn history(&self) -> Result<Builder, Error> {
+        let mut builder = Builder::default();
         let mut page = Vec::new();
         loop {
             let request = GetWorkflowExecutionHistoryRequest {
@@ -121,13 +134,17 @@ impl Reader {
                 ..Default::default()
             };
             let mut client = self.client.clone();
-            let read = client.get_workflow_execution_history(request.into_request()).await;
-            let read =
-                read.map_err(|it| self.error("read the workflow's history", &it))?.into_inner();
-            read.history.unwrap_or_default().events.into_iter().for_each(|it| builder.add(it));
-            page = read.next_page_token;
+            let response = client
+                .get_workflow_execution_history(request.into_request())
+                .await
+                .map_err(|status| self.error("read the workflow's history", &status))?
+                .into_inner();
+            for event in response.history.unwrap_or_default().events {
+                builder.add(event);
+            }
+            page = response.next_page_token;
             if page.is_empty() {
-                return Ok(());
+                return Ok(builder);
             }
         }
     }

@@ -1,64 +1,68 @@
-//! A timeline for people: a line and a bar for each row, then where the time went.
+//! A timeline as text: the run, its rows, what it waits for, and totals.
 
 use std::fmt::Write;
 
 use super::{
-    account::{Share, Spread},
-    model::{Kind, Timeline, short},
+    layout::{LONGEST_NOTE, Layout, cut, one_line},
+    model::{RunStatus, Timeline, WorkflowRun},
+    row::Kind,
     rows::Drawing,
-    style::{BOLD, CYAN, GREEN, LONGEST_NOTE, RED, Style, YELLOW, cut, one_line},
+    totals::{Share, TimeSummary},
+    workers::add_workers,
+};
+use crate::terminal::{
+    duration::short,
+    style::{BOLD, CYAN, GREEN, RED, YELLOW},
 };
 
-/// How many pending tasks are told of.
+/// How many waits are printed at most.
 const MOST_WAITS: usize = 20;
 
-/// All of it, without a final line end.
-pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, style: Style) -> String {
-    let mut text = head(timeline, address, namespace, style);
-    let drawing = Drawing::new(timeline, style);
-    drawing.rows(&mut text);
+/// The whole text, without a final line end. `address` and `namespace` say where it was read.
+pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, layout: Layout) -> String {
+    let mut text = title(timeline, layout);
+    add_origin(&mut text, &timeline.run);
+    let _ = write!(text, "\nin namespace {namespace} at {address}");
+    add_related_runs(&mut text, &timeline.run);
+    Drawing::new(timeline, layout).add_rows(&mut text);
     if timeline.run.closed.is_none() {
-        waits(timeline, style, &mut text);
+        add_waits(&mut text, timeline, layout);
     }
-    time(timeline, style, &mut text);
-    stats(timeline, style, &mut text);
-    drawing.workers(&mut text);
-    if !timeline.other.is_empty() {
-        let other: Vec<_> =
-            timeline.other.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        let _ = write!(text, "\n\n{}", one_line(&format!("not shown: {}", other.join(", "))));
-    }
+    add_shares(&mut text, timeline, layout);
+    add_task_times(&mut text, timeline, layout);
+    add_workers(&mut text, timeline, layout);
+    add_other_events(&mut text, timeline);
     text
 }
 
-fn head(timeline: &Timeline, address: &str, namespace: &str, style: Style) -> String {
-    let run = &timeline.run;
-    let mut text = format!(
-        "{} {}  ",
-        style.paint(BOLD, &one_line(&run.workflow_type)),
-        style.paint(BOLD, &one_line(&run.workflow_id))
-    );
-    let colour = match run.status {
-        "completed" | "continued as new" => GREEN,
-        "running" => CYAN,
-        "paused" => YELLOW,
-        _ => RED,
+/// Type, id, status and time; then failure and summary.
+fn title(timeline: &Timeline, layout: Layout) -> String {
+    let (run, colour) = (&timeline.run, layout.colour);
+    let workflow_type = colour.paint(BOLD, &one_line(&run.workflow_type));
+    let workflow_id = colour.paint(BOLD, &one_line(&run.workflow_id));
+    let style = match run.status {
+        RunStatus::Completed | RunStatus::ContinuedAsNew => GREEN,
+        RunStatus::Running => CYAN,
+        RunStatus::Paused => YELLOW,
+        RunStatus::Failed | RunStatus::Cancelled | RunStatus::Terminated | RunStatus::TimedOut => {
+            RED
+        }
     };
-    text.push_str(&style.paint(colour, run.status));
+    let status = colour.paint(style, run.status.as_str());
+    let how_long = if run.closed.is_some() { "after" } else { "for" };
     let total = short(timeline.total());
-    let _ = match run.closed {
-        Some(_) => write!(text, " after {total}"),
-        None => write!(text, " for {total}"),
-    };
+    let mut text = format!("{workflow_type} {workflow_id}  {status} {how_long} {total}");
     if let Some(failure) = &run.failure {
-        let failure = cut(failure, LONGEST_NOTE);
-        let _ = write!(text, "\n{}", style.paint(RED, &failure));
+        let _ = write!(text, "\n{}", colour.paint(RED, &cut(failure, LONGEST_NOTE)));
     }
     if let Some(summary) = &run.summary {
         let _ = write!(text, "\n{}", cut(summary, LONGEST_NOTE));
     }
-    let started = humantime::format_rfc3339_millis(run.started);
-    let _ = write!(text, "\nstarted {started}");
+    text
+}
+
+fn add_origin(text: &mut String, run: &WorkflowRun) {
+    let _ = write!(text, "\nstarted {}", humantime::format_rfc3339_millis(run.started));
     if !run.started_by.is_empty() {
         let _ = write!(text, " by {}", one_line(&run.started_by));
     }
@@ -67,24 +71,25 @@ fn head(timeline: &Timeline, address: &str, namespace: &str, style: Style) -> St
     }
     let (queue, run_id) = (one_line(&run.task_queue), &run.run_id);
     let _ = write!(text, "\nrun {run_id}, {} events, on {queue}", run.events);
-    let _ = write!(text, "\nin namespace {namespace} at {address}");
+}
+
+fn add_related_runs(text: &mut String, run: &WorkflowRun) {
     if run.attempt > 1 {
         let _ = write!(text, "\nattempt {} of the workflow", run.attempt);
     }
     if let Some(previous) = &run.previous_run {
-        let _ = write!(text, "\nbefore it: --run-id {previous}");
+        let _ = write!(text, "\nprevious run: --run-id {previous}");
     }
     if let Some(next) = &run.next_run {
-        let _ = write!(text, "\nit goes on: --run-id {next}");
+        let _ = write!(text, "\nnext run: --run-id {next}");
     }
-    text
 }
 
-fn waits(timeline: &Timeline, style: Style, text: &mut String) {
-    let _ = write!(text, "\n\n{}", style.paint(BOLD, "waits for"));
+fn add_waits(text: &mut String, timeline: &Timeline, layout: Layout) {
+    let _ = write!(text, "\n\n{}", layout.colour.paint(BOLD, "waits for"));
     for wait in timeline.waits.iter().take(MOST_WAITS) {
         let line = cut(&wait.text, LONGEST_NOTE);
-        let line = if wait.unserved { style.paint(RED, &line) } else { line };
+        let line = if wait.unserved { layout.colour.paint(RED, &line) } else { line };
         let _ = write!(text, "\n  {line}");
     }
     let more = timeline.waits.len().saturating_sub(MOST_WAITS);
@@ -93,10 +98,10 @@ fn waits(timeline: &Timeline, style: Style, text: &mut String) {
     }
 }
 
-fn time(timeline: &Timeline, style: Style, text: &mut String) {
+fn add_shares(text: &mut String, timeline: &Timeline, layout: Layout) {
     let total = timeline.total();
     let heading = format!("where {} went", short(total));
-    let _ = write!(text, "\n\n{}", style.paint(BOLD, &heading));
+    let _ = write!(text, "\n\n{}", layout.colour.paint(BOLD, &heading));
     for (share, time) in timeline.shares().into_iter().filter(|(_, time)| !time.is_zero()) {
         let what = match share {
             Share::Activities => "an activity runs",
@@ -105,38 +110,51 @@ fn time(timeline: &Timeline, style: Style, text: &mut String) {
             Share::Retries => "failed attempts, and pauses after them",
             Share::Timers => "timers",
             Share::Children => "child workflows",
-            Share::Nothing => "none of these: for a signal, say, or between tasks",
+            Share::Nothing => "none of these: between tasks, or waiting for a signal, for example",
         };
         let percent = time.as_secs_f64() / total.as_secs_f64() * 100.0;
         let _ = write!(text, "\n  {:>7}  {percent:>3.0} %  {what}", short(time));
     }
 }
 
-fn stats(timeline: &Timeline, style: Style, text: &mut String) {
-    let stats = timeline.stats();
-    if stats.is_empty() {
+fn add_task_times(text: &mut String, timeline: &Timeline, layout: Layout) {
+    let all = timeline.task_times();
+    if all.is_empty() {
         return;
     }
     let heading = format!(
         "{:16}  {:>6}  {:>15}  {:>8}  {:>16}  {:>8}",
         "tasks", "COUNT", "QUEUED, median", "longest", "RUNNING, median", "longest"
     );
-    let _ = write!(text, "\n\n{}", style.paint(BOLD, &heading));
-    for (kind, stats) in stats {
+    let _ = write!(text, "\n\n{}", layout.colour.paint(BOLD, &heading));
+    for (kind, times) in all {
         let what = match kind {
             Kind::WorkflowTask => "workflow tasks",
             Kind::Activity => "activities",
             _ => "local activities",
         };
-        let shown = |it: Option<&Spread>| {
-            it.map_or(("-".to_owned(), "-".to_owned()), |it| (short(it.median), short(it.max)))
-        };
-        let (waited, longest) = shown(stats.queue_wait.as_ref());
-        let (ran, most) = shown(stats.execution.as_ref());
+        let (queued, longest_queued) = median_and_longest(times.queue_wait.as_ref());
+        let (running, longest_running) = median_and_longest(times.execution.as_ref());
         let _ = write!(
             text,
-            "\n{what:16}  {:>6}  {waited:>15}  {longest:>8}  {ran:>16}  {most:>8}",
-            stats.count
+            "\n{what:16}  {:>6}  {queued:>15}  {longest_queued:>8}  {running:>16}  {longest_running:>8}",
+            times.count
         );
     }
+}
+
+fn median_and_longest(times: Option<&TimeSummary>) -> (String, String) {
+    match times {
+        Some(times) => (short(times.median), short(times.max)),
+        None => ("-".to_owned(), "-".to_owned()),
+    }
+}
+
+fn add_other_events(text: &mut String, timeline: &Timeline) {
+    if timeline.other.is_empty() {
+        return;
+    }
+    let other: Vec<_> =
+        timeline.other.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let _ = write!(text, "\n\n{}", one_line(&format!("not shown: {}", other.join(", "))));
 }

@@ -37,12 +37,12 @@ fn a_workflow_task_that_succeeds_after_failures_shows_how_long_they_took() {
     let timeline = build([failed_workflow_task(), later].concat(), at(5050));
     let [first, last] = &timeline.rows[..] else { panic!("{timeline:#?}") };
     let why = "non deterministic error: no such timer";
-    assert_eq!((first.state, first.failure.as_deref()), (State::Failed, Some(why)));
+    assert_eq!((first.status, first.failure.as_deref()), (RowStatus::Failed, Some(why)));
     assert_eq!(last.attempt, 4);
     let time = |phase| last.time_in(phase, timeline.until).unwrap().as_millis();
     assert_eq!((time(Phase::Retries), time(Phase::Queue), time(Phase::Run)), (4970, 20, 30));
     let lines = lines(&timeline);
-    let note = "  attempt 4; the history has nothing of attempts 2 to 3";
+    let note = "  attempt 4; attempts 2 to 3 are not in the history";
     assert!(lines.iter().any(|line| line == note), "{lines:#?}");
 }
 
@@ -154,7 +154,7 @@ fn children_updates_signals_and_the_next_run_are_shown() {
         .map(|row| {
             let took = since(row.at, row.ended.unwrap()).as_secs();
             let why = row.failure.as_deref().unwrap_or("-");
-            format!("{}, {took} s, {}, {why}", row.label(), row.state.as_str())
+            format!("{}, {took} s, {}, {why}", row.label(), row.status.as_str())
         })
         .collect();
     assert_eq!(
@@ -167,10 +167,10 @@ fn children_updates_signals_and_the_next_run_are_shown() {
         ]
     );
     assert_eq!(timeline.other.values().sum::<usize>(), 0, "{:?}", timeline.other);
-    assert_eq!(timeline.run.status, "continued as new");
+    assert_eq!(timeline.run.status.as_str(), "continued as new");
     assert_eq!(timeline.shares()[&Share::Children].as_secs(), 8);
     let lines = lines(&timeline);
-    assert!(lines.iter().any(|line| line == "it goes on: --run-id the-next"), "{lines:#?}");
+    assert!(lines.iter().any(|line| line == "next run: --run-id the-next"), "{lines:#?}");
 }
 
 #[test]

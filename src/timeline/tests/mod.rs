@@ -19,17 +19,17 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    account::Share,
     events::Builder,
-    model::{Row, State, short, since},
+    row::{Row, RowStatus, since},
+    totals::Share,
     *,
 };
-use crate::temporal::task_queue::TaskKind;
+use crate::{temporal::task_queue::TaskKind, terminal::style::Colour};
 
 const RETRIED: &str = include_str!("../histories/retried.json");
 const KILLED_WORKER: &str = include_str!("../histories/killed_worker.json");
 
-const STYLE: Style = Style { width: 100, colour: false, most_rows: 200 };
+const STYLE: Layout = Layout { width: 100, colour: Colour::Off, most_rows: 200 };
 
 fn events(json: &str) -> Vec<HistoryEvent> {
     serde_json::from_str::<History>(json).unwrap().events

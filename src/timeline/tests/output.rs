@@ -3,26 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-
-#[test]
-fn a_duration_is_shown_in_the_unit_that_fits() {
-    for (millis, expected) in [
-        (0.0, "0 ms"),
-        (0.04, "0.0 ms"),
-        (1.26, "1.3 ms"),
-        (9.97, "10 ms"),
-        (999.4, "999 ms"),
-        (999.6, "1.00 s"),
-        (3420.0, "3.42 s"),
-        (9996.0, "10.0 s"),
-        (59_960.0, "60.0 s"),
-        (61_000.0, "1m 01s"),
-        (3_720_000.0, "1h 02m"),
-        (90_000_000.0, "1d 01h"),
-    ] {
-        assert_eq!(short(Duration::from_secs_f64(millis / 1000.0)), expected, "{millis}");
-    }
-}
+use crate::terminal::style::Colour;
 
 #[test]
 fn a_recorded_history_is_drawn_as_stored() {
@@ -64,12 +45,12 @@ fn text_of_many_rows_shows_both_ends_and_failures_and_counts_the_rest() {
         row.queued = Some(row.at);
         row.started = Some(row.at + Duration::from_millis(1));
         row.ended = Some(row.at + Duration::from_millis(2));
-        row.state = if index == 500 { State::Failed } else { State::Completed };
+        row.status = if index == 500 { RowStatus::Failed } else { RowStatus::Completed };
         row.failure = (index == 500).then(|| "out of \u{1b}[31mtea".to_owned());
         row.name = format!("A{index}");
         timeline.rows.push(row);
     }
-    let style = Style { most_rows: 20, ..STYLE };
+    let style = Layout { most_rows: 20, ..STYLE };
     let printed = text(&timeline, "a", "n", style);
     assert_eq!(printed.lines().filter(|line| line.starts_with("activity A")).count(), 20);
     for name in
@@ -83,7 +64,7 @@ fn text_of_many_rows_shows_both_ends_and_failures_and_counts_the_rest() {
         .filter_map(|line| line.strip_prefix("… ")?.split(' ').next()?.parse::<usize>().ok())
         .sum();
     assert_eq!(folded, 980, "{printed}");
-    let all = text(&timeline, "a", "n", Style { most_rows: usize::MAX, ..STYLE });
+    let all = text(&timeline, "a", "n", Layout { most_rows: usize::MAX, ..STYLE });
     assert_eq!(all.lines().filter(|line| line.starts_with("activity A")).count(), 1000);
 }
 
@@ -91,12 +72,12 @@ fn text_of_many_rows_shows_both_ends_and_failures_and_counts_the_rest() {
 fn text_has_colour_only_on_request_and_fits_the_width() {
     let timeline = recorded(RETRIED);
     for width in [60, 80, 100, 140] {
-        let plain = text(&timeline, "a", "n", Style { width, ..STYLE });
+        let plain = text(&timeline, "a", "n", Layout { width, ..STYLE });
         let bars = plain.lines().filter(|line| line.contains(['█', '━', '─']));
         let longest = bars.map(|line| line.chars().count()).max().unwrap();
         assert_eq!(longest, width, "{plain}");
         assert!(!plain.contains('\u{1b}'));
-        let colour = text(&timeline, "a", "n", Style { width, colour: true, ..STYLE });
+        let colour = text(&timeline, "a", "n", Layout { width, colour: Colour::On, ..STYLE });
         assert!(colour.contains("\u{1b}[32m█"), "{colour:?}");
     }
 }

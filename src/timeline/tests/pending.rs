@@ -10,6 +10,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::*;
+use crate::timeline::row::RowStatus;
 
 /// A workflow task whose first attempt failed; the server says that the third waits since 2 s, or that
 /// a worker has it since 1 s.
@@ -119,7 +120,7 @@ fn a_pending_activity_is_shown_as_the_server_describes_it() {
         let mut timeline = build(beginning()[..1].to_vec(), until);
         let mut row = Row::new(Kind::Activity, 5, at(1000));
         row.queued = Some(at(1000));
-        row.state = State::Queued;
+        row.status = RowStatus::Queued;
         (row.name, row.id, row.task_queue) = ("A".into(), "1".into(), "q".into());
         timeline.rows.push(row);
         let pending_activities = vec![told];

@@ -1,0 +1,88 @@
+//! The workflows that `fleet bench` starts.
+
+use crate::{
+    batch::{Batch, BatchName},
+    cli::{BenchArgs, LoadArgs},
+    config::Config,
+    error::Error,
+    fleet::Fleet,
+    temporal::history::Definition,
+    workloads::load::{Load, iterations_in},
+};
+
+/// The type of the workflow that is started without `--workflow-type`. The fleet's own workflows
+/// are not started unless they are named, because a thousand of them may do harm.
+const LOAD: &str = "LoadWorkflow";
+
+/// The largest number of activities in a workflow. The server's default limit of events in a history
+/// (`limit.historyCount.error`) has room for this many.
+const MOST_ACTIVITIES: u64 = 8_000;
+/// The largest payload of the activities of one step. A message to the server may have 4 MB, and
+/// contains the payloads of all activities of a step.
+const MOST_BYTES_IN_A_STEP: u64 = 3_000_000;
+/// The largest payload of all activities of a workflow. A history may have 50 MB
+/// (`limit.historySize.error`), and contains each payload twice.
+const MOST_BYTES: u64 = 20_000_000;
+
+/// The batch that the flags describe, without an end.
+///
+/// # Errors
+/// [`Error::NothingToBench`] if no workflow is named and the fleet does not have the load;
+/// [`Error::Usage`] if the load is larger than a workflow can be.
+pub(super) fn batch(fleet: &Fleet, args: &BenchArgs, config: &Config) -> Result<Batch, Error> {
+    let (workflow_type, input) = match &args.workflow_type {
+        Some(workflow_type) => (workflow_type.clone(), args.input.clone()),
+        None if !fleet.has_workflow(LOAD) => return Err(Error::NothingToBench),
+        None => {
+            let load = args.load.load()?;
+            let load = serde_json::to_string(&load).expect("plain data");
+            (LOAD.to_owned(), Some(args.input.clone().unwrap_or(load)))
+        }
+    };
+    let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
+    Ok(Batch {
+        name: BatchName::random(),
+        definition: Definition { workflow_type, task_queue, input },
+        id_prefix: args.workflow_id_prefix.clone(),
+        count: usize::MAX,
+        concurrency: usize::MAX,
+    })
+}
+
+impl LoadArgs {
+    /// The load that the flags describe.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is larger than a workflow can be.
+    fn load(&self) -> Result<Load, Error> {
+        let mut load = Load::default();
+        load.activities = self.activities.unwrap_or(load.activities);
+        load.parallel = self.parallel.unwrap_or(load.parallel);
+        load.payload_bytes = self.payload_bytes.unwrap_or(load.payload_bytes);
+        check_size(&load)?;
+        load.workflow_iterations = iterations_in(self.workflow_cpu.unwrap_or_default());
+        load.activity_iterations = iterations_in(self.activity_cpu.unwrap_or_default());
+        let timer = self.timer.unwrap_or_default();
+        load.timer_ms = u64::try_from(timer.as_millis()).unwrap_or(u64::MAX);
+        Ok(load)
+    }
+}
+
+fn check_size(load: &Load) -> Result<(), Error> {
+    let (parallel, bytes) = (u64::from(load.parallel), u64::from(load.payload_bytes));
+    let activities = u64::from(load.activities) * parallel;
+    let too_much = |what: String, most| Err(Error::Usage(format!("{what}: at most {most}")));
+    if activities > MOST_ACTIVITIES {
+        let what = format!("--activities times --parallel is {activities} activities");
+        return too_much(what, MOST_ACTIVITIES);
+    }
+    if parallel * bytes > MOST_BYTES_IN_A_STEP {
+        let what = format!("--parallel times --payload-bytes is {} bytes", parallel * bytes);
+        return too_much(what, MOST_BYTES_IN_A_STEP);
+    }
+    if activities * bytes > MOST_BYTES {
+        let what = format!("--payload-bytes of all activities are {} bytes", activities * bytes);
+        return too_much(what, MOST_BYTES);
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The task queues that `fleet status` shows.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use temporalio_client::Client;
+
+use crate::{
+    config::Config,
+    error::Error,
+    temporal::task_queue::{self, TaskKind, View},
+};
+
+/// What the numbers do not include.
+pub(super) const FOOTNOTE: &str = "\
+Backlog and rates are the server's estimates for these queues, and can be seconds old. They do not
+include tasks that bypass the queues: further tasks of a cached workflow (sticky queues), and
+activities that a worker gets eagerly with a workflow task.";
+
+/// A task queue for one kind of task.
+pub(super) struct QueueRow {
+    pub(super) queue: String,
+    pub(super) kind: TaskKind,
+    pub(super) view: View,
+}
+
+impl QueueRow {
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// How long the first task of the backlog has waited. `None` without a backlog.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.view.oldest.filter(|_| self.view.backlog > 0)
+    }
+
+    /// How many pollers are probably still there.
+    pub(super) fn live_pollers(&self) -> usize {
+        self.view.pollers.iter().filter(|poller| !poller.is_gone()).count()
+    }
+}
+
+/// A queue to ask about.
+struct Question<'a> {
+    queue: &'a str,
+    kind: TaskKind,
+    /// Whether to show the queue even if nothing polls it and nothing waits in it.
+    always: bool,
+}
+
+/// Asks the server about the `named` queues, or about the fleet's own queues if none are named.
+pub(super) async fn read(
+    client: &Client,
+    config: &Config,
+    named: &[String],
+) -> Result<Vec<QueueRow>, Error> {
+    let questions = if named.is_empty() { questions_of_fleet(config) } else { questions_of(named) };
+    let views =
+        questions.iter().map(|question| task_queue::view(client, question.queue, question.kind));
+    let views = try_join_all(views).await?;
+    Ok(questions
+        .into_iter()
+        .zip(views)
+        .filter(|(question, view)| question.always || view.is_used())
+        .map(|(Question { queue, kind, .. }, view)| QueueRow {
+            queue: queue.to_owned(),
+            kind,
+            view,
+        })
+        .collect())
+}
+
+/// Each queue once, for both kinds of task.
+fn questions_of(named: &[String]) -> Vec<Question<'_>> {
+    let mut questions: Vec<Question<'_>> = Vec::new();
+    for queue in named {
+        if questions.iter().all(|question| question.queue != queue) {
+            for kind in [TaskKind::Workflow, TaskKind::Activity] {
+                questions.push(Question { queue, kind, always: true });
+            }
+        }
+    }
+    questions
+}
+
+/// The fleet's queues, each for its own kind of task; for the other kind only if it is used, because
+/// workers in role `worker` poll one queue for both.
+fn questions_of_fleet(config: &Config) -> Vec<Question<'_>> {
+    let (workflows, activities) = (&config.workflow_task_queue, &config.activity_task_queue);
+    let is_one = workflows == activities;
+    let question = |queue, kind, always| Question { queue, kind, always };
+    let mut questions = vec![
+        question(workflows, TaskKind::Workflow, true),
+        question(workflows, TaskKind::Activity, is_one),
+    ];
+    if !is_one {
+        questions.push(question(activities, TaskKind::Workflow, false));
+        questions.push(question(activities, TaskKind::Activity, true));
+    }
+    questions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_that_is_named_twice_is_asked_about_once() {
+        let named = ["a", "b", "a"].map(str::to_owned);
+        let questions = questions_of(&named);
+        let asked: Vec<_> =
+            questions.iter().map(|question| (question.queue, question.kind.as_str())).collect();
+        let expected = [("a", "workflow"), ("a", "activity"), ("b", "workflow"), ("b", "activity")];
+        assert_eq!(asked, expected);
+    }
+}

@@ -1,0 +1,73 @@
+//! `fleet status` as a table.
+
+use std::fmt::Write;
+
+use super::queues::{FOOTNOTE, QueueRow};
+use crate::{
+    temporal::task_queue::Poller,
+    terminal::{
+        duration::whole_seconds,
+        style::{Colour, RED},
+    },
+};
+
+/// The table with its footnote, without a final line end.
+pub(super) fn text(address: &str, namespace: &str, rows: &[QueueRow], colour: Colour) -> String {
+    let queue = widest(rows.iter().map(|row| row.queue.as_str())).max(10);
+    let pollers = rows.iter().flat_map(|row| &row.view.pollers);
+    let identity = widest(pollers.map(|poller| poller.identity.as_str()));
+    let mut text = format!(
+        "namespace {namespace} at {address}\n\n{:queue$}  {:8}  {:>7}  {:>8}  {:>7}  {:>12}  {:>7}",
+        "TASK QUEUE", "KIND", "BACKLOG", "OLDEST", "ADDED/S", "DISPATCHED/S", "POLLERS"
+    );
+    for row in rows {
+        let view = &row.view;
+        let line = queue_line(row, queue);
+        let line = if view.is_unserved() { colour.paint(RED, &line) } else { line };
+        let _ = write!(text, "\n{line}");
+        if let Some(version) = &view.routed_to {
+            let _ = write!(text, "\n  new workflows go to version {version}");
+        }
+        for poller in &view.pollers {
+            let _ = write!(text, "\n  {}", poller_line(poller, identity));
+        }
+        if view.is_unserved() {
+            let _ = write!(text, "\n  {}", colour.paint(RED, "no worker polls it"));
+        }
+    }
+    let _ = write!(text, "\n\n{FOOTNOTE}");
+    text
+}
+
+/// The length of the longest text, in characters.
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}
+
+fn queue_line(row: &QueueRow, width: usize) -> String {
+    let oldest = row.oldest().map_or("-".into(), whole_seconds);
+    format!(
+        "{:width$}  {:8}  {:>7}  {oldest:>8}  {:>7.1}  {:>12.1}  {:>7}",
+        row.queue,
+        row.kind(),
+        row.view.backlog,
+        row.view.add_rate,
+        row.view.dispatch_rate,
+        row.live_pollers(),
+    )
+}
+
+fn poller_line(poller: &Poller, width: usize) -> String {
+    let seen = match poller.seen_ago() {
+        Some(ago) => format!("{} ago", whole_seconds(ago)),
+        None => "never".to_owned(),
+    };
+    let mut line = format!("{:width$}  {seen:>10}", poller.identity);
+    if poller.is_gone() {
+        line.push_str("  gone?");
+    }
+    if let Some(version) = &poller.version {
+        let _ = write!(line, "  version {version}");
+    }
+    line
+}
