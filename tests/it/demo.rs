@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -12,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{FLEET, Finished, Process, labels, program, run};
+use crate::support::{FLEET, Finished, Process, get, labels, program, run};
 
 /// A home without a cache, and a PATH without `temporal`.
 struct FreshMachine {
@@ -202,11 +201,8 @@ fn with_keep_the_ui_answers_until_ctrl_c_and_others_can_use_the_fleet() {
     let export = demo.err.wait_for("export TEMPORAL_ADDRESS=");
     assert_eq!(demo.out.wait_count(2).len(), 2);
 
-    let mut page = TcpStream::connect(host).unwrap();
-    write!(page, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    page.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let page = get(host, "/");
+    assert!(matches!(page, Some((200, _))), "{page:?}");
 
     let mut starter = program(FLEET);
     starter.args(["starter", "-n", "3"]).env("TEMPORAL_ADDRESS", export.split_once('=').unwrap().1);
