@@ -2,6 +2,9 @@
 //!
 //! One dev server serves all tests of a run; each test has queues of its own. Nothing here sleeps
 //! for a fixed time: it waits for a line, an exit or a state, with a deadline.
+//!
+//! What people read is compared with the files in `snapshots`. After a change that is meant, update them
+//! with `INSTA_UPDATE=always cargo test --test it` and read the diff, or use `cargo insta review`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -27,6 +30,7 @@ mod sampling;
 mod seed;
 mod server;
 mod shutdown;
+mod snapshot;
 mod startup;
 mod status;
 mod support;
