@@ -23,6 +23,7 @@ mod interop;
 mod library;
 mod logs;
 mod metrics;
+mod printed;
 mod proxy;
 mod recycle;
 mod replay;
