@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     server::{self, OwnServer, pending_timers},
-    support::{Process, World, eventually, free_port, labels, on_a_terminal, run},
+    support::{HELD, Process, World, eventually, free_port, labels, on_a_terminal, run},
 };
 
 /// How many workflows there are on a world's queue, in whatever state.
@@ -181,9 +181,6 @@ fn a_starter_whose_output_nobody_reads_still_exits_after_its_timeout() {
     eventually("it leaves", || starter.try_wait().unwrap().is_some());
     drop(reader);
 }
-
-/// An order that waits a minute for changes, unless it is expedited.
-const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
 
 #[test]
 fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {

@@ -5,14 +5,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::{
-    server::{self, pending_timers, workflow_ids},
+    server::{self, pending_timers, the_workflow, workflow_ids},
     shape::shape,
     snapshot::assert_snapshot,
-    support::{Process, World, eventually, run},
+    support::{HELD, Process, STOLEN, World, eventually, held_order, run},
 };
-
-const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
-const STOLEN: &str = r#"{"id": "1", "items": [], "card": "stolen"}"#;
 
 /// The lines of JSON that a command prints on stdout.
 #[track_caller]
@@ -29,7 +26,7 @@ fn the_json_of_trace_keeps_its_shape() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     run(world.fleet(["starter", "-n", "1"])).success();
-    let id = workflow_ids(&world.workflow_queue()).remove(0);
+    let id = the_workflow(&world.workflow_queue());
     let timeline = json_lines(world.fleet(["trace", &id, "--output", "json"]));
     assert_snapshot!(exact "json_trace", shape(&timeline, &TRACE_MAPS));
 }
@@ -38,13 +35,8 @@ fn the_json_of_trace_keeps_its_shape() {
 fn the_json_of_trace_keeps_its_shape_while_a_workflow_runs() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", HELD]));
-    let mut ids = Vec::new();
-    eventually("the order is held", || {
-        ids = workflow_ids(&world.workflow_queue());
-        ids.first().is_some_and(|id| pending_timers(id) == 1)
-    });
-    let timeline = json_lines(world.orders(["trace", &ids[0], "--output", "json"]));
+    let (_starter, id) = held_order(&world);
+    let timeline = json_lines(world.orders(["trace", &id, "--output", "json"]));
     assert_snapshot!(exact "json_trace_running", shape(&timeline, &TRACE_MAPS));
 }
 
@@ -55,15 +47,13 @@ fn the_json_of_trace_keeps_its_shape_when_workflows_retried_failed_or_were_termi
     // One is charged at the second attempt, and terminated while it is held.
     let input = HELD.replace("valid", "flaky");
     let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", &input]));
-    let mut ids = Vec::new();
-    eventually("the order is held", || {
-        ids = workflow_ids(&world.workflow_queue());
-        ids.first().is_some_and(|id| pending_timers(id) == 1)
-    });
-    server::terminate(&ids[0], "the customer is gone");
+    let id = the_workflow(&world.workflow_queue());
+    eventually("the order is held", || pending_timers(&id) == 1);
+    server::terminate(&id, "the customer is gone");
     assert_eq!(starter.exit_code(), 1);
     let failed = world.orders(["starter", "-n", "1", "--input", STOLEN]);
     assert_eq!(run(failed).code, 1);
+    let mut ids = Vec::new();
     eventually("both are known", || {
         ids = workflow_ids(&world.workflow_queue());
         ids.len() == 2

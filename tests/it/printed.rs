@@ -3,32 +3,15 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use crate::{
-    server::pending_timers,
+    server::the_workflow,
     snapshot::{assert_snapshot, transcript},
-    support::{FLEET, Process, World, eventually, program, run},
+    support::{FLEET, HELD, Process, RETRIED, STOLEN, World, eventually, held_order, program, run},
 };
-
-/// An order that is charged at the second attempt, held and shipped.
-const RETRIED: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 300, "pack_ms": 50}"#;
-/// An order that is held for a minute.
-const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
-/// An order that fails at once.
-const STOLEN: &str = r#"{"id": "1", "items": [], "card": "stolen"}"#;
 
 /// Adds arguments, and returns the command.
 fn with<'a>(mut command: Command, more: impl IntoIterator<Item = &'a str>) -> Command {
     command.args(more);
     command
-}
-
-/// The ids of the workflows on the world's queue, the first of which is waited for.
-fn workflow_id(world: &World) -> String {
-    let mut ids = Vec::new();
-    eventually("the workflow is known", || {
-        ids = crate::server::workflow_ids(&world.workflow_queue());
-        !ids.is_empty()
-    });
-    ids.remove(0)
 }
 
 #[test]
@@ -75,7 +58,7 @@ fn trace_prints_the_timeline_of_a_sample_workflow() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     run(world.fleet(["starter", "-n", "1"])).success();
-    let trace = world.fleet(["trace", &workflow_id(&world)]);
+    let trace = world.fleet(["trace", &the_workflow(&world.workflow_queue())]);
     assert_snapshot!(scrubbed "trace", transcript(trace));
 }
 
@@ -84,13 +67,13 @@ fn trace_prints_retries_timers_and_failures() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     run(world.orders(["starter", "-n", "1", "--input", RETRIED])).success();
-    let trace = world.orders(["trace", &workflow_id(&world)]);
+    let trace = world.orders(["trace", &the_workflow(&world.workflow_queue())]);
     assert_snapshot!(scrubbed "trace_retried", transcript(trace));
 
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     run(world.orders(["starter", "-n", "1", "--input", STOLEN]));
-    let trace = world.orders(["trace", &workflow_id(&world)]);
+    let trace = world.orders(["trace", &the_workflow(&world.workflow_queue())]);
     assert_snapshot!(scrubbed "trace_failed", transcript(trace));
 }
 
@@ -98,9 +81,7 @@ fn trace_prints_retries_timers_and_failures() {
 fn trace_prints_what_a_running_workflow_waits_for() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", HELD]));
-    let id = workflow_id(&world);
-    eventually("the order is held", || pending_timers(&id) == 1);
+    let (_starter, id) = held_order(&world);
     assert_snapshot!(scrubbed "trace_running", transcript(world.orders(["trace", &id])));
 }
 
@@ -140,7 +121,9 @@ fn the_documents_show_only_commands_and_flags_that_exist() {
                     words.take_while(|word| !["|", "&", ">"].contains(word)).collect();
                 let arguments = match &words[..] {
                     ["fleet", arguments @ ..] => arguments,
-                    ["cargo", "run", ..] => words.split(|word| *word == "--").nth(1).unwrap(),
+                    ["cargo", "run", ..] => {
+                        words.split(|word| *word == "--").nth(1).unwrap_or_default()
+                    }
                     _ => continue,
                 };
                 // Help is printed where nothing before it is wrong.
