@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     server::{self, pending_timers, the_workflow, workflow_ids},
     shape::shape,
-    snapshot::assert_snapshot,
+    snapshot::{assert_snapshot, undisturbed},
     support::{HELD, Process, STOLEN, World, eventually, held_order, run},
 };
 
@@ -23,43 +23,46 @@ const TRACE_MAPS: [&str; 1] = [".other_events"];
 
 #[test]
 fn the_json_of_trace_keeps_its_shape() {
-    let world = World::new();
-    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    run(world.fleet(["starter", "-n", "1"])).success();
-    let id = the_workflow(&world.workflow_queue());
-    let timeline = json_lines(world.fleet(["trace", &id, "--output", "json"]));
+    let timeline = undisturbed(|world| {
+        let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+        run(world.fleet(["starter", "-n", "1"])).success();
+        let id = the_workflow(&world.workflow_queue());
+        json_lines(world.fleet(["trace", &id, "--output", "json"]))
+    });
     assert_snapshot!(exact "json_trace", shape(&timeline, &TRACE_MAPS));
 }
 
 #[test]
 fn the_json_of_trace_keeps_its_shape_while_a_workflow_runs() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (_starter, id) = held_order(&world);
-    let timeline = json_lines(world.orders(["trace", &id, "--output", "json"]));
+    let timeline = undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        let (_starter, id) = held_order(world);
+        json_lines(world.orders(["trace", &id, "--output", "json"]))
+    });
     assert_snapshot!(exact "json_trace_running", shape(&timeline, &TRACE_MAPS));
 }
 
 #[test]
 fn the_json_of_trace_keeps_its_shape_when_workflows_retried_failed_or_were_terminated() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    // One is charged at the second attempt, and terminated while it is held.
-    let input = HELD.replace("valid", "flaky");
-    let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", &input]));
-    let id = the_workflow(&world.workflow_queue());
-    eventually("the order is held", || pending_timers(&id) == 1);
-    server::terminate(&id, "the customer is gone");
-    assert_eq!(starter.exit_code(), 1);
-    let failed = world.orders(["starter", "-n", "1", "--input", STOLEN]);
-    assert_eq!(run(failed).code, 1);
-    let mut ids = Vec::new();
-    eventually("both are known", || {
-        ids = workflow_ids(&world.workflow_queue());
-        ids.len() == 2
+    let timelines = undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        // One is charged at the second attempt, and terminated while it is held.
+        let input = HELD.replace("valid", "flaky");
+        let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", &input]));
+        let id = the_workflow(&world.workflow_queue());
+        eventually("the order is held", || pending_timers(&id) == 1);
+        server::terminate(&id, "the customer is gone");
+        assert_eq!(starter.exit_code(), 1);
+        let failed = world.orders(["starter", "-n", "1", "--input", STOLEN]);
+        assert_eq!(run(failed).code, 1);
+        let mut ids = Vec::new();
+        eventually("both are known", || {
+            ids = workflow_ids(&world.workflow_queue());
+            ids.len() == 2
+        });
+        let traces = ids.iter().map(|id| world.orders(["trace", id, "--output", "json"]));
+        traces.flat_map(json_lines).collect::<Vec<_>>()
     });
-    let traces = ids.iter().map(|id| world.orders(["trace", id, "--output", "json"]));
-    let timelines: Vec<_> = traces.flat_map(json_lines).collect();
     assert_snapshot!(exact "json_trace_failed", shape(&timelines, &TRACE_MAPS));
 }
 

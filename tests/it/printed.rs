@@ -1,40 +1,38 @@
 //! What the commands print for people, whole: a snapshot for each command and case.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf};
 
 use crate::{
     server::the_workflow,
-    snapshot::{assert_snapshot, transcript},
+    snapshot::{assert_snapshot, transcript, undisturbed},
     support::{FLEET, HELD, Process, RETRIED, STOLEN, World, eventually, held_order, program, run},
 };
 
-/// Adds arguments, and returns the command.
-fn with<'a>(mut command: Command, more: impl IntoIterator<Item = &'a str>) -> Command {
-    command.args(more);
-    command
-}
-
 #[test]
 fn the_starter_prints_results_and_a_summary() {
-    let world = World::new();
-    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    assert_snapshot!(scrubbed "starter", transcript(world.fleet(["starter", "-n", "2"])));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+        transcript(world.fleet(["starter", "-n", "2"]))
+    });
+    assert_snapshot!(scrubbed "starter", printed);
 }
 
 #[test]
 fn the_starter_prints_each_failure_and_a_summary() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let starter = world.orders(["starter", "-n", "2", "--input", STOLEN]);
-    assert_snapshot!(scrubbed "starter_failed", transcript(starter));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        transcript(world.orders(["starter", "-n", "2", "--input", STOLEN]))
+    });
+    assert_snapshot!(scrubbed "starter_failed", printed);
 }
 
 #[test]
 fn the_starter_prints_what_still_runs_and_how_to_continue() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let starter = world.orders(["starter", "-n", "1", "--input", HELD, "--timeout", "1s"]);
-    assert_snapshot!(scrubbed "starter_timed_out", transcript(starter));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        transcript(world.orders(["starter", "-n", "1", "--input", HELD, "--timeout", "1s"]))
+    });
+    assert_snapshot!(scrubbed "starter_timed_out", printed);
 }
 
 #[test]
@@ -55,43 +53,52 @@ fn status_prints_a_queue_without_workers_and_fails_the_check() {
 
 #[test]
 fn trace_prints_the_timeline_of_a_sample_workflow() {
-    let world = World::new();
-    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    run(world.fleet(["starter", "-n", "1"])).success();
-    let trace = world.fleet(["trace", &the_workflow(&world.workflow_queue())]);
-    assert_snapshot!(scrubbed "trace", transcript(trace));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+        run(world.fleet(["starter", "-n", "1"])).success();
+        transcript(world.fleet(["trace", &the_workflow(&world.workflow_queue())]))
+    });
+    assert_snapshot!(scrubbed "trace", printed);
+}
+
+/// What `fleet trace` prints of an order that has ended.
+fn trace_of_an_order(order: &str) -> String {
+    undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        run(world.orders(["starter", "-n", "1", "--input", order]));
+        transcript(world.orders(["trace", &the_workflow(&world.workflow_queue())]))
+    })
 }
 
 #[test]
-fn trace_prints_retries_timers_and_failures() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    run(world.orders(["starter", "-n", "1", "--input", RETRIED])).success();
-    let trace = world.orders(["trace", &the_workflow(&world.workflow_queue())]);
-    assert_snapshot!(scrubbed "trace_retried", transcript(trace));
+fn trace_prints_retries_and_timers() {
+    assert_snapshot!(scrubbed "trace_retried", trace_of_an_order(RETRIED));
+}
 
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    run(world.orders(["starter", "-n", "1", "--input", STOLEN]));
-    let trace = world.orders(["trace", &the_workflow(&world.workflow_queue())]);
-    assert_snapshot!(scrubbed "trace_failed", transcript(trace));
+#[test]
+fn trace_prints_why_a_workflow_failed() {
+    assert_snapshot!(scrubbed "trace_failed", trace_of_an_order(STOLEN));
 }
 
 #[test]
 fn trace_prints_what_a_running_workflow_waits_for() {
-    let world = World::new();
-    let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (_starter, id) = held_order(&world);
-    assert_snapshot!(scrubbed "trace_running", transcript(world.orders(["trace", &id])));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
+        let (_starter, id) = held_order(world);
+        transcript(world.orders(["trace", &id]))
+    });
+    assert_snapshot!(scrubbed "trace_running", printed);
 }
 
 #[test]
 fn bench_prints_throughput_latencies_and_goals() {
-    let world = World::new();
-    let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    let bench = world.fleet(["bench", "--count", "4", "--concurrency", "2"]);
-    let bench = with(bench, ["--slo", "p99=1h", "--slo", "activity_execution.p50=0s"]);
-    assert_snapshot!(scrubbed "bench", transcript(bench));
+    let printed = undisturbed(|world| {
+        let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+        let mut bench = world.fleet(["bench", "--count", "4", "--concurrency", "2"]);
+        bench.args(["--slo", "p99=1h", "--slo", "activity_execution.p50=0s"]);
+        transcript(bench)
+    });
+    assert_snapshot!(scrubbed "bench", printed);
 }
 
 /// The README and the pages in `docs`.
