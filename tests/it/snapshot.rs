@@ -14,10 +14,13 @@ use crate::{
 };
 
 /// Compares a text with `tests/it/snapshots/<name>.snap`: exactly, or with everything replaced that
-/// differs from run to run.
+/// differs from run to run. Without a name it is that of the test.
 macro_rules! assert_snapshot {
     (exact $name:expr, $text:expr $(,)?) => {
         $crate::snapshot::exact().bind(|| insta::assert_snapshot!($name, $text))
+    };
+    (exact $text:expr $(,)?) => {
+        $crate::snapshot::exact().bind(|| insta::assert_snapshot!($text))
     };
     (scrubbed $name:expr, $text:expr $(,)?) => {
         $crate::snapshot::scrubbed().bind(|| insta::assert_snapshot!($name, $text))
@@ -66,8 +69,8 @@ pub(crate) fn scrubbed() -> Settings {
     settings
 }
 
-/// What `scenario` returns, which is given a world of its own. Where a task timed out there, as happens
-/// on a busy machine, what the commands print tells of that: then the scenario is played again.
+/// Runs a scenario in a world of its own and returns its result. On a busy machine a task can time out,
+/// which shows in what the commands print; then the scenario is run again.
 #[track_caller]
 pub(crate) fn undisturbed<T>(scenario: impl Fn(&World) -> T) -> T {
     const TIMEOUTS: [EventType; 2] =

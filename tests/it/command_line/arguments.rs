@@ -5,14 +5,14 @@ use crate::snapshot::assert_snapshot;
 
 #[test]
 fn an_unknown_command_is_refused() {
-    assert_snapshot!(exact "an_unknown_command_is_refused", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["nonsense"], &[]),
     ]));
 }
 
 #[test]
 fn a_wrong_number_is_reported_with_the_accepted_range() {
-    assert_snapshot!(exact "a_wrong_number_is_reported_with_the_accepted_range", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["starter", "-n", "-5"], &[]),
         (&["starter", "-n", "0"], &[]),
         (&["starter", "-n", "many"], &[]),
@@ -26,7 +26,7 @@ fn a_wrong_number_is_reported_with_the_accepted_range() {
 
 #[test]
 fn a_blank_name_is_refused() {
-    assert_snapshot!(exact "a_blank_name_is_refused", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["starter", "--batch", " "], &[]),
         (&["status", "--task-queue", ""], &[]),
         (&["worker", "--workflow-task-queue", ""], &[]),
@@ -35,7 +35,7 @@ fn a_blank_name_is_refused() {
 
 #[test]
 fn a_wrong_duration_is_reported_with_the_expected_form() {
-    assert_snapshot!(exact "a_wrong_duration_is_reported_with_the_expected_form", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["starter", "--timeout", "10"], &[]),
         (&["up", "--drain-timeout", "20"], &[]),
         (&["status", "--watch", "10ms"], &[]),
@@ -45,7 +45,7 @@ fn a_wrong_duration_is_reported_with_the_expected_form() {
 
 #[test]
 fn an_unknown_choice_is_reported_with_the_known_ones() {
-    assert_snapshot!(exact "an_unknown_choice_is_reported_with_the_known_ones", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["starter", "--output", "xml"], &[]),
         (&["worker", "--role", "actvity"], &[]),
         (&["--log-format", "xml", "up"], &[]),
@@ -55,7 +55,7 @@ fn an_unknown_choice_is_reported_with_the_known_ones() {
 
 #[test]
 fn a_value_in_the_wrong_form_is_reported_with_the_expected_form() {
-    assert_snapshot!(exact "a_value_in_the_wrong_form_is_reported_with_the_expected_form", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["trace", "x", "--run-id", "latest"], &[]),
         (&["starter", "--input", "you"], &[]),
         (&["worker", "--health-addr", "x"], &[]),
@@ -65,7 +65,7 @@ fn a_value_in_the_wrong_form_is_reported_with_the_expected_form() {
 
 #[test]
 fn missing_and_conflicting_arguments_are_reported() {
-    assert_snapshot!(exact "missing_and_conflicting_arguments_are_reported", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["status", "--watch", "--check"], &[]),
         (&["trace"], &[]),
         (&["up", "--db-filename", "x.db"], &[]),
@@ -76,7 +76,7 @@ fn missing_and_conflicting_arguments_are_reported() {
 
 #[test]
 fn a_fleet_without_workers_is_refused() {
-    assert_snapshot!(exact "a_fleet_without_workers_is_refused", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["up", "-w", "0", "-a", "0"], &[]),
         (&["demo", "-w", "0"], &[]),
     ]));

@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn a_missing_or_unknown_role_is_reported_with_the_known_roles() {
-    assert_snapshot!(exact "a_missing_or_unknown_role_is_reported_with_the_known_roles", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["worker"], &[]),
         (&["worker"], &[("FLEET_ROLE", "")]),
         (&[], &[("FLEET_ROLE", "actvity")]),
@@ -20,7 +20,7 @@ fn a_missing_or_unknown_role_is_reported_with_the_known_roles() {
 
 #[test]
 fn a_wrong_variable_is_reported_with_its_value_and_its_rule() {
-    assert_snapshot!(exact "a_wrong_variable_is_reported_with_its_value_and_its_rule", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["up"], &[("FLEET_DRAIN_TIMEOUT", "20")]),
         (&["up"], &[("FLEET_ACTIVITY_GRACE", "30s")]),
         (&["up"], &[("FLEET_WORKFLOW_TASK_POLLERS", "1")]),
@@ -35,28 +35,28 @@ fn a_wrong_variable_is_reported_with_its_value_and_its_rule() {
 
 #[test]
 fn a_misspelled_variable_is_reported_with_the_nearest_name() {
-    assert_snapshot!(exact "a_misspelled_variable_is_reported_with_the_nearest_name", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["starter"], &[("FLEET_DRIAN_TIMEOUT", "20s")]),
     ]));
 }
 
 #[test]
 fn a_build_id_without_a_deployment_name_is_refused() {
-    assert_snapshot!(exact "a_build_id_without_a_deployment_name_is_refused", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["worker"], &[("FLEET_ROLE", "worker"), ("TEMPORAL_WORKER_BUILD_ID", "1")]),
     ]));
 }
 
 #[test]
 fn health_without_an_address_says_how_to_set_one() {
-    assert_snapshot!(exact "health_without_an_address_says_how_to_set_one", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["health"], &[]),
     ]));
 }
 
 #[test]
 fn a_missing_settings_file_is_reported_by_every_command() {
-    assert_snapshot!(exact "a_missing_settings_file_is_reported_by_every_command", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["config", "--config", "/nowhere/f.toml"], &[]),
         (&["--config", "/nowhere/f.toml", "up"], &[]),
     ]));
@@ -64,7 +64,7 @@ fn a_missing_settings_file_is_reported_by_every_command() {
 
 #[test]
 fn a_temporal_cli_that_does_not_run_is_reported() {
-    assert_snapshot!(exact "a_temporal_cli_that_does_not_run_is_reported", refusals(&[
+    assert_snapshot!(exact refusals(&[
         (&["demo", "--temporal-cli", "/nowhere"], &[]),
         (&["up", "--dev-server"], &[("FLEET_TEMPORAL_CLI", "/bin/false")]),
     ]));
@@ -105,7 +105,7 @@ fn every_wrong_setting_is_reported_at_once() {
     for (name, value) in WRONG_OTEL_SETTINGS {
         command.env(name, value);
     }
-    assert_snapshot!(exact "every_wrong_setting_is_reported_at_once", transcript(command));
+    assert_snapshot!(exact transcript(command));
 }
 
 /// One for each rule.
@@ -130,5 +130,5 @@ fn a_settings_file_that_is_not_toml_is_reported_in_one_line() {
     std::fs::write(folder.path().join("fleet.toml"), "role = ").unwrap();
     let mut command = fleet(&["up"]);
     command.current_dir(folder.path());
-    assert_snapshot!(exact "a_settings_file_that_is_not_toml_is_reported_in_one_line", transcript(command));
+    assert_snapshot!(exact transcript(command));
 }
