@@ -54,7 +54,7 @@ fn run_batch(world: &World, count: usize) {
 }
 
 #[test]
-fn a_workflow_worker_allocates_no_more_for_a_workflow_than_it_did() {
+fn a_workflow_needs_no_more_allocations_than_recorded() {
     let profiler = dhat::Profiler::builder().testing().build();
     let world = World::new();
     let _activities = Process::start(world.fleet(["worker", "--role", "activity-worker"]));
@@ -89,7 +89,7 @@ fn a_workflow_worker_allocates_no_more_for_a_workflow_than_it_did() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn workers_write_no_more_often_for_a_workflow_than_they_did() {
+fn a_workflow_needs_no_more_writes_than_recorded() {
     let world = World::new();
     let up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "1"]));
     run_batch(&world, 20);

@@ -40,7 +40,7 @@ fn seconds(text: &str) -> Duration {
 }
 
 #[test]
-fn the_fleets_containers_may_do_nothing_that_they_need_not() {
+fn the_fleets_containers_have_only_the_rights_that_they_need() {
     let config = config(&[], "");
     for name in FLEET {
         let service = &config["services"][name];
@@ -81,7 +81,7 @@ fn everything_waits_for_the_server_and_the_starter_for_nothing_else() {
 }
 
 #[test]
-fn nothing_is_offered_to_the_network() {
+fn no_port_is_published_to_the_network() {
     for files in [&[][..], &POSTGRES] {
         let config = config(files, "grafana");
         let mut ports = vec![];
@@ -97,7 +97,7 @@ fn nothing_is_offered_to_the_network() {
 }
 
 #[test]
-fn grafana_is_there_unless_it_is_left_out_and_images_are_pinned() {
+fn grafana_runs_by_default_and_images_are_pinned() {
     for files in [&[][..], &POSTGRES] {
         assert_eq!(
             config_of(files, None),
@@ -133,7 +133,7 @@ fn a_server_with_a_database_changes_nothing_about_the_fleet() {
 }
 
 #[test]
-fn telemetry_goes_to_grafana_where_that_runs_and_nowhere_else() {
+fn telemetry_is_exported_to_grafana_only_where_it_runs() {
     for (profiles, endpoint) in [("grafana", "http://grafana:4317"), ("", "")] {
         let config = config(&[], profiles);
         for name in FLEET {

@@ -43,7 +43,7 @@ fn docker_stop_takes_a_moment_while_the_server_is_down() {
 }
 
 #[test]
-fn a_worker_is_healthy_then_drains_unhealthy_and_its_activity_is_done_at_the_first_attempt() {
+fn a_draining_worker_is_unhealthy_and_its_activity_completes_at_the_first_attempt() {
     let fleet = Project::orders();
     let up = ["up", "--detach", "--no-build", "workflow-worker", "activity-worker"];
     fleet.run(up);

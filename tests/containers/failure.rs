@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn a_worker_killed_in_mid_flight_comes_back_and_the_batch_is_whole() {
+fn a_killed_worker_is_restarted_and_the_batch_completes() {
     let fleet = Project::new();
     fleet.up(2);
     let batch = Batch::start(&fleet, 150);
@@ -25,7 +25,7 @@ fn a_worker_killed_in_mid_flight_comes_back_and_the_batch_is_whole() {
 
 /// As docs/operations.md says.
 #[test]
-fn docker_kill_is_taken_for_a_wish_and_nothing_comes_back() {
+fn docker_kill_counts_as_a_deliberate_stop_and_nothing_is_restarted() {
     let fleet = Project::new();
     fleet.up(1);
     let worker = fleet.container("activity-worker");
@@ -53,7 +53,7 @@ fn a_server_restarted_in_mid_batch_loses_nothing() {
 }
 
 #[test]
-fn a_worker_cut_off_from_the_network_goes_on_when_it_is_back() {
+fn a_worker_resumes_when_its_network_is_back() {
     let fleet = Project::new();
     fleet.up(1);
     let (worker, network) = (fleet.container("workflow-worker"), fleet.network());
@@ -68,7 +68,7 @@ fn a_worker_cut_off_from_the_network_goes_on_when_it_is_back() {
 }
 
 #[test]
-fn a_wrong_address_ends_the_container_with_a_line_and_a_code_of_ours() {
+fn a_wrong_address_ends_the_container_with_one_line_and_exit_code_69_or_78() {
     let fleet = Project::new();
     let worker = |address: &str| {
         let address = format!("TEMPORAL_ADDRESS={address}");

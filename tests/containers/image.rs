@@ -13,7 +13,7 @@ use crate::{
 const LARGEST: u64 = 20_000_000;
 
 #[test]
-fn the_image_is_small_and_says_what_it_is() {
+fn the_image_is_small_and_labelled() {
     build_image();
     let text = docker(["image", "inspect", IMAGE]).join("\n");
     let image = serde_json::from_str::<Value>(&text).unwrap()[0].take();
@@ -66,7 +66,7 @@ fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
 }
 
 #[test]
-fn a_worker_runs_as_nobody_with_nothing_to_write_on_and_no_rights() {
+fn a_worker_runs_unprivileged_on_a_read_only_file_system() {
     let fleet = Project::new();
     fleet.up(1);
     for service in ["workflow-worker", "activity-worker"] {

@@ -51,7 +51,7 @@ fn attempts(address: &str, workflows: &[String]) -> Vec<i32> {
 }
 
 #[test]
-fn workflow_workers_that_come_and_go_under_a_batch_lose_and_repeat_nothing() {
+fn scaling_workflow_workers_during_a_batch_loses_and_repeats_nothing() {
     let fleet = Project::new();
     fleet.up(2);
     let batch = Batch::start(&fleet, 400);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     server::{self, OwnServer, pending_timers},
-    support::{Process, World, eventually, free_port, labels, on_a_terminal, run},
+    support::{HELD, Process, World, eventually, free_port, labels, on_a_terminal, run},
 };
 
 /// How many workflows there are on a world's queue, in whatever state.
@@ -28,7 +28,7 @@ fn batch_name(starter: &Process) -> String {
 }
 
 #[test]
-fn a_starter_killed_before_its_first_result_goes_on_and_every_workflow_runs_once() {
+fn a_killed_starter_run_again_completes_its_batch_and_every_workflow_runs_once() {
     let world = World::new();
     let mut killed = Process::start(world.fleet(["starter", "-n", "30", "--concurrency", "12"]));
     let batch = batch_name(&killed);
@@ -62,7 +62,7 @@ fn a_starter_killed_before_its_first_result_goes_on_and_every_workflow_runs_once
 }
 
 #[test]
-fn a_batch_run_again_in_another_way_is_refused_and_a_larger_one_goes_on() {
+fn a_batch_can_be_run_again_with_more_workflows_but_not_with_other_settings() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     run(world.fleet(["starter", "-n", "3", "--batch", "b", "--workflow-id-prefix", &world.id()]))
@@ -100,7 +100,7 @@ fn a_batch_run_again_in_another_way_is_refused_and_a_larger_one_goes_on() {
 }
 
 #[test]
-fn ctrl_c_tells_what_still_runs_and_the_line_that_goes_on_with_it() {
+fn ctrl_c_prints_what_still_runs_and_the_command_that_continues_it() {
     let world = World::new();
     let mut starter = Process::start(world.fleet(["starter", "-n", "7", "--concurrency", "3"]));
     let told = starter.err.wait_for("no worker polls");
@@ -124,7 +124,7 @@ fn ctrl_c_tells_what_still_runs_and_the_line_that_goes_on_with_it() {
 }
 
 #[test]
-fn a_wait_that_is_limited_ends_with_1_and_the_workflows_go_on() {
+fn a_timeout_ends_the_starter_with_1_while_the_workflows_keep_running() {
     let world = World::new();
     let finished = run(world.fleet(["starter", "-n", "2", "--timeout", "500ms"]));
     assert_eq!(finished.code, 1, "{finished:#?}");
@@ -136,7 +136,7 @@ fn a_wait_that_is_limited_ends_with_1_and_the_workflows_go_on() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_given_up_and_ctrl_c_is_heard_meanwhile() {
+fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     let starter = |more: &[&str]| {
@@ -167,7 +167,7 @@ fn a_server_that_falls_silent_is_given_up_and_ctrl_c_is_heard_meanwhile() {
 }
 
 #[test]
-fn results_that_nobody_reads_do_not_outlast_the_timeout() {
+fn a_starter_whose_output_nobody_reads_still_exits_after_its_timeout() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     // More than a pipe holds, of ended workflows, which are quick to read.
@@ -182,11 +182,8 @@ fn results_that_nobody_reads_do_not_outlast_the_timeout() {
     drop(reader);
 }
 
-/// An order that waits a minute for changes, unless it is expedited.
-const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
-
 #[test]
-fn workflows_that_end_badly_are_a_line_each_with_the_whole_cause_and_the_others_finish() {
+fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let prefix = world.id();
@@ -233,7 +230,7 @@ fn workflows_that_end_badly_are_a_line_each_with_the_whole_cause_and_the_others_
 }
 
 #[test]
-fn a_failures_line_goes_down_to_the_activitys_own_words() {
+fn the_line_of_a_failed_workflow_ends_with_the_activitys_own_message() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let input = r#"{"id": "1", "items": [], "card": "stolen"}"#;
@@ -247,7 +244,7 @@ fn a_failures_line_goes_down_to_the_activitys_own_words() {
 }
 
 #[test]
-fn json_is_an_object_for_each_workflow_and_a_summary_that_agrees() {
+fn json_output_is_one_object_for_each_workflow_and_a_matching_summary() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "2"]));
     let mut finished = run(world.fleet(["starter", "-n", "20", "--output", "json"]));
@@ -276,7 +273,7 @@ fn json_is_an_object_for_each_workflow_and_a_summary_that_agrees() {
 }
 
 #[test]
-fn anyones_workflow_shows_how_it_was_spread_over_workers_by_role() {
+fn the_summary_counts_workflows_and_activities_of_each_worker() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let input = r#"{"id": "1", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
@@ -287,7 +284,7 @@ fn anyones_workflow_shows_how_it_was_spread_over_workers_by_role() {
 }
 
 #[test]
-fn a_server_killed_and_restarted_on_its_file_costs_neither_workers_nor_starter_anything() {
+fn workers_and_starter_survive_a_server_that_is_killed_and_restarted() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("temporal.db");

@@ -63,7 +63,7 @@ fn assert_has_all_stages(told: &Value) {
 }
 
 #[test]
-fn an_open_loop_keeps_its_rate_and_tells_every_stage() {
+fn an_open_loop_keeps_its_rate_and_measures_every_stage() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let told = measured(&world, &["--rate", "10/s", "--duration", "3s", "--warmup", "500ms"]);
@@ -109,7 +109,7 @@ fn a_closed_loop_runs_the_load_that_its_flags_describe() {
 }
 
 #[test]
-fn a_stall_counts_for_all_that_it_delays_and_not_only_for_what_was_under_way() {
+fn a_stall_counts_as_latency_of_every_workflow_that_it_delays() {
     let world = World::new();
     let worker = Process::start_ready(world.fleet(["worker", "--role", "worker"]));
     // No more than two are under way, so that the stall delays the starts of all others.
@@ -136,7 +136,7 @@ fn a_stall_counts_for_all_that_it_delays_and_not_only_for_what_was_under_way() {
 }
 
 #[test]
-fn goals_decide_the_exit_code_each_missed_one_with_a_line() {
+fn each_missed_goal_is_one_line_and_sets_the_exit_code() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let count = ["--count", "4", "--concurrency", "2"];
@@ -188,7 +188,7 @@ fn run_json(mut command: Command, more: &[&str]) -> (i32, Value, Vec<String>) {
 }
 
 #[test]
-fn a_fleet_without_the_load_is_not_put_under_its_own_workflows_unasked() {
+fn bench_does_not_run_a_fleets_own_workflows_by_default() {
     let world = World::new();
     let finished = run(world.orders(["bench", "--count", "1"]));
     assert_eq!(finished.code, 78, "{finished:#?}");
@@ -202,7 +202,7 @@ fn a_fleet_without_the_load_is_not_put_under_its_own_workflows_unasked() {
 }
 
 #[test]
-fn ctrl_c_prints_what_was_measured_so_far_and_says_that_it_is_partial() {
+fn ctrl_c_prints_the_results_so_far_and_marks_them_as_partial() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     for (output, code, signal) in [("json", 130, Signal::INT), ("text", 143, Signal::TERM)] {
@@ -234,7 +234,7 @@ fn ctrl_c_prints_what_was_measured_so_far_and_says_that_it_is_partial() {
 }
 
 #[test]
-fn what_was_due_and_not_started_is_told_of_a_run_that_is_broken_off() {
+fn an_interrupted_run_reports_workflows_that_were_due_but_not_started() {
     for output in ["json", "text"] {
         let world = World::new();
         // No worker, and so no end of the first two.
@@ -259,7 +259,7 @@ fn what_was_due_and_not_started_is_told_of_a_run_that_is_broken_off() {
 }
 
 #[test]
-fn where_no_worker_polls_it_says_so_and_ends() {
+fn bench_without_workers_reports_that_and_exits() {
     let world = World::new();
     for pace in [&["--rate", "5/s", "--duration", "1s"][..], &["--count", "5"]] {
         let (code, told, err) = run_json(bench(&world, pace), &["--timeout", "1s"]);
@@ -275,7 +275,7 @@ fn where_no_worker_polls_it_says_so_and_ends() {
 }
 
 #[test]
-fn a_report_is_a_picture_that_needs_nothing_else() {
+fn the_report_is_a_self_contained_picture() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let folder = tempfile::tempdir().unwrap();
@@ -294,7 +294,7 @@ fn a_report_is_a_picture_that_needs_nothing_else() {
 }
 
 #[test]
-fn bad_input_is_refused_before_anything_is_started() {
+fn wrong_arguments_are_refused_before_any_workflow_is_started() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing/bench.html");
@@ -331,7 +331,7 @@ fn bad_input_is_refused_before_anything_is_started() {
 }
 
 #[test]
-fn a_report_that_nothing_came_of_is_not_left_behind() {
+fn a_run_without_results_leaves_no_report_behind() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.svg");
@@ -344,7 +344,7 @@ fn a_report_that_nothing_came_of_is_not_left_behind() {
 }
 
 #[test]
-fn a_terminal_shows_how_far_it_is() {
+fn bench_shows_its_progress_on_a_terminal() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let shown = on_a_terminal(bench(&world, &["--rate", "10/s", "--duration", "2s"]));
@@ -353,7 +353,7 @@ fn a_terminal_shows_how_far_it_is() {
 }
 
 #[test]
-fn a_server_that_goes_away_ends_the_run_after_what_was_measured_so_far() {
+fn losing_the_server_ends_the_run_with_the_results_so_far() {
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     let here = |arguments: &[&str]| {

@@ -39,7 +39,7 @@ fn arrives(collector: &Collector, finished: &Finished) {
 }
 
 #[test]
-fn telemetry_goes_to_a_collector_whose_authority_is_named() {
+fn telemetry_is_exported_to_a_collector_with_a_configured_certificate_authority() {
     let (world, authority) = (World::new(), Authority::new("ours"));
     for collector in [Collector::grpc(), Collector::http()] {
         let (collector, port) = behind_tls(collector, &authority, None);
@@ -50,7 +50,7 @@ fn telemetry_goes_to_a_collector_whose_authority_is_named() {
 }
 
 #[test]
-fn nothing_goes_to_a_collector_that_cannot_be_trusted_and_one_line_says_so() {
+fn nothing_is_exported_to_an_untrusted_collector_and_one_line_warns() {
     let (world, authority) = (World::new(), Authority::new("ours"));
     for collector in [Collector::grpc(), Collector::http()] {
         let (collector, port) = behind_tls(collector, &authority, None);
@@ -69,7 +69,7 @@ fn nothing_goes_to_a_collector_that_cannot_be_trusted_and_one_line_says_so() {
 }
 
 #[test]
-fn a_collector_that_wants_a_certificate_gets_it() {
+fn a_collector_that_requires_a_client_certificate_receives_it() {
     let (world, authority) = (World::new(), Authority::new("ours"));
     let [certificate, key] = authority.client_files();
     for collector in [Collector::grpc(), Collector::http()] {
@@ -90,7 +90,7 @@ fn a_collector_that_wants_a_certificate_gets_it() {
 }
 
 #[test]
-fn a_file_that_holds_no_certificate_is_refused() {
+fn a_file_without_a_certificate_is_refused() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let authority = Authority::new("ours");
     let [certificate, key] = authority.client_files();

@@ -66,7 +66,7 @@ fn is_ready(command: Command, settings: Settings<'_>) {
 }
 
 #[test]
-fn tls_to_a_port_without_it_is_given_up_with_69_and_the_way_out() {
+fn tls_to_a_plaintext_port_ends_with_69_and_a_hint() {
     let world = World::new();
     let https = format!("https://{}", server::address());
     let starter = || world.fleet(["starter", "-n", "1"]);
@@ -80,7 +80,7 @@ fn tls_to_a_port_without_it_is_given_up_with_69_and_the_way_out() {
 }
 
 #[test]
-fn no_tls_to_a_port_with_it_is_given_up_with_69_and_the_way_out() {
+fn plaintext_to_a_tls_port_ends_with_69_and_a_hint() {
     let world = World::new();
     let port = TlsPort::open(&Authority::new("ours"), "127.0.0.1", None);
     for arguments in [&["worker", "--role", "worker"][..], &["starter", "-n", "1"]] {
@@ -90,7 +90,7 @@ fn no_tls_to_a_port_with_it_is_given_up_with_69_and_the_way_out() {
 }
 
 #[test]
-fn a_fleet_and_its_starter_work_through_tls() {
+fn a_fleet_and_its_starter_work_over_tls() {
     let world = World::new();
     let authority = Authority::new("ours");
     let port = TlsPort::open(&authority, "127.0.0.1", None);
@@ -110,7 +110,7 @@ fn a_fleet_and_its_starter_work_through_tls() {
 }
 
 #[test]
-fn a_server_that_cannot_be_trusted_is_given_up_with_69_and_the_way_out() {
+fn an_untrusted_server_ends_with_69_and_a_hint() {
     let world = World::new();
     let starter = || world.fleet(["starter", "-n", "1"]);
     let authority = Authority::new("ours");
@@ -135,7 +135,7 @@ fn a_server_that_cannot_be_trusted_is_given_up_with_69_and_the_way_out() {
 }
 
 #[test]
-fn a_client_certificate_opens_a_server_that_wants_one_and_nothing_else_does() {
+fn a_server_that_requires_client_certificates_accepts_only_those_of_its_authority() {
     let world = World::new();
     let worker = || world.fleet(["worker", "--role", "worker"]);
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
@@ -158,7 +158,7 @@ fn a_client_certificate_opens_a_server_that_wants_one_and_nothing_else_does() {
 }
 
 #[test]
-fn certificates_that_are_none_are_refused_with_78_at_once() {
+fn invalid_certificates_are_refused_with_78_immediately() {
     let world = World::new();
     let starter = || world.fleet(["starter", "-n", "1"]);
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
@@ -193,7 +193,7 @@ fn certificates_that_are_none_are_refused_with_78_at_once() {
 }
 
 #[test]
-fn messages_are_packed_only_where_that_is_asked_for() {
+fn messages_are_compressed_only_on_request() {
     let world = World::new();
     let packings = |settings: Settings<'_>| {
         let port = PollTrap::open(server::address(), || {});
@@ -216,7 +216,7 @@ fn messages_are_packed_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_result_of_which_the_server_does_not_tell_is_asked_for_again() {
+fn a_result_that_the_server_failed_to_deliver_is_polled_again() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "1"]));
     let port = PollTrap::losing(server::address(), "GetWorkflowExecutionHistory");

@@ -19,7 +19,7 @@ const SLOW_ORDER: &str =
     r#"{"id": "1", "items": ["a", "b", "c"], "pack_ms": 1000, "hold_ms": 1, "card": "valid"}"#;
 
 #[test]
-fn an_activity_of_a_killed_worker_goes_on_in_another() {
+fn an_activity_of_a_killed_worker_is_retried_by_another_worker() {
     let world = World::new();
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
     let mut workers: Vec<_> = (0..2)
@@ -40,7 +40,7 @@ fn an_activity_of_a_killed_worker_goes_on_in_another() {
 }
 
 #[test]
-fn a_workflow_of_a_killed_worker_goes_on_in_another() {
+fn a_workflow_of_a_killed_worker_continues_in_another_worker() {
     let world = World::new();
     let mut workers: Vec<_> = (0..2)
         .map(|_| Process::start(world.orders(["worker", "--role", "workflow-worker"])))
@@ -60,7 +60,7 @@ fn a_workflow_of_a_killed_worker_goes_on_in_another() {
 }
 
 #[test]
-fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
+fn a_batch_survives_killed_workers_of_both_kinds_and_up_replaces_them() {
     let world = World::new();
     let up = Process::start_ready(world.fleet(["up", "-w", "2", "-a", "2"]));
     let mut starter = Process::start(world.fleet(["starter", "-n", "300", "--concurrency", "40"]));
@@ -83,7 +83,7 @@ fn a_batch_survives_the_death_of_workers_of_both_kinds_and_up_replaces_them() {
 }
 
 #[test]
-fn a_batch_outlives_a_fleet_whose_workers_are_killed_at_random_again_and_again() {
+fn a_batch_completes_although_workers_are_killed_at_random_repeatedly() {
     const WORKFLOWS: usize = 300;
     // What a killed worker had in hand takes up to ten seconds to go on elsewhere: without a bound
     // the batch might have no end on a slow machine.
@@ -147,7 +147,7 @@ fn a_batch_outlives_a_fleet_whose_workers_are_killed_at_random_again_and_again()
 }
 
 #[test]
-fn a_crash_loop_is_given_up_with_70_and_the_rest_drains() {
+fn a_crash_loop_ends_the_fleet_with_70_and_drains_the_other_workers() {
     let world = World::new();
     let mut up = Process::start(world.fleet(["up", "-w", "1", "-a", "1"]));
     let mut killed = BTreeSet::new();

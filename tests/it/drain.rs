@@ -19,7 +19,7 @@ use crate::{
 const ROLES: [&str; 2] = ["workflow-worker", "activity-worker"];
 
 #[test]
-fn workers_that_come_and_go_under_load_retry_no_activity_and_hardly_a_workflow_task() {
+fn replacing_workers_under_load_retries_no_activity_and_few_workflow_tasks() {
     const WORKFLOWS: usize = 400;
     // The batch takes as long as its slowest workflow. It is long enough for some 40 stops.
     const MOST_STOPS: usize = 60;
@@ -81,7 +81,7 @@ fn loss(event: &HistoryEvent) -> Option<String> {
 }
 
 #[test]
-fn a_worker_that_is_stopped_while_its_server_is_away_leaves_with_nothing_in_hand() {
+fn a_worker_stopped_during_a_server_outage_exits_with_0() {
     thread::scope(|scope| {
         scope.spawn(|| leaves_without_its_server(Signal::KILL));
         scope.spawn(|| leaves_without_its_server(Signal::STOP));

@@ -71,7 +71,7 @@ fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
 }
 
 #[test]
-fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
+fn a_worker_is_alive_but_not_ready_while_its_server_is_silent() {
     let world = World::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
@@ -84,7 +84,7 @@ fn a_worker_is_alive_and_not_ready_while_its_server_answers_nothing() {
 }
 
 #[test]
-fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
+fn a_worker_becomes_ready_when_a_paused_server_resumes() {
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     server.signal(Signal::STOP);
@@ -99,7 +99,7 @@ fn a_worker_becomes_ready_when_a_stopped_server_goes_on() {
 }
 
 #[test]
-fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
+fn a_worker_is_not_ready_until_the_server_answers_its_first_polls() {
     // The SDK counts a poller when its poll leaves, which says nothing of the server.
     let world = World::new();
     let server = OwnServer::start("0", &[]);
@@ -129,7 +129,7 @@ fn a_worker_whose_first_polls_are_not_answered_is_not_ready_until_they_are() {
 }
 
 #[test]
-fn under_up_the_address_tells_of_the_fleet_and_names_each_workers_own() {
+fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
     let world = World::new();
     let (mut up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
     eventually_answers(&address, "/readyz", (200, "ready"));

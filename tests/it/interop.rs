@@ -49,7 +49,7 @@ fn python(world: &World, arguments: &[&str]) -> std::process::Command {
 }
 
 #[test]
-fn pythons_starter_completes_50_workflows_on_our_fleet_spread_over_both_workers() {
+fn the_python_starter_completes_50_workflows_on_both_fleet_workers() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up"]));
     let results = run(python(&world, &["starter", "50"])).success();
@@ -59,7 +59,7 @@ fn pythons_starter_completes_50_workflows_on_our_fleet_spread_over_both_workers(
 }
 
 #[test]
-fn our_starter_completes_workflows_on_pythons_workers() {
+fn the_fleet_starter_completes_workflows_on_python_workers() {
     let world = World::new();
     let workflows = Process::start(python(&world, &["workflow-worker"]));
     let activities = Process::start(python(&world, &["activity-worker"]));
@@ -139,7 +139,7 @@ fn assert_chain(spans: &[[String; 4]], names: &[&str]) {
 }
 
 #[test]
-fn a_trace_that_python_starts_goes_on_in_our_workers() {
+fn a_trace_started_by_python_continues_in_fleet_workers() {
     let (world, collector) = (World::new(), Collector::grpc());
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("starter");
@@ -164,7 +164,7 @@ fn a_trace_that_python_starts_goes_on_in_our_workers() {
 }
 
 #[test]
-fn a_trace_that_our_starter_begins_goes_on_in_pythons_workers_and_back_in_ours() {
+fn a_trace_started_by_the_fleet_continues_in_python_workers_and_back() {
     let (world, collector) = (World::new(), Collector::grpc());
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("workflows");

@@ -19,7 +19,7 @@ fn to(mut command: Command, collector: &Collector) -> Command {
 }
 
 #[test]
-fn what_is_logged_arrives_once_with_its_span_and_who_said_it() {
+fn each_log_record_is_exported_once_with_its_span_and_its_origin() {
     for collector in [Collector::grpc(), Collector::http()] {
         let world = World::new();
         let fleet = |arguments: &[&'static str]| {
@@ -63,7 +63,7 @@ fn what_is_logged_arrives_once_with_its_span_and_who_said_it() {
 }
 
 #[test]
-fn logs_can_be_left_out_and_have_an_endpoint_of_their_own() {
+fn logs_can_be_disabled_and_can_have_their_own_endpoint() {
     let (world, all, own) = (World::new(), Collector::grpc(), Collector::http());
     for (name, value, count) in [
         ("OTEL_LOGS_EXPORTER", "none".to_owned(), 0),
@@ -81,7 +81,7 @@ fn logs_can_be_left_out_and_have_an_endpoint_of_their_own() {
 }
 
 #[test]
-fn what_the_export_says_is_not_exported() {
+fn log_lines_of_the_export_itself_are_not_exported() {
     for collector in [Collector::grpc(), Collector::http()] {
         let world = World::new();
         let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1s"]), &collector);

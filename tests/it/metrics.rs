@@ -61,7 +61,7 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
 }
 
 #[test]
-fn a_worker_of_both_kinds_gets_activities_with_the_answers_to_its_workflow_tasks() {
+fn a_worker_of_both_kinds_receives_activities_eagerly() {
     let world = World::new();
     let (_worker, address) = Process::start_probed(world.fleet(["worker", "--role", "worker"]));
     run(world.fleet(["starter", "-n", "5"])).success();
@@ -72,7 +72,7 @@ fn a_worker_of_both_kinds_gets_activities_with_the_answers_to_its_workflow_tasks
 }
 
 #[test]
-fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() {
+fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_docs() {
     let world = World::new();
     let (up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
     eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
@@ -133,7 +133,7 @@ fn a_fleets_metrics_are_its_workers_under_the_names_that_temporals_docs_query() 
 }
 
 #[test]
-fn a_worker_that_hangs_is_missing_and_one_that_died_is_counted() {
+fn a_hanging_worker_is_left_out_and_a_dead_one_is_counted() {
     let world = World::new();
     let (_up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "0"]));
     eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
@@ -157,7 +157,7 @@ fn a_worker_that_hangs_is_missing_and_one_that_died_is_counted() {
 }
 
 #[test]
-fn an_activity_counts_what_it_likes() {
+fn an_activity_can_record_its_own_metrics() {
     let world = World::new();
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
     let activities = world.orders(["worker", "--role", "activity-worker"]);
@@ -172,7 +172,7 @@ fn an_activity_counts_what_it_likes() {
 }
 
 #[test]
-fn what_fails_is_counted_by_its_reason() {
+fn failures_are_counted_by_reason() {
     let world = World::new();
     let workflows = world.fleet(["worker", "--role", "workflow-worker"]);
     let (_worker, address) = Process::start_probed(workflows);
@@ -196,7 +196,7 @@ fn what_fails_is_counted_by_its_reason() {
 }
 
 #[test]
-fn they_go_out_by_otlp_as_well_of_each_worker_and_at_its_end() {
+fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
     for collector in [Collector::grpc(), Collector::http()] {
         let world = World::new();
         let path = if collector.is_http() { "/v1/metrics" } else { "" };

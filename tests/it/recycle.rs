@@ -14,7 +14,7 @@ use crate::{
 const NO_PAUSE: Duration = Duration::from_secs(8);
 
 #[test]
-fn each_activity_runs_once_and_in_time_while_sdk_workers_relieve_each_other() {
+fn activities_run_once_and_on_time_while_the_sdk_worker_is_replaced() {
     const WORKFLOWS: usize = 300;
     let world = World::new();
     let mut worker = world.fleet(["worker", "--role", "activity-worker"]);
@@ -49,7 +49,7 @@ fn each_activity_runs_once_and_in_time_while_sdk_workers_relieve_each_other() {
 }
 
 #[test]
-fn a_worker_of_both_kinds_relieves_its_sdk_worker_too() {
+fn a_worker_of_both_kinds_replaces_its_sdk_worker_too() {
     const WORKFLOWS: usize = 120;
     let world = World::new();
     let mut worker = world.fleet(["worker", "--role", "worker"]);
@@ -73,7 +73,7 @@ fn a_worker_of_both_kinds_relieves_its_sdk_worker_too() {
 }
 
 #[test]
-fn an_activity_that_runs_meanwhile_is_neither_cancelled_nor_repeated() {
+fn an_activity_in_flight_during_a_replacement_is_neither_cancelled_nor_repeated() {
     let world = World::new();
     let (worker, workflow, mut starter, _workflows) = packing(&world, 10_000, "500ms");
     relieve(&world, &worker, 2);
@@ -84,7 +84,7 @@ fn an_activity_that_runs_meanwhile_is_neither_cancelled_nor_repeated() {
 }
 
 #[test]
-fn sigterm_drains_the_relieved_sdk_worker_and_the_new_one() {
+fn sigterm_drains_the_replaced_sdk_worker_and_the_new_one() {
     let world = World::new();
     let (mut worker, workflow, _starter, _workflows) = packing(&world, 6_000, "15s");
     relieve(&world, &worker, 1);

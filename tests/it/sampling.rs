@@ -24,7 +24,7 @@ fn sent(count: &str, sampler: &str, ratio: Option<&str>, caller: Option<&str>) -
 }
 
 #[test]
-fn each_sampler_sends_what_it_should() {
+fn each_sampler_exports_the_expected_spans() {
     let cases = [
         ("always_on", None, None, 6),
         ("always_on", None, Some(UNSAMPLED), 6),
@@ -53,7 +53,7 @@ fn each_sampler_sends_what_it_should() {
 }
 
 #[test]
-fn a_ratio_sends_some_traces_and_those_whole() {
+fn a_ratio_sampler_exports_some_traces_and_each_completely() {
     let spans = sent("40", "parentbased_traceidratio", Some("0.5"), None);
     let traces: BTreeSet<_> = spans.iter().map(|it| &it.trace).collect();
     // All or none of them would come about once in 2^39 runs.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn up_speaks_the_samples_words_and_each_worker_is_a_process_of_its_own() {
+fn up_prints_the_samples_lines_and_each_worker_is_its_own_process() {
     let world = World::new();
     let mut up = Process::start_ready(world.fleet(["up", "-w", "2", "-a", "1"]));
     let results = run(world.fleet(["starter", "-n", "25"])).success();
@@ -48,7 +48,7 @@ fn up_speaks_the_samples_words_and_each_worker_is_a_process_of_its_own() {
 }
 
 #[test]
-fn the_workflow_has_the_samples_names_at_the_server() {
+fn the_server_knows_the_workflow_by_the_samples_names() {
     let world = World::new();
     let _up = Process::start(world.fleet(["up", "-w", "1"]));
     run(world.fleet(["starter", "-n", "1"])).success();
@@ -95,7 +95,7 @@ fn the_starter_prints_results_on_stdout_and_the_summary_on_stderr() {
 }
 
 #[test]
-fn a_label_can_carry_the_host() {
+fn a_worker_label_can_include_the_host() {
     let world = World::new();
     let mut up = world.fleet(["up", "-w", "1"]);
     up.env("FLEET_WORKER_LABEL", "pid@host");

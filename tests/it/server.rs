@@ -205,6 +205,17 @@ pub(crate) fn workflow_ids(queue: &str) -> Vec<String> {
     })
 }
 
+/// The id of the first workflow that is listed of a queue, once there is one.
+#[track_caller]
+pub(crate) fn the_workflow(queue: &str) -> String {
+    let mut ids = Vec::new();
+    eventually("the workflow is listed", || {
+        ids = workflow_ids(queue);
+        !ids.is_empty()
+    });
+    ids.remove(0)
+}
+
 /// How many workflows on a queue match a visibility query, as `ExecutionStatus = 'Completed'`.
 pub(crate) fn count(queue: &str, query: &str) -> i64 {
     let query = format!("TaskQueue = '{queue}' AND {query}");

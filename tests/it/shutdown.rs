@@ -16,7 +16,7 @@ const ORDER: &str =
     r#"{"id": "1", "items": ["a"], "pack_ms": 2000, "hold_ms": 1, "card": "valid"}"#;
 
 #[test]
-fn ctrl_c_during_an_activity_finishes_it_at_its_first_attempt() {
+fn ctrl_c_lets_a_running_activity_complete_at_its_first_attempt() {
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
@@ -35,7 +35,7 @@ fn ctrl_c_during_an_activity_finishes_it_at_its_first_attempt() {
 }
 
 #[test]
-fn sigterm_to_every_process_at_once_finishes_what_is_in_hand() {
+fn sigterm_to_every_process_at_once_completes_the_work_in_flight() {
     // As systemd stops a service, and a machine that shuts down stops everything.
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
@@ -56,7 +56,7 @@ fn sigterm_to_every_process_at_once_finishes_what_is_in_hand() {
 }
 
 #[test]
-fn a_stop_while_the_workers_start_is_a_drain_like_any_other() {
+fn stopping_while_the_workers_start_is_an_ordinary_drain() {
     let world = World::new();
     for _ in 0..3 {
         let mut up = Process::start(world.fleet(["up", "-w", "4", "-a", "2"]));
@@ -68,7 +68,7 @@ fn a_stop_while_the_workers_start_is_a_drain_like_any_other() {
 }
 
 #[test]
-fn ctrl_c_is_heard_while_nobody_reads_the_results() {
+fn ctrl_c_works_while_nobody_reads_the_results() {
     let world = World::new();
     let _up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let long = "x".repeat(100_000);
@@ -98,7 +98,7 @@ fn sigterm_drains_a_worker_of_each_role() {
 }
 
 #[test]
-fn what_is_in_hand_past_the_drain_deadline_is_left_with_75_and_tried_again() {
+fn work_in_flight_at_the_drain_deadline_is_abandoned_with_75_and_retried() {
     thread::scope(|scope| {
         scope.spawn(|| leaves_a_charge_with_75(["worker", "--role", "activity-worker"].as_slice()));
         scope.spawn(|| leaves_a_charge_with_75(["up", "-w", "0", "-a", "1"].as_slice()));
@@ -133,7 +133,7 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once() {
+fn a_second_signal_ends_a_worker_immediately() {
     let world = World::new();
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
@@ -156,7 +156,7 @@ fn a_second_signal_leaves_at_once() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_up_and_its_workers_at_once() {
+fn a_second_ctrl_c_ends_up_and_its_workers_immediately() {
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let order = r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
@@ -173,7 +173,7 @@ fn a_second_ctrl_c_ends_up_and_its_workers_at_once() {
 }
 
 #[test]
-fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
+fn stopping_while_connecting_takes_less_than_a_second_and_is_not_a_failure() {
     let world = World::new();
     for signal in [Signal::INT, Signal::TERM] {
         let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
@@ -189,7 +189,7 @@ fn a_stop_while_connecting_takes_less_than_a_second_and_is_no_failure() {
 }
 
 #[test]
-fn killing_up_leaves_no_process_behind_the_server_included() {
+fn killing_up_leaves_no_process_behind_not_even_the_server() {
     let world = World::new();
     let mut command =
         world.orders(["up", "-w", "1", "--dev-server", "--port", "0", "--ui-port", "0"]);

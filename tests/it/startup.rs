@@ -84,7 +84,7 @@ fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
 }
 
 #[test]
-fn a_wrong_address_is_given_up_with_69_and_one_line() {
+fn a_wrong_address_ends_with_69_and_one_line() {
     for arguments in [&["worker", "--role", "activity-worker"][..], &["starter", "-n", "1"]] {
         let mut command = program(FLEET);
         command
@@ -103,7 +103,7 @@ fn a_wrong_address_is_given_up_with_69_and_one_line() {
 }
 
 #[test]
-fn up_leaves_with_the_code_of_workers_that_never_find_their_server() {
+fn up_exits_with_the_code_of_workers_that_never_reach_their_server() {
     let mut command = program(FLEET);
     command.arg("up").env("TEMPORAL_ADDRESS", "127.0.0.1:1").env("FLEET_CONNECT_TIMEOUT", "1s");
     let finished = run(command);
@@ -112,7 +112,7 @@ fn up_leaves_with_the_code_of_workers_that_never_find_their_server() {
 }
 
 #[test]
-fn a_missing_namespace_is_waited_for_and_then_given_up_with_78() {
+fn a_missing_namespace_is_waited_for_and_then_ends_with_78() {
     let world = World::new();
     let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
     command.env("TEMPORAL_NAMESPACE", "nowhere").env("FLEET_CONNECT_TIMEOUT", "1s");
@@ -154,7 +154,7 @@ fn a_namespace_that_is_created_late_is_found() {
 }
 
 #[test]
-fn a_fleet_that_worked_outlives_its_server_even_if_a_worker_dies_meanwhile() {
+fn a_fleet_that_was_ready_survives_a_server_outage_even_if_a_worker_dies() {
     let world = World::new();
     let port = free_port().to_string();
     let there = |mut command: Command| {

@@ -30,7 +30,7 @@ fn pids(queue: &Value) -> BTreeSet<u32> {
 }
 
 #[test]
-fn status_shows_each_worker_of_a_known_fleet_at_its_queue() {
+fn status_shows_each_worker_at_its_queue() {
     let world = World::new();
     let up = Process::start_ready(world.fleet(["up", "-w", "2", "-a", "1"]));
     let found = queues(&world, &["--check"]);
@@ -72,7 +72,7 @@ fn status_shows_activities_on_the_queue_of_workers_that_serve_both() {
 }
 
 #[test]
-fn a_queue_where_workflows_wait_and_nobody_polls_is_told_and_fails_a_check() {
+fn a_queue_with_waiting_tasks_and_no_worker_fails_the_check() {
     let world = World::new();
     let mut starter = Process::start(world.fleet(["starter", "-n", "3"]));
     eventually("three wait", || queues(&world, &[])[0]["backlog"].as_i64() >= Some(3));
@@ -92,7 +92,7 @@ fn a_queue_where_workflows_wait_and_nobody_polls_is_told_and_fails_a_check() {
 }
 
 #[test]
-fn watch_prints_a_line_of_json_each_time_until_a_signal_or_its_reader_ends_it() {
+fn watch_prints_a_line_of_json_each_interval_until_a_signal_or_its_reader_ends_it() {
     let world = World::new();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let arguments = ["status", "--watch", "100ms", "--output", "json"];
@@ -116,7 +116,7 @@ fn watch_prints_a_line_of_json_each_time_until_a_signal_or_its_reader_ends_it() 
 }
 
 #[test]
-fn watch_draws_in_place_on_a_terminal_and_leaves_it_as_it_was() {
+fn watch_redraws_in_place_on_a_terminal_and_restores_it() {
     let world = World::new();
     let frame = "\u{1b}[?25h";
     let (seen, code) = on_a_terminal_until(world.fleet(["status", "--watch", "100ms"]), |seen| {
@@ -136,7 +136,7 @@ fn watch_draws_in_place_on_a_terminal_and_leaves_it_as_it_was() {
 }
 
 #[test]
-fn watch_goes_on_when_the_server_was_away_and_says_so_once() {
+fn watch_survives_a_server_outage_and_reports_it_once() {
     let world = World::new();
     let port = free_port().to_string();
     let mut server = OwnServer::start(&port, &[]);

@@ -26,7 +26,7 @@ fn threads_beside(worker: &Process) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn asynchronous_activities_have_as_many_threads_as_they_are_given_and_one_is_the_workers_own() {
+fn async_activities_use_the_configured_threads_one_of_which_is_the_workers_own() {
     let world = World::new();
     for (given, beside) in [(None, 0), (Some("1"), 0), (Some("3"), 3)] {
         let (worker, _) = activity_worker(&world, given);
@@ -35,7 +35,7 @@ fn asynchronous_activities_have_as_many_threads_as_they_are_given_and_one_is_the
 }
 
 #[test]
-fn activities_that_compute_on_threads_of_their_own_run_side_by_side_in_a_worker_with_one_thread() {
+fn cpu_bound_activities_run_in_parallel_in_a_worker_with_one_thread() {
     let world = World::new();
     let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
     let (_worker, address) = activity_worker(&world, Some("1"));

@@ -155,7 +155,7 @@ fn dashboard_queries() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_panel_shows_something_of_a_fleet_under_load() {
+fn every_panel_shows_data_of_a_fleet_under_load() {
     let world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
     let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
@@ -210,7 +210,7 @@ fn alert_names() -> BTreeSet<String> {
 
 /// A name that nobody exports makes an alert that never fires.
 #[test]
-fn alerts_ask_for_metrics_that_there_are() {
+fn alerts_query_only_existing_metrics() {
     let world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
     let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
@@ -227,7 +227,7 @@ fn alerts_ask_for_metrics_that_there_are() {
 }
 
 #[test]
-fn by_otlp_it_all_arrives_under_the_same_names() {
+fn metrics_exported_by_otlp_have_the_same_names() {
     let world = World::new();
     let receiver = Prometheus::taking_otlp();
     let address = format!("127.0.0.1:{}", free_port());

@@ -1,11 +1,49 @@
 //! `fleet config`, and the settings file that applies where the fleet is started.
 
+use std::process::Command;
+
+use tempfile::TempDir;
+
 use super::fleet;
-use crate::support::{Process, World, run};
+use crate::{
+    snapshot::{assert_snapshot, transcript},
+    support::{Process, World, run},
+};
+
+/// `fleet config` where each layer sets something, and no configuration of the user's is found.
+fn config_of_every_layer(folder: &TempDir, more: &[&str]) -> Command {
+    let file = "drain_timeout = \"1m\"\nmax_cached_workflows = 7\n";
+    std::fs::write(folder.path().join("fleet.toml"), file).unwrap();
+    let mut command = fleet(&[&["--log-format", "json", "config"], more].concat());
+    command
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .env("XDG_CONFIG_HOME", folder.path())
+        .env("FLEET_ROLE", "worker")
+        .env("FLEET_CONNECT_TIMEOUT", "2m")
+        .env("TEMPORAL_ADDRESS", "https://temporal.example:7233")
+        .env("TEMPORAL_API_KEY", "s3cr3t")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cr3t");
+    command
+}
+
+#[test]
+fn config_prints_every_setting_with_its_source() {
+    let folder = TempDir::new().unwrap();
+    assert_snapshot!(exact "config", transcript(config_of_every_layer(&folder, &[])));
+}
+
+#[test]
+fn config_prints_every_setting_with_its_source_as_json() {
+    let folder = TempDir::new().unwrap();
+    let config = config_of_every_layer(&folder, &["--output", "json"]);
+    assert_snapshot!(exact "config_json", transcript(config));
+}
 
 #[test]
 fn config_prints_what_it_can_read_again_and_masks_secrets() {
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
     let file = folder.path().join("fleet.toml");
     let path = file.to_str().unwrap();
     std::fs::write(&file, "drain_timeout = \"1m\"\nmax_cached_workflows = 7\n").unwrap();
@@ -38,7 +76,7 @@ fn config_prints_what_it_can_read_again_and_masks_secrets() {
 #[test]
 fn a_fleet_toml_in_the_current_folder_applies_to_up_and_its_workers() {
     let world = World::new();
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
     let queue = world.activity_queue();
     std::fs::write(
         folder.path().join("fleet.toml"),

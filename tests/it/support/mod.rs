@@ -1,6 +1,7 @@
 //! What the tests share: a fleet's processes, what they print, and waiting for what they do.
 
 mod network;
+mod orders;
 mod output;
 mod process;
 mod programs;
@@ -9,6 +10,7 @@ mod wait;
 mod world;
 
 pub(crate) use network::{free_port, get};
+pub(crate) use orders::{HELD, RETRIED, STOLEN, held_order};
 pub(crate) use output::{Finished, Lines, labels};
 pub(crate) use process::{Process, children_of, kill, run};
 pub(crate) use programs::{FLEET, example, program};

@@ -1,12 +1,16 @@
 //! Free ports, and questions by HTTP.
 
 use std::{
-    io::{Read, Write},
     iter,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     ops::Range,
     sync::atomic::{AtomicU16, Ordering::Relaxed},
 };
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, body::Bytes, client::conn::http1::handshake, header::HOST};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 /// A port that is free, and stays so until it is used: it is given once, and is none of those that
 /// the kernel gives to connections that go out (from 32768 on Linux, 49152 elsewhere).
@@ -22,13 +26,18 @@ pub(crate) fn free_port() -> u16 {
     ports.find(free).unwrap()
 }
 
-/// The status code and the body that a health listener answers with; `None` while nobody listens.
+/// The status code and the body that an HTTP server answers with; `None` while nobody listens, and where
+/// no whole answer comes.
 pub(crate) fn get(address: &str, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    // Of HTTP/1.0, so that no answer comes in chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.trim().to_owned()))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = TcpStream::connect(address).await.ok()?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new()).unwrap();
+        let answer = sender.send_request(request).await.ok()?;
+        let code = answer.status().as_u16();
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        Some((code, str::from_utf8(&body).ok()?.trim().to_owned()))
+    })
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{assert_agrees_with_the_history, finished, held, printed, rows, traced};
+use super::{assert_agrees_with_the_history, finished, printed, rows, traced};
 use crate::{
     server::{self, pid_of},
-    support::{Process, World, example, labels, on_a_terminal, run},
+    support::{Process, World, example, held_order, labels, on_a_terminal, run},
 };
 
 #[test]
@@ -94,7 +94,7 @@ fn a_failed_workflow_shows_why_and_which_activity_failed() {
 fn a_terminated_workflow_shows_the_reason_and_waits_for_nothing() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (mut starter, id) = held(&world);
+    let (mut starter, id) = held_order(&world);
     server::terminate(&id, "the customer is gone");
     assert_eq!(starter.exit_code(), 1);
     let timeline = traced(world.orders([]), &id);
@@ -109,7 +109,7 @@ fn a_terminated_workflow_shows_the_reason_and_waits_for_nothing() {
 fn a_cancelled_workflow_shows_the_reason_and_its_cancelled_timer() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (mut starter, id) = held(&world);
+    let (mut starter, id) = held_order(&world);
     server::cancel(&id, "the customer changed their mind");
     assert_eq!(starter.exit_code(), 1);
     let timeline = traced(world.orders([]), &id);

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{held, printed, rows, the_workflow, traced};
+use super::{printed, rows, traced};
 use crate::{
-    server,
-    support::{Process, World, on_a_terminal, run},
+    server::{self, the_workflow},
+    support::{Process, World, held_order, on_a_terminal, run},
 };
 
 #[test]
@@ -54,7 +54,7 @@ fn a_long_history_is_read_completely_and_its_text_counts_the_rows_left_out() {
 fn follow_prints_each_change_until_the_workflow_closes() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (mut starter, id) = held(&world);
+    let (mut starter, id) = held_order(&world);
     let mut follow = Process::start(world.orders(["trace", &id, "-f", "--output", "json"]));
     let mut interrupted = Process::start(world.orders(["trace", &id, "--follow"]));
     let first: Value = serde_json::from_str(&follow.out.wait_count(1)[0]).unwrap();

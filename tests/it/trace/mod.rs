@@ -11,10 +11,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
     HistoryEvent, history_event::Attributes,
 };
 
-use crate::{
-    server::{self, pending_timers, workflow_ids},
-    support::{Process, World, eventually, run},
-};
+use crate::{server, support::run};
 
 /// What `trace --output json` prints.
 #[track_caller]
@@ -38,17 +35,6 @@ fn finished(mut program: Command, more: &[&str]) -> String {
     program.args(["starter", "-n", "1", "--output", "json"]).args(more);
     let workflow: Value = serde_json::from_str(&run(program).out[0]).unwrap();
     workflow["workflow_id"].as_str().unwrap().to_owned()
-}
-
-/// The id of the one workflow on a queue, once it is known.
-#[track_caller]
-fn the_workflow(queue: &str) -> String {
-    let mut ids = Vec::new();
-    eventually("the workflow is there", || {
-        ids = workflow_ids(queue);
-        !ids.is_empty()
-    });
-    ids.remove(0)
 }
 
 fn rows<'a>(timeline: &'a Value, kind: &str) -> Vec<&'a Value> {
@@ -119,17 +105,4 @@ fn assert_all_time_is_accounted_for(timeline: &Value) {
     let sum: f64 = shares.map(|share| share.as_f64().unwrap()).sum();
     let duration = timeline["duration_ms"].as_f64().unwrap();
     assert!((sum - duration).abs() < 0.02, "{sum} of {duration}");
-}
-
-/// Orders that wait a minute for changes, unless they are expedited.
-const HELD: &str = r#"{"id": "1", "items": ["a"], "hold_ms": 60000, "card": "valid"}"#;
-
-/// Starts one that is held, and returns the starter and the id.
-fn held(world: &World) -> (Process, String) {
-    let mut starter = world.orders(["starter", "-n", "1", "--input", HELD]);
-    starter.args(["--workflow-id-prefix", &world.id()]);
-    let starter = Process::start(starter);
-    let id = the_workflow(&world.workflow_queue());
-    eventually("it is held", || pending_timers(&id) == 1);
-    (starter, id)
 }

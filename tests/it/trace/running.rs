@@ -4,19 +4,18 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{
-    assert_agrees_with_the_history, assert_all_time_is_accounted_for, held, printed, rows,
-    the_workflow, traced,
+    assert_agrees_with_the_history, assert_all_time_is_accounted_for, printed, rows, traced,
 };
 use crate::{
-    server::{self, pending_activities, pid_of},
-    support::{Process, World, eventually, kill},
+    server::{self, pending_activities, pid_of, the_workflow},
+    support::{Process, World, eventually, held_order, kill},
 };
 
 #[test]
 fn a_workflow_that_waits_for_a_timer_shows_when_the_timer_fires() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (_starter, id) = held(&world);
+    let (_starter, id) = held_order(&world);
     let timeline = traced(world.orders([]), &id);
     assert_eq!((&timeline["status"], &timeline["closed"]), (&"running".into(), &Value::Null));
     assert_all_time_is_accounted_for(&timeline);
@@ -96,7 +95,7 @@ fn a_workflow_task_without_a_worker_shows_its_queue_and_since_when_it_waits() {
 fn a_task_that_waited_for_a_killed_workflow_worker_names_that_worker() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-    let (mut starter, id) = held(&world);
+    let (mut starter, id) = held_order(&world);
     let killed = server::workflow_task_workers(&server::history(&id)).remove(0);
     kill(pid_of(&killed), Signal::KILL);
     server::signal(&id, "expedite");

@@ -1,0 +1,111 @@
+//! Snapshots: what people read, compared with the files in `tests/it/snapshots`.
+//!
+//! A mismatch fails the test, shows the difference and, unless `CI` or `INSTA_UPDATE=no` is set, leaves
+//! a `.snap.new` file. How to accept a change is described in `main.rs`.
+
+use std::process::Command;
+
+use insta::Settings;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+
+use crate::{
+    server::{self, count_events},
+    support::{Finished, World, run},
+};
+
+/// Compares a text with `tests/it/snapshots/<name>.snap`: exactly, or with everything replaced that
+/// differs from run to run. Without a name it is that of the test.
+macro_rules! assert_snapshot {
+    (exact $name:expr, $text:expr $(,)?) => {
+        $crate::snapshot::exact().bind(|| insta::assert_snapshot!($name, $text))
+    };
+    (exact $text:expr $(,)?) => {
+        $crate::snapshot::exact().bind(|| insta::assert_snapshot!($text))
+    };
+    (scrubbed $name:expr, $text:expr $(,)?) => {
+        $crate::snapshot::scrubbed().bind(|| insta::assert_snapshot!($name, $text))
+    };
+}
+pub(crate) use assert_snapshot;
+
+pub(crate) fn exact() -> Settings {
+    let mut settings = Settings::new();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
+/// What differs from run to run, in the order in which it is replaced. Padding in front of a value is
+/// replaced with it, since it depends on the value's length.
+const FILTERS: [(&str, &str); 18] = [
+    (r"test-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[world]"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
+    (r"build [0-9a-f]{8}-[0-9a-f]{8}", "build [build]"),
+    (r"@[A-Za-z0-9._-]+:\d+", "@[host]:[pid]"),
+    (r"\b[0-9a-f]{12}\b", "[batch]"),
+    (r"pid:\d+", "pid:[pid]"),
+    (r"127\.0\.0\.1:\d+", "[address]"),
+    (r"/\S+/(fleet|orders)\b", "$1"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[timestamp]"),
+    // The axis of a timeline ends with the run's duration; a bar is as long as its share of that.
+    (r"(?m)  0 +\d+(\.\d+)? m?s$", "  0 [axis]"),
+    (r"(?m) +[░▒█━─][░▒█━─ ]*$", " [bar]"),
+    // It names only what is long enough to be seen.
+    (r"(?m)^[░▒█━─] .*$", "[legend]"),
+    (r" *\b\d+m \d\ds\b", " [time]"),
+    (r" *\b\d+(\.\d+)? m?s\b", " [time]"),
+    (r"  +\d+s\b", " [time]"),
+    (r" *\d+ %", " [share]"),
+    (r" *\b\d+\.\d+ workflows/s", " [rate] workflows/s"),
+    (r" *\b\d+\.\d+\b", " [number]"),
+];
+
+pub(crate) fn scrubbed() -> Settings {
+    let mut settings = exact();
+    for (pattern, replacement) in FILTERS {
+        settings.add_filter(pattern, replacement);
+    }
+    settings
+}
+
+/// Runs a scenario in a world of its own and returns its result. On a busy machine a task can time out,
+/// which shows in what the commands print; then the scenario is run again.
+#[track_caller]
+pub(crate) fn undisturbed<T>(scenario: impl Fn(&World) -> T) -> T {
+    const TIMEOUTS: [EventType; 2] =
+        [EventType::WorkflowTaskTimedOut, EventType::ActivityTaskTimedOut];
+    for _ in 0..5 {
+        let world = World::new();
+        let result = scenario(&world);
+        let histories = server::histories(&world.workflow_queue());
+        let mut all = histories.iter();
+        if all.all(|history| TIMEOUTS.iter().all(|of| count_events(history, *of) == 0)) {
+            return result;
+        }
+    }
+    panic!("a task timed out in each of five worlds");
+}
+
+/// Runs a command to its end, and returns it with all that it printed as a transcript.
+#[track_caller]
+pub(crate) fn transcript(command: Command) -> String {
+    let shown = command_line(&command);
+    shown_with(&shown, &run(command))
+}
+
+/// A command line with what it printed and its exit code.
+pub(crate) fn shown_with(command_line: &str, finished: &Finished) -> String {
+    let streams = [("stdout", &finished.out), ("stderr", &finished.err)];
+    let printed = streams.into_iter().filter(|(_, lines)| !lines.is_empty());
+    let printed = printed.map(|(name, lines)| format!("[{name}]\n{}\n", lines.join("\n")));
+    let printed: String = printed.collect();
+    format!("$ {command_line}\n{printed}[exit code] {}\n", finished.code)
+}
+
+/// The command as one types it, without its environment.
+pub(crate) fn command_line(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program()).file_name().unwrap();
+    let words = std::iter::once(program).chain(command.get_args());
+    shlex::try_join(words.map(|word| word.to_str().unwrap())).unwrap()
+}
