@@ -296,6 +296,9 @@ pub(crate) struct UpArgs {
     /// The Temporal CLI to run it with [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH", requires = "dev_server")]
     pub(crate) temporal_cli: Option<PathBuf>,
+    /// How to print events: as text, or as one JSON object per line
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

@@ -1,11 +1,13 @@
-//! `fleet demo`: everything at once, for someone who has just cloned the repository.
+//! `fleet demo`: a dev server, a fleet and a batch with one command, for someone who has just cloned
+//! the repository.
 
 use std::time::Duration;
 
 use super::{
     context::{Context, flush},
+    reporters,
     run_batch::{Waiting, batch, run_batch},
-    up::{dev_server, workers},
+    up::{dev_server, worker_groups, workers},
 };
 use crate::{
     batch::Batch,
@@ -13,15 +15,15 @@ use crate::{
     config::Config,
     error::Error,
     local::{
-        dev_server::{DevServer, Options, Port},
-        supervisor::{FleetWatch, Supervisor},
+        dev_server::{DevServer, DevServerOptions, Port},
+        supervisor::Supervisor,
     },
     telemetry::{self, Logs, Traces},
     temporal::connection,
     terminal::{announce::Announce, output::Output},
 };
 
-/// Workers connect and poll in a fraction of a second, on a machine that has time for them.
+/// How long the workers may take to become ready. On an idle machine it is a fraction of a second.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
@@ -52,18 +54,22 @@ async fn demo(
     }
 
     let ui_port = args.keep.then_some(Port::Any);
-    let options = Options { port: Port::Any, ui_port, db_filename: None };
+    let options = DevServerOptions { port: Port::Any, ui_port, db_filename: None };
     let Some(mut server) = dev_server(context, &config, options).await? else {
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
     let mut config = config.pointed_at(server.address());
     config.health_addr = None; // nobody probes a demo
-    let mut supervisor = Supervisor::start(&config, &counts, Announce::Stderr, &context.shutdown);
+    let groups = worker_groups(&config, &counts);
+    let reporter = reporters::for_demo();
+    let mut supervisor =
+        Supervisor::start(groups, config.drain_timeout, &reporter, &context.shutdown);
 
+    let workers_ready = supervisor.ready(READY_TIMEOUT);
     let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
     let shown = tokio::select! {
-        shown = show(context, &config, supervisor.watch(None), batch, what_to_try, traces) => shown,
+        shown = show(context, &config, workers_ready, batch, what_to_try, traces) => shown,
         error = supervisor.failed() => Err(error),
         error = server.failed() => Err(error),
     };
@@ -74,18 +80,19 @@ async fn demo(
     Ok(code)
 }
 
-/// Runs the batch once every worker polls; then, if there is something to try, waits for Ctrl-C.
+/// Runs the batch when every worker is ready. If there is something to try, shows that and waits for
+/// Ctrl-C.
 async fn show(
     context: &Context<'_>,
     config: &Config,
-    mut fleet: FleetWatch,
+    workers_ready: impl Future<Output = Result<(), Error>>,
     batch: Batch,
     what_to_try: Option<String>,
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let ready = async {
         let client = connection::connect(config, "starter", traces).await?;
-        fleet.ready(READY_TIMEOUT).await?;
+        workers_ready.await?;
         Ok(client)
     };
     let Some(client) = context.unless_stopped(ready).await? else {
@@ -93,7 +100,7 @@ async fn show(
     };
     say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
-    // The server ends with this command: nothing is left to go on with.
+    // The server ends with this command, so the batch cannot be continued later.
     let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
     let code = run_batch(context, batch, client, config, waiting, traces).await?;
     if let Some(what_to_try) = what_to_try.filter(|_| !context.shutdown.is_requested()) {

@@ -22,7 +22,7 @@ pub(super) async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Error> {
     let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
-    shutdown.follow_parent().map_err(lost)?;
+    shutdown.stop_with_parent().map_err(lost)?;
     let Some((name, arguments)) = program.split_first() else {
         return Ok(0);
     };
@@ -36,7 +36,7 @@ pub(super) async fn run(
         command.spawn().map_err(|source| Error::Spawn { program: name.into(), source })?;
     // A second signal ends the guard at once: the program first.
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    shutdown.before_leaving_at_once(move || {
+    shutdown.on_second_signal(move || {
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::KILL);
         }

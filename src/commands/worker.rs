@@ -22,9 +22,9 @@ use crate::{
     health::{Health, Listener},
     process::{
         identity::{identity, own_build_id},
-        notice::{Notice, Parent},
         shutdown::Shutdown,
         state::{State, Vitals},
+        worker_message::{SupervisorLink, WorkerMessage},
     },
     telemetry::{self, FLUSH_TIMEOUT, Logs, Traces, metrics::Metrics},
     worker::{FleetWorker, options::task_queue},
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     if name.is_some() {
         context
             .shutdown
-            .follow_parent()
+            .stop_with_parent()
             .map_err(|source| Error::Os { what: "cannot watch the supervisor".into(), source })?;
     }
 
@@ -93,7 +93,7 @@ async fn work(
     traces: Option<&Traces>,
 ) -> Result<u8, Error> {
     let vitals = Vitals::default();
-    let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
+    let mut parent = if supervised { SupervisorLink::on_stdin().ok() } else { None };
     if let Some(metrics) = metrics {
         metrics.observe_worker(&vitals, role, &config.version, &build_id(config));
         metrics.install();
@@ -101,7 +101,7 @@ async fn work(
     if let Some(address) = config.health_addr {
         let listener = Listener::bind(address).await?;
         if let Some(parent) = &mut parent {
-            parent.tell(Notice::HealthAddr(listener.address));
+            parent.send(WorkerMessage::HealthAddr(listener.address));
         }
         let metrics = metrics.cloned();
         let health =
@@ -119,10 +119,10 @@ async fn work(
     Ok(0)
 }
 
-async fn tell_states(mut state: watch::Receiver<State>, mut parent: Parent) {
+async fn tell_states(mut state: watch::Receiver<State>, mut parent: SupervisorLink) {
     while state.changed().await.is_ok() {
         let now = *state.borrow_and_update();
-        parent.tell(Notice::State(now));
+        parent.send(WorkerMessage::State(now));
     }
 }
 

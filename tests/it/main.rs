@@ -34,4 +34,5 @@ mod support;
 mod threads;
 mod trace;
 mod traces;
+mod up_events;
 mod versioning;
