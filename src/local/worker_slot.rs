@@ -1,5 +1,5 @@
-//! One worker of a fleet: started, watched, restarted and stopped. Its name stays the same while its
-//! processes change.
+//! One worker of a fleet: started, watched, restarted and stopped. Its name stays the same while
+//! its processes change.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,10 +1,11 @@
 //! Child processes that do not outlive this one.
 //!
-//! Each child leads a process group of its own. So Ctrl-C in a terminal reaches only this process, which can then
-//! stop its children in order. And each child has a pipe from this process as standard input. When this process is
-//! gone, for whatever reason, the pipe closes and the child stops by itself. A fleet's own processes watch the pipe
-//! themselves ([`super::shutdown::Shutdown::stop_with_parent`]). A foreign program is started through `fleet guard`,
-//! which watches the pipe for the program.
+//! Each child leads a process group of its own. So Ctrl-C in a terminal reaches only this process,
+//! which can then stop its children in order. And each child has a pipe from this process as
+//! standard input. When this process is gone, for whatever reason, the pipe closes and the child
+//! stops by itself. A fleet's own processes watch the pipe themselves
+//! ([`super::shutdown::Shutdown::stop_with_parent`]). A foreign program is started through `fleet
+//! guard`, which watches the pipe for the program.
 
 use std::{
     ffi::OsStr,
@@ -38,8 +39,8 @@ use crate::{config::environment::Environment, error::Error};
 /// The hidden command that runs a foreign program.
 const GUARD: &str = "guard";
 
-/// A command in a process group of its own, with a pipe as standard input. Its standard output goes to our standard
-/// error, because our standard output is for results.
+/// A command in a process group of its own, with a pipe as standard input. Its standard output goes
+/// to our standard error, because our standard output is for results.
 fn command(program: &OsStr) -> process::Command {
     let mut command = std::process::Command::new(program);
     command.process_group(0).stdin(Stdio::piped());
@@ -54,8 +55,8 @@ pub(crate) fn this_program() -> Result<process::Command, Error> {
     Ok(command(own_path()?.as_os_str()))
 }
 
-/// The file of this program. If a build has replaced it while the fleet runs, `/proc/self/exe` on Linux still leads
-/// to the program that runs.
+/// The file of this program. If a build has replaced it while the fleet runs, `/proc/self/exe` on
+/// Linux still leads to the program that runs.
 fn own_path() -> Result<PathBuf, Error> {
     let path = std::env::current_exe()
         .map_err(|source| Error::Os { what: "cannot find this program".into(), source })?;
@@ -63,8 +64,9 @@ fn own_path() -> Result<PathBuf, Error> {
     Ok(if !path.exists() && running.exists() { running } else { path })
 }
 
-/// A foreign program, run by `fleet guard`. It does not get the variables of Temporal and OpenTelemetry, which are for
-/// our processes. Its output goes to the file `output` if one is given.
+/// A foreign program, run by `fleet guard`. It does not get the variables of Temporal and
+/// OpenTelemetry, which are for our processes. Its output goes to the file `output` if one is
+/// given.
 pub(crate) fn guarded(
     program: &OsStr,
     environment: &Environment,
@@ -83,8 +85,8 @@ pub(crate) fn guarded(
 pub(crate) struct Child {
     inner: process::Child,
     pid: u32,
-    /// Our end of the child's standard input. It is kept apart from `inner`, whose `wait` would close it: the child
-    /// would then think that this process is gone.
+    /// Our end of the child's standard input. It is kept apart from `inner`, whose `wait` would
+    /// close it: the child would then think that this process is gone.
     stdin: ChildStdin,
 }
 
@@ -131,7 +133,8 @@ impl Child {
         Ok(child)
     }
 
-    /// Waits for the next event. The future can be dropped and the method called again without losing an event.
+    /// Waits for the next event. The future can be dropped and the method called again without
+    /// losing an event.
     pub(crate) async fn next_event(&mut self) -> ChildEvent {
         tokio::select! {
             // A message that was sent before the exit comes before it.
@@ -150,8 +153,8 @@ impl Child {
         self.inner.wait().await.map(ProcessExit::from)
     }
 
-    /// Asks the child to stop. A worker is asked by closing what it reads, because it notices that even before it
-    /// handles signals. Any other child is asked by SIGTERM.
+    /// Asks the child to stop. A worker is asked by closing what it reads, because it notices that
+    /// even before it handles signals. Any other child is asked by SIGTERM.
     async fn ask_to_stop(&mut self) {
         if let ChildStdin::Socket(_, ours) = &mut self.stdin {
             let _ = ours.shutdown().await;
@@ -161,8 +164,8 @@ impl Child {
         }
     }
 
-    /// Asks the child to stop and waits for its exit. Kills the child and its group if that takes longer than
-    /// `patience`; the result is then `None`.
+    /// Asks the child to stop and waits for its exit. Kills the child and its group if that takes
+    /// longer than `patience`; the result is then `None`.
     pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ProcessExit> {
         self.ask_to_stop().await;
         if let Ok(exit) = timeout(patience, self.wait()).await {
@@ -173,16 +176,18 @@ impl Child {
         None
     }
 
-    /// Kills what is left of the child's process group: the child, or the program of a guard that was itself killed.
+    /// Kills what is left of the child's process group: the child, or the program of a guard that
+    /// was itself killed.
     pub(crate) fn kill_group(&self) {
         kill_group(self.pid);
     }
 
-    /// Lets every child that is started after this one inherit this child's pipe. The pipe then closes only when they
-    /// are gone as well. This is for a server that must not stop before its clients do.
+    /// Lets every child that is started after this one inherit this child's pipe. The pipe then
+    /// closes only when they are gone as well. This is for a server that must not stop before its
+    /// clients do.
     ///
-    /// The processes that those children start inherit the pipe too. After a `kill -9` of this process, the server
-    /// therefore lives as long as a daemon that an activity has left behind.
+    /// The processes that those children start inherit the pipe too. After a `kill -9` of this
+    /// process, the server therefore lives as long as a daemon that an activity has left behind.
     pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
         if let ChildStdin::Pipe(Some(pipe)) = &self.stdin {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {

@@ -1,8 +1,10 @@
-//! This process and its children: signals, states, identities, and the messages between a worker and its supervisor.
+//! This process and its children: signals, states, identities, and the messages from a worker to
+//! its supervisor.
 
 pub(crate) mod child;
 pub(crate) mod exit;
 pub(crate) mod identity;
+mod in_flight;
 pub(crate) mod shutdown;
 pub(crate) mod state;
 pub(crate) mod worker_message;

@@ -1,11 +1,11 @@
 //! The stop request of a process: SIGINT, SIGTERM, or the end of its supervisor.
 //!
-//! A process of the fleet installs this before anything else. Until then, process 1 of a container ignores both
-//! signals, because the kernel gives it no default action. Everything that can take long (connecting, retrying,
-//! downloading) has to notice a stop request within a second.
+//! A process of the fleet installs this before anything else. Until then, process 1 of a container
+//! ignores both signals, because the kernel gives it no default action. Everything that can take
+//! long (connecting, retrying, downloading) has to notice a stop request within a second.
 //!
-//! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single thread, which
-//! workflow code can keep busy, and a second signal must end even such a process.
+//! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single
+//! thread, which workflow code can keep busy, and a second signal must end even such a process.
 
 use std::{
     fmt,
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 /// What to do on a second signal, before the process exits.
 type ExitHook = Box<dyn FnOnce() + Send>;
 
-/// The stop request of this process. A first signal asks for a drain; a second one ends the process at once.
+/// The stop request of this process. A first signal asks for a drain; a second one ends the process
+/// at once.
 #[derive(Clone)]
 pub struct Shutdown {
     requested: CancellationToken,
@@ -61,8 +62,8 @@ impl Shutdown {
     }
 
     fn on_signal(&self, signal: i32) {
-        // The end of the supervisor does not count as a signal. So a worker still drains if both come, as under
-        // systemd, which signals every process of a service.
+        // The end of the supervisor does not count as a signal. So a worker still drains if both
+        // come, as under systemd, which signals every process of a service.
         if self.signal.set(signal).is_ok() {
             self.requested.cancel();
             return;
@@ -76,8 +77,9 @@ impl Shutdown {
 
     /// Also requests a stop when the process at the other end of standard input is gone.
     ///
-    /// A supervisor gives each child a pipe as standard input and writes nothing to it. When the supervisor ends, even
-    /// by `kill -9`, the pipe closes. This works on every Unix, unlike Linux's `PR_SET_PDEATHSIG`.
+    /// A supervisor gives each child a pipe as standard input and writes nothing to it. When the
+    /// supervisor ends, even by `kill -9`, the pipe closes. This works on every Unix, unlike
+    /// Linux's `PR_SET_PDEATHSIG`.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -105,7 +107,8 @@ impl Shutdown {
         }
     }
 
-    /// Completes when a stop is requested. The future borrows nothing, so it can be moved into a task.
+    /// Completes when a stop is requested. The future borrows nothing, so it can be moved into a
+    /// task.
     pub fn requested(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.requested.clone().cancelled_owned()
     }

@@ -1,8 +1,9 @@
 //! What a supervised worker reports to its supervisor.
 //!
-//! A supervisor gives each worker one end of a socket pair as standard input. The socket carries information both
-//! ways. The worker writes one JSON object per line: its state and the address of its health listener. And it
-//! reads: the end of the stream means that the supervisor is gone ([`super::shutdown`]).
+//! A supervisor gives each worker one end of a socket pair as standard input. The socket carries
+//! information both ways. The worker writes one JSON object per line: its state and the address of
+//! its health listener. And it reads: the end of the stream means that the supervisor is gone
+//! ([`super::shutdown`]).
 
 use std::{
     io::{self, Write},
@@ -33,7 +34,8 @@ impl SupervisorLink {
         Ok(Self(io::stdin().as_fd().try_clone_to_owned()?.into()))
     }
 
-    /// Sends a message. An error is ignored: it means that the supervisor is gone, which [`super::shutdown`] notices.
+    /// Sends a message. An error is ignored: it means that the supervisor is gone, which
+    /// [`super::shutdown`] notices.
     pub(crate) fn send(&mut self, message: WorkerMessage) {
         if let Ok(mut line) = serde_json::to_vec(&message) {
             line.push(b'\n');
