@@ -52,10 +52,12 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
 /// Refuses flags that do not fit together.
 fn check(args: &UpArgs, counts: &[(Role, usize)]) -> Result<(), Error> {
     if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
-        return Err(Error::Usage("--port and --ui-port are the same".into()));
+        return Err(Error::Usage("--port and --ui-port are the same: choose two ports".into()));
     }
     if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
-        return Err(Error::Usage("no worker to run, and no --dev-server either".into()));
+        return Err(Error::Usage(
+            "no worker to run: start at least one, or use --dev-server".into(),
+        ));
     }
     Ok(())
 }
