@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     error::Error,
-    process::{exit::ProcessExit, shutdown::Shutdown},
+    process::{exit_status::ProcessExit, shutdown::Shutdown},
 };
 
 /// How long the program may take to stop. The dev server takes well under a second.

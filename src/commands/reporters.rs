@@ -109,7 +109,9 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::{config::role::Role, local::events::WorkerProcess, process::exit::ProcessExit};
+    use crate::{
+        config::role::Role, local::events::WorkerProcess, process::exit_status::ProcessExit,
+    };
 
     fn process() -> WorkerProcess {
         WorkerProcess {

@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     process::{
         child::{self, Child},
-        exit::ProcessExit,
+        exit_status::ProcessExit,
     },
 };
 

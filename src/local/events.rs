@@ -7,7 +7,7 @@ use std::{fmt::Display, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use crate::{config::role::Role, process::exit::ProcessExit};
+use crate::{config::role::Role, process::exit_status::ProcessExit};
 
 /// Receives the events of a fleet as they happen.
 ///

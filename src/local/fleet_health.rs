@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::{sync::watch, task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::roster::{WorkerRecord, Workers, unready};
+use super::roster::{WorkerRecord, WorkerRecords, unready};
 use crate::{
     health::{Health, ask},
     process::state::State,
@@ -24,7 +24,7 @@ const LARGEST_SCRAPE: u64 = 4 * 1024 * 1024;
 /// The health of a fleet, read from its workers' current state.
 #[derive(Clone)]
 pub(crate) struct FleetHealth {
-    workers: watch::Receiver<Workers>,
+    workers: watch::Receiver<WorkerRecords>,
     /// Cancelled when the fleet stops.
     stop: CancellationToken,
     version: String,
@@ -35,7 +35,7 @@ pub(crate) struct FleetHealth {
 impl FleetHealth {
     /// Also registers the fleet's own metrics with `metrics`.
     pub(super) fn new(
-        workers: watch::Receiver<Workers>,
+        workers: watch::Receiver<WorkerRecords>,
         stop: CancellationToken,
         version: String,
         metrics: Option<Metrics>,
@@ -141,7 +141,7 @@ impl<'a> WorkerStatus<'a> {
 }
 
 /// Registers the gauge of workers by role and state.
-fn count_workers(metrics: &Metrics, workers: watch::Receiver<Workers>) {
+fn count_workers(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
     metrics
         .meter()
         .u64_observable_gauge("fleet.workers")
@@ -159,7 +159,7 @@ fn count_workers(metrics: &Metrics, workers: watch::Receiver<Workers>) {
 }
 
 /// Registers the counter of restarts by worker.
-fn count_restarts(metrics: &Metrics, workers: watch::Receiver<Workers>) {
+fn count_restarts(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
     metrics
         .meter()
         .u64_observable_counter("fleet.worker.restarts")

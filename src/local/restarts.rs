@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::{
     error::{Error, exit},
-    process::exit::ProcessExit,
+    process::exit_status::ProcessExit,
 };
 
 /// The shortest pause before a restart. Each following pause is twice as long.
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_worker_and_one_that_was_killed_at_work_start_anew() {
+    fn a_steady_worker_and_one_that_was_killed_at_work_are_no_crash_loop() {
         let mut restarts = restarts();
         for _ in 0..4 {
             restarts.next_pause(CRASH, None, true).unwrap();

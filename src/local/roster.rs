@@ -6,8 +6,8 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{config::role::Role, process::state::State};
 
-/// The workers of a fleet, by name.
-pub(super) type Workers = BTreeMap<String, WorkerRecord>;
+/// The records of all workers of a fleet, by name.
+pub(super) type WorkerRecords = BTreeMap<String, WorkerRecord>;
 
 /// What is known of a worker. Its processes change; the record stays.
 #[derive(Clone, Debug)]
@@ -45,13 +45,13 @@ pub(super) struct ProcessRecord {
 }
 
 /// The names of the workers that are not ready.
-pub(super) fn unready(workers: &Workers) -> Vec<String> {
+pub(super) fn unready(workers: &WorkerRecords) -> Vec<String> {
     workers.iter().filter(|(_, worker)| !worker.is_ready()).map(|(name, _)| name.clone()).collect()
 }
 
 /// The workers of a fleet, shared by those who change their records and those who read them.
 #[derive(Clone)]
-pub(super) struct Roster(watch::Sender<Workers>);
+pub(super) struct Roster(watch::Sender<WorkerRecords>);
 
 impl Roster {
     /// A roster of workers of which none runs yet.
@@ -61,7 +61,7 @@ impl Roster {
         Self(watch::Sender::new(workers))
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Workers> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<WorkerRecords> {
         self.0.subscribe()
     }
 
@@ -127,5 +127,38 @@ impl Roster {
         let mut changed = None;
         self.0.send_modify(|workers| changed = workers.get_mut(name).map(change));
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster() -> Roster {
+        Roster::new(["a", "b"].map(|name| (name.to_owned(), Role::Worker)))
+    }
+
+    #[test]
+    fn a_fleet_is_ready_when_its_last_worker_is() {
+        let roster = roster();
+        roster.started("a", 1);
+        roster.started("b", 2);
+        assert!(!roster.ready("b"));
+        assert_eq!(unready(&roster.subscribe().borrow()), ["a"]);
+        assert!(roster.ready("a"));
+        assert!(roster.all_ready());
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_is_not_ready_but_was() {
+        let roster = roster();
+        roster.started("a", 1);
+        assert!(!roster.was_ever_ready());
+        roster.ready("a");
+        let process = roster.ended("a").unwrap();
+        assert!(process.ready_since.is_some());
+        assert!(roster.was_ever_ready());
+        assert_eq!(roster.pids(), Vec::<u32>::new());
+        assert_eq!(roster.subscribe().borrow()["a"].state(), "stopped");
     }
 }

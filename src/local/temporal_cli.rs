@@ -24,7 +24,7 @@ use crate::{
     error::{Error, chain},
     process::{
         child::{self, Child},
-        exit::ProcessExit,
+        exit_status::ProcessExit,
     },
 };
 

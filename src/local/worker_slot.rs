@@ -16,7 +16,7 @@ use crate::{
     error::{Error, exit},
     process::{
         child::{self, Child, ChildEvent},
-        exit::ProcessExit,
+        exit_status::ProcessExit,
         state::State,
         worker_message::WorkerMessage,
     },

@@ -33,7 +33,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{exit::ProcessExit, worker_message::WorkerMessage};
+use super::{exit_status::ProcessExit, worker_message::WorkerMessage};
 use crate::{config::environment::Environment, error::Error};
 
 /// The hidden command that runs a foreign program.
@@ -125,7 +125,7 @@ impl Child {
             Ok((UnixStream::from_std(ours)?, theirs))
         };
         let (ours, theirs) = pair()
-            .map_err(|source| Error::Os { what: "cannot make a socket pair".into(), source })?;
+            .map_err(|source| Error::Os { what: "cannot create a socket pair".into(), source })?;
         command.stdin(OwnedFd::from(theirs));
         let mut child = Self::spawn(&mut command)?;
         let (messages, ours) = ours.into_split();

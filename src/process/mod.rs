@@ -2,7 +2,7 @@
 //! its supervisor.
 
 pub(crate) mod child;
-pub(crate) mod exit;
+pub(crate) mod exit_status;
 pub(crate) mod identity;
 mod in_flight;
 pub(crate) mod shutdown;
