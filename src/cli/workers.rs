@@ -5,8 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::values::{port, workers};
-use crate::config::{
-    layers::Overrides, parse_address, parse_duration, parse_name, role::Role, show,
+use crate::{
+    config::{layers::Overrides, parse_address, parse_duration, parse_name, role::Role, show},
+    terminal::output::Output,
 };
 
 #[derive(Debug, Default, Args)]
@@ -40,6 +41,9 @@ pub(crate) struct UpArgs {
     /// The Temporal CLI that runs the dev server [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH", requires = "dev_server")]
     pub(crate) temporal_cli: Option<PathBuf>,
+    /// The format of the events: text, or a JSON object on each line
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

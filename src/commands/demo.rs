@@ -1,27 +1,29 @@
-//! `fleet demo`: everything at once, for someone who has just cloned the repository.
+//! `fleet demo`: a dev server, a fleet and a batch with one command, for someone who has just
+//! cloned the repository.
 
 use std::time::Duration;
 
 use super::{
     context::{Context, log_options},
+    reporters,
     run_batch::{Waiting, batch, run_batch},
-    up::{dev_server, workers},
+    up::{dev_server, worker_groups, workers},
 };
 use crate::{
     batch::Batch,
     cli::DemoArgs,
-    config::Config,
+    config::{Config, role::Role},
     error::Error,
     local::{
-        dev_server::{DevServer, Options, Port},
-        supervisor::{FleetWatch, Supervisor},
+        dev_server::{DevServer, DevServerOptions, Port},
+        supervisor::Supervisor,
     },
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::connection,
     terminal::{announce::Announce, output::Output},
 };
 
-/// Workers connect and poll in a fraction of a second, on a machine that has time for them.
+/// How long the workers may take to become ready. On an idle machine it is a fraction of a second.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
@@ -30,12 +32,12 @@ pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Err
     let config = context.config(flags)?;
     let telemetry = context.fleet.telemetry(&config, "starter")?;
     telemetry.install(&log_options(&config, "warn"));
-    let shown = Box::pin(demo(context, args, config, &telemetry)).await;
+    let ended = Box::pin(run_demo(context, args, config, &telemetry)).await;
     telemetry.flush(FLUSH_TIMEOUT).await;
-    shown
+    ended
 }
 
-async fn demo(
+async fn run_demo(
     context: &Context<'_>,
     args: DemoArgs,
     config: Config,
@@ -46,64 +48,86 @@ async fn demo(
     let counts = workers(context, &args.counts)?;
     if !counts.iter().any(|(role, count)| role.runs_workflows() && *count > 0) {
         return Err(Error::Usage(
-            "no worker would run the workflows: see -w and --num-workers".into(),
+            "no worker would run the workflows: start one with -w or --num-workers".into(),
         ));
     }
 
     let ui_port = args.keep.then_some(Port::Any);
-    let options = Options { port: Port::Any, ui_port, db_filename: None };
-    let Some(mut server) = dev_server(context, &config, options).await? else {
+    let options = DevServerOptions { port: Port::Any, ui_port, db_filename: None };
+    let Some(server) = dev_server(context, &config, options).await? else {
         return Ok(context.shutdown.exit_code());
     };
     say(&format!("Temporal dev server: {}", server.address()));
     let mut config = config.pointed_at(server.address());
     config.health_addr = None; // nobody probes a demo
-    let mut supervisor = Supervisor::start(&config, &counts, Announce::Stderr, &context.shutdown);
-
-    let what_to_try = args.keep.then(|| what_to_try(&context.bin, &server));
-    let shown = tokio::select! {
-        shown = show(context, &config, supervisor.watch(None), batch, what_to_try, telemetry) => shown,
-        error = supervisor.failed() => Err(error),
-        error = server.failed() => Err(error),
-    };
-    let drained = supervisor.stop().await;
-    server.stop().await;
-    let code = shown?;
-    drained?;
-    Ok(code)
+    let suggestions = args.keep.then(|| suggestions(&context.bin, &server));
+    let demo = Demo { context, config, batch, suggestions, telemetry };
+    Box::pin(demo.run(&counts, server)).await
 }
 
-/// Runs the batch once every worker polls; then, if there is something to try, waits for Ctrl-C.
-async fn show(
-    context: &Context<'_>,
-    config: &Config,
-    mut fleet: FleetWatch,
+/// A demo whose dev server runs.
+struct Demo<'a> {
+    context: &'a Context<'a>,
+    /// The settings for the dev server.
+    config: Config,
     batch: Batch,
-    what_to_try: Option<String>,
-    telemetry: &Telemetry,
-) -> Result<u8, Error> {
-    let ready = async {
-        let client =
-            connection::connect(&config.connect_settings(), "starter", telemetry.traces()).await?;
-        fleet.ready(READY_TIMEOUT).await?;
-        Ok(client)
-    };
-    let Some(client) = context.unless_stopped(ready).await? else {
-        return Ok(context.shutdown.exit_code());
-    };
-    say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
-
-    // The server ends with this command: nothing is left to go on with.
-    let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
-    let code = run_batch(context, batch, client, config, waiting, telemetry).await?;
-    if let Some(what_to_try) = what_to_try.filter(|_| !context.shutdown.is_requested()) {
-        say(&what_to_try);
-        context.shutdown.requested().await;
-    }
-    Ok(code)
+    /// What the user could try after the batch, while everything still runs.
+    suggestions: Option<String>,
+    telemetry: &'a Telemetry,
 }
 
-fn what_to_try(bin: &str, server: &DevServer) -> String {
+impl Demo<'_> {
+    /// Runs a fleet and the batch, and then stops the fleet and the server.
+    async fn run(self, counts: &[(Role, usize)], mut server: DevServer) -> Result<u8, Error> {
+        let groups = worker_groups(&self.config, counts);
+        let reporter = reporters::for_demo();
+        let drain_timeout = self.config.drain_timeout;
+        let mut supervisor =
+            Supervisor::start(groups, drain_timeout, &reporter, &self.context.shutdown);
+        let ready = supervisor.ready(READY_TIMEOUT);
+        let ended = tokio::select! {
+            ended = self.run_when_ready(ready) => ended,
+            error = supervisor.failed() => Err(error),
+            error = server.failed() => Err(error),
+        };
+        let drained = supervisor.stop().await;
+        server.stop().await;
+        let code = ended?;
+        drained?;
+        Ok(code)
+    }
+
+    /// Runs the batch when every worker is ready. If there are suggestions, shows them and waits for
+    /// Ctrl-C.
+    async fn run_when_ready(
+        self,
+        workers_ready: impl Future<Output = Result<(), Error>>,
+    ) -> Result<u8, Error> {
+        let Self { context, config, batch, suggestions, telemetry } = self;
+        let ready = async {
+            let settings = config.connect_settings();
+            let client = connection::connect(&settings, "starter", telemetry.traces()).await?;
+            workers_ready.await?;
+            Ok(client)
+        };
+        let Some(client) = context.unless_stopped(ready).await? else {
+            return Ok(context.shutdown.exit_code());
+        };
+        say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
+
+        // The server ends with this command, so the batch cannot be continued later.
+        let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
+        let code = run_batch(context, batch, client, &config, waiting, telemetry).await?;
+        if let Some(suggestions) = suggestions.filter(|_| !context.shutdown.is_requested()) {
+            say(&suggestions);
+            context.shutdown.requested().await;
+        }
+        Ok(code)
+    }
+}
+
+/// What to try while the fleet and the server stay up.
+fn suggestions(bin: &str, server: &DevServer) -> String {
     format!(
         "
 The fleet and the server stay up until Ctrl-C.

@@ -1,20 +1,30 @@
 //! `fleet guard -- PROGRAM …` (hidden): runs a foreign program that must not outlive the fleet.
 //!
-//! It stops the program when it is itself asked to stop, or when its parent is gone. See
-//! [`crate::process::child`] for the two ends of that arrangement.
+//! The guard stops the program when it is asked to stop itself, or when its parent is gone.
+//! [`crate::process::child`] describes how a child notices that.
 
 use std::{
-    ffi::OsString, fs::File, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio,
+    ffi::OsString,
+    fs::File,
+    io,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
-use crate::{error::Error, process::shutdown::Shutdown};
+use crate::{
+    error::Error,
+    process::{exit_status::ProcessExit, shutdown::Shutdown},
+};
 
 /// How long the program may take to stop. The dev server takes well under a second.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     program: Vec<OsString>,
@@ -22,7 +32,7 @@ pub(super) async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Error> {
     let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
-    shutdown.follow_parent().map_err(lost)?;
+    shutdown.stop_with_parent().map_err(lost)?;
     let Some((name, arguments)) = program.split_first() else {
         return Ok(0);
     };
@@ -34,28 +44,37 @@ pub(super) async fn run(
     }
     let mut child =
         command.spawn().map_err(|source| Error::Spawn { program: name.into(), source })?;
-    // A second signal ends the guard at once: the program first.
+    // A second signal ends the guard at once, so the program is killed before that.
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    shutdown.before_leaving_at_once(move || {
-        if let Some(pid) = pid {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    });
+    shutdown.on_second_signal(move || send(pid, Signal::KILL));
 
     let status = tokio::select! {
-        status = child.wait() => status.map_err(lost)?,
-        () = shutdown.requested() => {
-            if let (Some(pid), Some(_)) = (pid, child.id()) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-            if let Ok(status) = timeout(PATIENCE, child.wait()).await {
-                status.map_err(lost)?
-            } else {
-                child.start_kill().map_err(lost)?;
-                child.wait().await.map_err(lost)?
-            }
-        }
+        status = child.wait() => status,
+        () = shutdown.requested() => stop(&mut child, pid).await,
     };
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    Ok(exit_code(status.map_err(lost)?.into()))
+}
+
+/// Asks the program to stop by SIGTERM, and kills it if it does not exit in time.
+async fn stop(child: &mut Child, pid: Option<Pid>) -> io::Result<ExitStatus> {
+    if child.id().is_some() {
+        send(pid, Signal::TERM);
+    }
+    if let Ok(status) = timeout(STOP_TIMEOUT, child.wait()).await {
+        return status;
+    }
+    child.start_kill()?;
+    child.wait().await
+}
+
+fn send(pid: Option<Pid>, signal: Signal) {
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The exit code that a shell would give for the program: its own, or 128 plus the signal's number.
+fn exit_code(exit: ProcessExit) -> u8 {
+    let code = exit.exit_code.or(exit.signal.map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }

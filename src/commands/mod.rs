@@ -8,6 +8,7 @@ mod dispatch;
 mod guard;
 mod health;
 mod live;
+mod reporters;
 mod run_batch;
 mod runtime;
 mod starter;

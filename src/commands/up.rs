@@ -1,27 +1,32 @@
 //! `fleet up`: a fleet on this machine, as the sample's `worker.py` runs it.
 
-use std::{fmt::Write, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::future::join;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
-use super::context::{Context, log_options};
+use super::{
+    context::{Context, log_options},
+    reporters,
+};
 use crate::{
     cli::{Counts, UpArgs},
     config::{Config, role::Role},
-    error::Error,
+    error::{Error, chain},
     fleet::{Fleet, service},
     health::Listener,
     local::{
-        dev_server::{DevServer, Options, Port, USUAL_PORTS},
-        supervisor::Supervisor,
+        dev_server::{DEFAULT_PORTS, DevServer, DevServerOptions, Port},
+        events::{FleetEvent, Reporter},
+        supervisor::{Supervisor, WorkerGroup},
         temporal_cli,
     },
     telemetry::Telemetry,
+    temporal::connection,
     terminal::{announce::Announce, stdout::Stdout},
 };
 
-/// How long the last words may take to be read.
+/// How long the reader of stdout may take for the last lines, and the collector for the last
+/// metrics.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {
@@ -30,50 +35,83 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let config = context.config(flags)?;
     Telemetry::default().install(&log_options(&config, "warn"));
     let counts = workers(context, &args.counts)?;
-    if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
-        return Err(Error::Usage("--port and --ui-port are the same".into()));
-    }
-    if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
-        return Err(Error::Usage("no worker to run, and no --dev-server either".into()));
-    }
-
+    check(args, &counts)?;
     let health = match config.health_addr {
         Some(address) => Some(Listener::bind(address).await?),
         None => None,
     };
-    if !args.dev_server {
-        return supervise(context, counts, &config, None, health).await;
+
+    let reporter = reporters::for_up(args.output);
+    let ended = Box::pin(run_fleet(context, args, config, &counts, health, &reporter)).await;
+    let (exit_code, error) = match &ended {
+        Ok(code) => (*code, None),
+        Err(error) => (error.exit_code(), Some(chain(error))),
+    };
+    reporter.report(&FleetEvent::FleetStopped { exit_code, error });
+    let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
+    ended
+}
+
+/// Refuses flags that do not fit together.
+fn check(args: &UpArgs, counts: &[(Role, usize)]) -> Result<(), Error> {
+    if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
+        return Err(Error::Usage("--port and --ui-port are the same: choose two ports".into()));
     }
-    let port = Port::from_flag(args.port, USUAL_PORTS.0);
-    let ui_port = Port::from_flag(args.ui_port, USUAL_PORTS.1);
-    let db_filename = args.db_filename.clone();
-    let options = Options { port, ui_port: Some(ui_port), db_filename };
+    if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
+        return Err(Error::Usage(
+            "no worker to run: start at least one, or use --dev-server".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Runs the fleet, with a dev server if one was asked for, until it stops.
+async fn run_fleet(
+    context: &Context<'_>,
+    args: &UpArgs,
+    config: Config,
+    counts: &[(Role, usize)],
+    health: Option<Listener>,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<u8, Error> {
+    if !args.dev_server {
+        return supervise(context, counts, &config, None, health, reporter).await;
+    }
+    let options = DevServerOptions {
+        port: Port::from_flag(args.port, DEFAULT_PORTS.0),
+        ui_port: Some(Port::from_flag(args.ui_port, DEFAULT_PORTS.1)),
+        db_filename: args.db_filename.clone(),
+    };
     let Some(server) = dev_server(context, &config, options).await? else {
         return Ok(0);
     };
-    Announce::Stderr.say(&format!("Temporal dev server: {}", server.address()));
-    if let Some(ui) = server.ui() {
-        Announce::Stderr.say(&format!("Temporal UI:         {ui}"));
-    }
-    Announce::Stderr.say(&format!("\n  export TEMPORAL_ADDRESS={}\n", server.address()));
-    let config = config.pointed_at(server.address());
-    supervise(context, counts, &config, Some(server), health).await
+    let address = server.address().to_owned();
+    let config = config.pointed_at(&address);
+    let ui = server.ui().map(ToOwned::to_owned);
+    reporter.report(&FleetEvent::DevServerReady { address, ui });
+    supervise(context, counts, &config, Some(server), health, reporter).await
 }
 
-/// A dev server, with a CLI that is fetched if need be. `None`: a stop was requested first.
+/// Starts a dev server, with a CLI that is fetched if necessary. Returns `None` if a stop was
+/// requested first.
 pub(super) async fn dev_server(
     context: &Context<'_>,
     config: &Config,
-    options: Options,
+    options: DevServerOptions,
 ) -> Result<Option<DevServer>, Error> {
-    let cli = temporal_cli::obtain(config, |line| Announce::Stderr.say(line));
-    match context.unless_stopped(cli).await? {
-        Some(cli) => DevServer::start(&cli, options, config, context.shutdown.requested()).await,
-        None => Ok(None),
-    }
+    let named = config.temporal_cli.as_deref();
+    let cli = temporal_cli::obtain(named, &config.environment, |line| Announce::Stderr.say(line));
+    let Some(cli) = context.unless_stopped(cli).await? else {
+        return Ok(None);
+    };
+    let answers = async |address: &str| {
+        connection::probe(&config.pointed_at(address).connect_settings()).await
+    };
+    let stop = context.shutdown.requested();
+    DevServer::start(&cli, options, &config.environment, answers, stop).await
 }
 
-/// How many workers of each role, all of which the fleet can serve.
+/// The number of workers of each role. The fleet can serve each role that has any.
 pub(super) fn workers(context: &Context<'_>, counts: &Counts) -> Result<[(Role, usize); 3], Error> {
     let counts = counts_of(counts, context.fleet);
     for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
@@ -82,13 +120,14 @@ pub(super) fn workers(context: &Context<'_>, counts: &Counts) -> Result<[(Role, 
     Ok(counts)
 }
 
-/// How many workers of each role, those of none included.
+/// The number of workers of each role, also of roles without any.
 fn counts_of(counts: &Counts, fleet: &Fleet) -> [(Role, usize); 3] {
-    let by_default = |serves: bool, count| if serves { count } else { 0 };
-    // Workers that serve both take from the same queue as those of workflows alone.
-    let apart = counts.num_workers == 0;
-    let workflows = by_default(apart && fleet.default_workflow_type().is_some(), 2);
-    let activities = by_default(apart && fleet.has_activities(), 1);
+    // Workers that serve both roles take from the same queue as workflow workers, so they replace
+    // the default ones.
+    let separate = counts.num_workers == 0;
+    let default = |serves: bool, count| if separate && serves { count } else { 0 };
+    let workflows = default(fleet.default_workflow_type().is_some(), 2);
+    let activities = default(fleet.has_activities(), 1);
     [
         (Role::WorkflowWorker, counts.num_workflow_workers.unwrap_or(workflows)),
         (Role::ActivityWorker, counts.num_activity_workers.unwrap_or(activities)),
@@ -96,12 +135,31 @@ fn counts_of(counts: &Counts, fleet: &Fleet) -> [(Role, usize); 3] {
     ]
 }
 
+/// The workers of each role, with the variables that give them these settings.
+pub(super) fn worker_groups(config: &Config, counts: &[(Role, usize)]) -> Vec<WorkerGroup> {
+    let group = |&(role, count): &(Role, usize)| {
+        let mut environment = config.environment.clone();
+        for (name, value) in config.for_child(role) {
+            environment.set(name, &value);
+        }
+        if config.health_addr.is_some() {
+            // The supervisor listens on the configured address. Each worker takes a free port.
+            environment.set("FLEET_HEALTH_ADDR", "127.0.0.1:0");
+        }
+        WorkerGroup { role, count, environment }
+    };
+    counts.iter().map(group).collect()
+}
+
+/// Runs the workers until a stop is requested, or until a worker or the dev server has failed; then
+/// stops everything.
 async fn supervise(
     context: &Context<'_>,
-    counts: [(Role, usize); 3],
+    counts: &[(Role, usize)],
     config: &Config,
     mut server: Option<DevServer>,
     health: Option<Listener>,
+    reporter: &Arc<dyn Reporter>,
 ) -> Result<u8, Error> {
     let telemetry = Telemetry::default().with_metrics(
         &config.telemetry,
@@ -109,17 +167,19 @@ async fn supervise(
         config.health_addr.is_some(),
         None,
     )?;
-    Announce::Stdout.say(&what_starts(counts));
-    let mut supervisor = Supervisor::start(config, &counts, Announce::Stdout, &context.shutdown);
-    let watch = supervisor.watch(telemetry.metrics().cloned());
-    let health = health.map(|listener| tokio::spawn(listener.serve(watch)));
-    Announce::Stdout.say("waiting for keyboard interrupt or for all workers to exit");
+    let groups = worker_groups(config, counts);
+    let mut supervisor =
+        Supervisor::start(groups, config.drain_timeout, reporter, &context.shutdown);
+    let fleet_health = supervisor.health(config.version.clone(), telemetry.metrics().cloned());
+    let health = health.map(|listener| tokio::spawn(listener.serve(fleet_health)));
 
     let failed = tokio::select! {
         error = supervisor.failed() => Some(error),
         error = server_failed(server.as_mut()) => Some(error),
         () = context.shutdown.requested() => None,
     };
+    let error = failed.as_ref().map(|error| chain(error));
+    reporter.report(&FleetEvent::FleetShuttingDown { error });
     let drained = supervisor.stop().await;
     if let Some(server) = server {
         server.stop().await;
@@ -127,24 +187,11 @@ async fn supervise(
     if let Some(health) = health {
         health.abort();
     }
-    tokio::select! {
-        _ = join(Stdout::get().flush(), telemetry.flush(FLUSH_TIMEOUT)) => {}
-        () = sleep(FLUSH_TIMEOUT) => {}
-    }
+    let _ = timeout(FLUSH_TIMEOUT, telemetry.flush(FLUSH_TIMEOUT)).await;
     match failed {
         Some(error) => Err(error),
         None => drained.map(|()| 0),
     }
-}
-
-/// The sample's words; it has no workers that serve both.
-fn what_starts([(_, workflow), (_, activity), (_, both)]: [(Role, usize); 3]) -> String {
-    let mut text =
-        format!("starting {workflow} workflow worker(s) and {activity} activity worker(s)");
-    if both > 0 {
-        let _ = write!(text, " and {both} worker(s)");
-    }
-    text
 }
 
 async fn server_failed(server: Option<&mut DevServer>) -> Error {

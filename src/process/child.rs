@@ -1,20 +1,21 @@
 //! Child processes that do not outlive this one.
 //!
-//! Each child leads a process group of its own, so that Ctrl-C in a terminal reaches its parent
-//! alone, which can then stop the children in order. And each has a pipe from its parent as
-//! standard input: when the parent is gone, however it went, the pipe ends and the child stops by
-//! itself. A fleet's own processes watch the pipe ([`crate::process::shutdown::Shutdown::follow_parent`]);
-//! a foreign program is started through `fleet guard`, which watches it on the program's behalf.
+//! Each child leads a process group of its own. So Ctrl-C in a terminal reaches only this process,
+//! which can then stop its children in order. And each child has a pipe from this process as
+//! standard input. When this process is gone, for whatever reason, the pipe closes and the child
+//! stops by itself. A fleet's own processes watch the pipe themselves
+//! ([`super::shutdown::Shutdown::stop_with_parent`]). A foreign program is started through `fleet
+//! guard`, which watches the pipe for the program.
 
 use std::{
     ffi::OsStr,
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -32,14 +33,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::notice::Notice;
+use super::{exit_status::ProcessExit, worker_message::WorkerMessage};
 use crate::{config::environment::Environment, error::Error};
 
 /// The hidden command that runs a foreign program.
 const GUARD: &str = "guard";
 
-/// A command in a process group of its own, with a pipe as standard input, and its standard output
-/// sent to our standard error: stdout is for results.
+/// A command in a process group of its own, with a pipe as standard input. Its standard output goes
+/// to our standard error, because our standard output is for results.
 fn command(program: &OsStr) -> process::Command {
     let mut command = std::process::Command::new(program);
     command.process_group(0).stdin(Stdio::piped());
@@ -49,13 +50,13 @@ fn command(program: &OsStr) -> process::Command {
     command.into()
 }
 
-/// This very program, with other arguments.
+/// This program, to which the caller adds arguments.
 pub(crate) fn this_program() -> Result<process::Command, Error> {
     Ok(command(own_path()?.as_os_str()))
 }
 
-/// This program's file. A build may have replaced it while the fleet runs; Linux still has the one
-/// that runs.
+/// The file of this program. If a build has replaced it while the fleet runs, `/proc/self/exe` on
+/// Linux still leads to the program that runs.
 fn own_path() -> Result<PathBuf, Error> {
     let path = std::env::current_exe()
         .map_err(|source| Error::Os { what: "cannot find this program".into(), source })?;
@@ -63,8 +64,9 @@ fn own_path() -> Result<PathBuf, Error> {
     Ok(if !path.exists() && running.exists() { running } else { path })
 }
 
-/// A foreign program, under guard, without the user's settings for Temporal and for telemetry: they are for our processes.
-/// What the program says goes to the file `output`, if one is given.
+/// A foreign program, run by `fleet guard`. It does not get the variables of Temporal and
+/// OpenTelemetry, which are for our processes. Its output goes to the file `output` if one is
+/// given.
 pub(crate) fn guarded(
     program: &OsStr,
     environment: &Environment,
@@ -79,62 +81,66 @@ pub(crate) fn guarded(
     Ok(command)
 }
 
-/// A running child.
+/// A running child process.
 pub(crate) struct Child {
     inner: process::Child,
     pid: u32,
-    /// Our end of the child's standard input. Kept apart from `inner`, whose `wait` would close it and
-    /// so tell the child that we are gone.
-    pipe: Pipe,
+    /// Our end of the child's standard input. It is kept apart from `inner`, whose `wait` would
+    /// close it: the child would then think that this process is gone.
+    stdin: ChildStdin,
 }
 
 /// What can happen to a child.
-pub(crate) enum Event {
-    Told(Notice),
-    Exited(io::Result<ExitStatus>),
+pub(crate) enum ChildEvent {
+    /// The child is a worker and has sent a message.
+    Message(WorkerMessage),
+    /// The child has exited.
+    Exited(io::Result<ProcessExit>),
 }
 
-enum Pipe {
-    /// Only to be held open.
-    Silent(Option<process::ChildStdin>),
-    /// A socket, through which the child tells things too.
-    Telling(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf),
+/// Our end of a child's standard input.
+enum ChildStdin {
+    /// A pipe. Nothing is written to it; it only has to stay open.
+    Pipe(Option<process::ChildStdin>),
+    /// A socket, through which a worker also sends messages.
+    Socket(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf),
 }
 
 impl Child {
+    /// Starts a child that sends no messages.
     pub(crate) fn spawn(command: &mut process::Command) -> Result<Self, Error> {
         let mut inner = command.spawn().map_err(|source| Error::Spawn {
             program: command.as_std().get_program().into(),
             source,
         })?;
-        let pipe = Pipe::Silent(inner.stdin.take());
-        Ok(Self { pid: inner.id().unwrap_or_default(), pipe, inner })
+        let stdin = ChildStdin::Pipe(inner.stdin.take());
+        Ok(Self { pid: inner.id().unwrap_or_default(), stdin, inner })
     }
 
-    /// Starts a child that tells us [`Notice`]s.
-    pub(crate) fn spawn_telling(mut command: process::Command) -> Result<Self, Error> {
+    /// Starts a worker, which sends [`WorkerMessage`]s.
+    pub(crate) fn spawn_worker(mut command: process::Command) -> Result<Self, Error> {
         let pair = || {
             let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
             ours.set_nonblocking(true)?;
             Ok((UnixStream::from_std(ours)?, theirs))
         };
         let (ours, theirs) = pair()
-            .map_err(|source| Error::Os { what: "cannot make a socket pair".into(), source })?;
+            .map_err(|source| Error::Os { what: "cannot create a socket pair".into(), source })?;
         command.stdin(OwnedFd::from(theirs));
         let mut child = Self::spawn(&mut command)?;
-        let (told, ours) = ours.into_split();
-        child.pipe = Pipe::Telling(BufReader::new(told).lines(), ours);
+        let (messages, ours) = ours.into_split();
+        child.stdin = ChildStdin::Socket(BufReader::new(messages).lines(), ours);
         Ok(child)
     }
 
-    /// The next thing that happens to the child. Can be dropped and called again without losing
-    /// anything.
-    pub(crate) async fn next_event(&mut self) -> Event {
+    /// Waits for the next event. The future can be dropped and the method called again without
+    /// losing an event.
+    pub(crate) async fn next_event(&mut self) -> ChildEvent {
         tokio::select! {
-            // A notice that came before the exit is told before it.
+            // A message that was sent before the exit comes before it.
             biased;
-            notice = next_notice(&mut self.pipe) => Event::Told(notice),
-            status = self.inner.wait() => Event::Exited(status),
+            message = next_message(&mut self.stdin) => ChildEvent::Message(message),
+            status = self.inner.wait() => ChildEvent::Exited(status.map(ProcessExit::from)),
         }
     }
 
@@ -142,47 +148,48 @@ impl Child {
         self.pid
     }
 
-    /// Completes when the child has exited.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.inner.wait().await
+    /// Waits until the child has exited.
+    pub(crate) async fn wait(&mut self) -> io::Result<ProcessExit> {
+        self.inner.wait().await.map(ProcessExit::from)
     }
 
-    /// Asks the child to stop: one that tells things by ending what it reads, which it takes note of
-    /// even if it has not got as far as handling signals; any other by SIGTERM.
+    /// Asks the child to stop. A worker is asked by closing what it reads, because it notices that
+    /// even before it handles signals. Any other child is asked by SIGTERM.
     async fn ask_to_stop(&mut self) {
-        if let Pipe::Telling(_, ours) = &mut self.pipe {
+        if let ChildStdin::Socket(_, ours) = &mut self.stdin {
             let _ = ours.shutdown().await;
         } else if let Some(pid) = self.inner.id().and_then(as_pid) {
-            // No pid: it has exited already. An error: it is just doing so.
+            // Without a pid the child has exited already. An error means that it is exiting now.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
 
-    /// Asks the child to stop and waits; ends it and all of its group when it takes longer than
-    /// `patience`. `None`: it had to be ended.
-    pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+    /// Asks the child to stop and waits for its exit. Kills the child and its group if that takes
+    /// longer than `patience`; the result is then `None`.
+    pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ProcessExit> {
         self.ask_to_stop().await;
-        if let Ok(status) = timeout(patience, self.wait()).await {
-            return status.ok();
+        if let Ok(exit) = timeout(patience, self.wait()).await {
+            return exit.ok();
         }
         self.kill_group();
         let _ = self.wait().await;
         None
     }
 
-    /// Ends whatever is left of the child's process group: the child, or the program of a guard
-    /// that was itself killed.
+    /// Kills what is left of the child's process group: the child, or the program of a guard that
+    /// was itself killed.
     pub(crate) fn kill_group(&self) {
         kill_group(self.pid);
     }
 
-    /// Lets every child that is started after this one hold this child's pipe open too: it then
-    /// ends only when they are gone as well. For a server that its clients must not lose first.
+    /// Lets every child that is started after this one inherit this child's pipe. The pipe then
+    /// closes only when they are gone as well. This is for a server that must not stop before its
+    /// clients do.
     ///
-    /// What those children start in turn holds it open too: after a `kill -9` of this process the
-    /// server then lives as long as a daemon that an activity has left behind.
+    /// The processes that those children start inherit the pipe too. After a `kill -9` of this
+    /// process, the server therefore lives as long as a daemon that an activity has left behind.
     pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
-        if let Pipe::Silent(Some(pipe)) = &self.pipe {
+        if let ChildStdin::Pipe(Some(pipe)) = &self.stdin {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {
                 what: "cannot share the dev server's pipe".into(),
                 source: errno.into(),
@@ -192,20 +199,20 @@ impl Child {
     }
 }
 
-/// The next notice; pending for ever once the child tells no more.
-async fn next_notice(pipe: &mut Pipe) -> Notice {
-    if let Pipe::Telling(lines, _) = pipe {
+/// Waits for the next message. Never completes for a child that sends none, or no more.
+async fn next_message(stdin: &mut ChildStdin) -> WorkerMessage {
+    if let ChildStdin::Socket(lines, _) = stdin {
         while let Ok(Some(line)) = lines.next_line().await {
-            // What is no notice was written by code of the user's, to the wrong descriptor.
-            if let Ok(notice) = serde_json::from_str(&line) {
-                return notice;
+            // A line that is no message comes from user code that wrote to the wrong descriptor.
+            if let Ok(message) = serde_json::from_str(&line) {
+                return message;
             }
         }
     }
     std::future::pending().await
 }
 
-/// Ends a child's process group by the child's number; for where a [`Child`] cannot be shared.
+/// Kills the process group of the child with this pid. It is for places that have no [`Child`].
 pub(crate) fn kill_group(pid: u32) {
     if let Some(group) = as_pid(pid) {
         let _ = kill_process_group(group, Signal::KILL);
@@ -214,13 +221,4 @@ pub(crate) fn kill_group(pid: u32) {
 
 fn as_pid(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
-}
-
-/// How a process ended, for a message: `exit code: 70` or `signal: 9`.
-pub(crate) fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code: {code}"),
-        (None, Some(signal)) => format!("signal: {signal}"),
-        (None, None) => status.to_string(),
-    }
 }

@@ -1,16 +1,18 @@
-//! What this process is called: by Temporal, and by people who ask which build it is.
+//! The names of this process: its identity at Temporal, its build id and its version.
 
 use std::time::SystemTime;
 
 use crate::user_code::label::hostname;
 
-/// How Temporal knows this process, in its UI and in histories: `<role>@<host>:<pid>`.
+/// The identity of a process in Temporal's UI and in histories: `<role>@<host>:<pid>`.
 pub(crate) fn identity(role: &str, pid: u32) -> String {
     format!("{role}@{}:{pid}", hostname())
 }
 
-/// The build of a worker that no deployment names one for: the source revision where the program
-/// knows it.
+/// The build id of a worker for which no deployment names one.
+///
+/// This is the [source revision](revision) if it is known. Otherwise it is made of the size and the
+/// modification time of the program's file.
 pub(crate) fn own_build_id() -> String {
     if let Some(revision) = revision() {
         return revision.to_owned();
@@ -19,15 +21,14 @@ pub(crate) fn own_build_id() -> String {
         .and_then(std::fs::metadata)
         .and_then(|program| Ok((program.len(), program.modified()?)))
         .ok()
-        .and_then(|(size, built)| {
-            let age = built.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            Some(format!("{size:x}-{:x}", age.as_secs()))
+        .and_then(|(size, modified)| {
+            let since_epoch = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some(format!("{size:x}-{:x}", since_epoch.as_secs()))
         });
     build_id.unwrap_or_else(|| "unknown".into())
 }
 
-/// This crate's version and, where the build was told it, the source revision: the Dockerfile sets
-/// `BUILD_REVISION` for the compiler.
+/// The version of this crate, followed by the [source revision](revision) if it is known.
 pub(crate) fn own_version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     match revision() {
@@ -36,7 +37,8 @@ pub(crate) fn own_version() -> String {
     }
 }
 
-/// The source revision that this program was built from, where the build was told it.
+/// The source revision that this program was built from, if `BUILD_REVISION` was set for the
+/// compiler. The Dockerfile sets it.
 pub(crate) fn revision() -> Option<&'static str> {
     option_env!("BUILD_REVISION").filter(|revision| !revision.is_empty())
 }

@@ -1,7 +1,10 @@
-//! This process and its children: signals, states, identities, and how a parent and a child speak.
+//! This process and its children: signals, states, identities, and the messages from a worker to
+//! its supervisor.
 
 pub(crate) mod child;
+pub(crate) mod exit_status;
 pub(crate) mod identity;
-pub(crate) mod notice;
+mod in_flight;
 pub(crate) mod shutdown;
 pub(crate) mod state;
+pub(crate) mod worker_message;

@@ -1,11 +1,11 @@
-//! SIGINT and SIGTERM, and the end of a supervisor, as one stop request.
+//! The stop request of a process: SIGINT, SIGTERM, or the end of its supervisor.
 //!
-//! A process of the fleet installs this before anything else. Until then a container's pid 1
-//! ignores both signals (the kernel gives pid 1 no default action), and everything that can take
-//! long (connecting, retrying, downloading) has to notice a stop within a second.
+//! A process of the fleet installs this before anything else. Until then, process 1 of a container
+//! ignores both signals, because the kernel gives it no default action. Everything that can take
+//! long (connecting, retrying, downloading) has to notice a stop request within a second.
 //!
-//! Signals are read on a thread of their own and not by tokio: a worker's runtime may have a single
-//! thread, which workflow code can keep busy, and a second signal must end even that process.
+//! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single
+//! thread, which workflow code can keep busy, and a second signal must end even such a process.
 
 use std::{
     fmt,
@@ -22,14 +22,16 @@ use signal_hook::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Farewell = Box<dyn FnOnce() + Send>;
+/// What to do on a second signal, before the process exits.
+type ExitHook = Box<dyn FnOnce() + Send>;
 
-/// The stop request of this process: a first signal asks for a drain, a second leaves at once.
+/// The stop request of this process. A first signal asks for a drain; a second one ends the process
+/// at once.
 #[derive(Clone)]
 pub struct Shutdown {
     requested: CancellationToken,
     signal: Arc<OnceLock<i32>>,
-    farewell: Arc<Mutex<Option<Farewell>>>,
+    exit_hook: Arc<Mutex<Option<ExitHook>>>,
 }
 
 impl fmt::Debug for Shutdown {
@@ -47,7 +49,7 @@ impl Shutdown {
         let shutdown = Self {
             requested: CancellationToken::new(),
             signal: Arc::default(),
-            farewell: Arc::default(),
+            exit_hook: Arc::default(),
         };
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let handler = shutdown.clone();
@@ -60,28 +62,28 @@ impl Shutdown {
     }
 
     fn on_signal(&self, signal: i32) {
-        // The end of the supervisor is no signal: after it, and before it, there is a first one. Where
-        // both come (systemd signals every process of a service) the worker still drains.
+        // The end of the supervisor does not count as a signal. So a worker still drains if both
+        // come, as under systemd, which signals every process of a service.
         if self.signal.set(signal).is_ok() {
             self.requested.cancel();
             return;
         }
-        let farewell = self.farewell.lock().ok().and_then(|mut slot| slot.take());
-        if let Some(farewell) = farewell {
-            farewell();
+        let exit_hook = self.exit_hook.lock().ok().and_then(|mut hook| hook.take());
+        if let Some(exit_hook) = exit_hook {
+            exit_hook();
         }
         process::exit(128 + signal);
     }
 
-    /// Also stops when the process that holds the other end of standard input is gone.
+    /// Also requests a stop when the process at the other end of standard input is gone.
     ///
-    /// A supervisor gives each child a pipe as standard input and writes nothing to it. Whatever
-    /// way the supervisor goes, `kill -9` included, the pipe then ends: on every Unix, without
+    /// A supervisor gives each child a pipe as standard input and writes nothing to it. When the
+    /// supervisor ends, even by `kill -9`, the pipe closes. This works on every Unix, unlike
     /// Linux's `PR_SET_PDEATHSIG`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn follow_parent(&self) -> io::Result<()> {
+    pub(crate) fn stop_with_parent(&self) -> io::Result<()> {
         let requested = self.requested.clone();
         thread::Builder::new().name("parent".into()).spawn(move || {
             let mut ignored = [0_u8; 64];
@@ -98,14 +100,15 @@ impl Shutdown {
         Ok(())
     }
 
-    /// What to do on a second signal, just before the process leaves: it must not block.
-    pub(crate) fn before_leaving_at_once(&self, farewell: impl FnOnce() + Send + 'static) {
-        if let Ok(mut slot) = self.farewell.lock() {
-            *slot = Some(Box::new(farewell));
+    /// Sets what to do on a second signal, just before the process exits. The hook must not block.
+    pub(crate) fn on_second_signal(&self, hook: impl FnOnce() + Send + 'static) {
+        if let Ok(mut exit_hook) = self.exit_hook.lock() {
+            *exit_hook = Some(Box::new(hook));
         }
     }
 
-    /// Completes when a stop is requested. It borrows nothing: it can be handed to a task.
+    /// Completes when a stop is requested. The future borrows nothing, so it can be moved into a
+    /// task.
     pub fn requested(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.requested.clone().cancelled_owned()
     }
@@ -121,7 +124,7 @@ impl Shutdown {
         self.requested.is_cancelled()
     }
 
-    /// The exit code of a command that a signal cut short: 130 for SIGINT, 143 for SIGTERM.
+    /// The exit code of a command that a signal interrupted: 130 for SIGINT, 143 for SIGTERM.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let signal = self.signal.get().copied().unwrap_or(SIGTERM);

@@ -1,9 +1,9 @@
-//! Where a command says what it does.
+//! The stream that a command reports its progress to.
 
 use super::{progress, stdout::Stdout};
 
-/// Where a supervisor says what it does: `fleet up` on stdout, in the sample's words, and `fleet
-/// demo`, whose stdout is for results, on stderr.
+/// The stream that a command reports its progress to. It is stderr, except for commands such as
+/// `fleet up`, which have no results to print on stdout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Announce {
     Stdout,
@@ -11,6 +11,7 @@ pub(crate) enum Announce {
 }
 
 impl Announce {
+    /// Prints a line.
     pub(crate) fn say(self, line: &str) {
         match self {
             Self::Stdout => Stdout::get().line(line),

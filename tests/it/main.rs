@@ -43,4 +43,5 @@ mod support;
 mod threads;
 mod trace;
 mod traces;
+mod up_events;
 mod versioning;

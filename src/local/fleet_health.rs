@@ -1,0 +1,175 @@
+//! What the health listener of a supervisor answers: readiness, status and metrics of the whole
+//! fleet.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use futures::future::join_all;
+use opentelemetry::KeyValue;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::roster::{WorkerRecord, WorkerRecords, unready};
+use crate::{
+    health::{Health, ask},
+    process::state::State,
+    telemetry::metrics::{Metrics, exposition::merged},
+};
+
+/// How long a worker may take to send its metrics: a tenth of Prometheus' own timeout.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How large the metrics of a worker may be, in bytes: many times what they are.
+const LARGEST_SCRAPE: usize = 4 * 1024 * 1024;
+
+/// The health of a fleet, read from its workers' current state.
+#[derive(Clone)]
+pub(crate) struct FleetHealth {
+    workers: watch::Receiver<WorkerRecords>,
+    /// Cancelled when the fleet stops.
+    stop: CancellationToken,
+    version: String,
+    metrics: Option<Metrics>,
+    started: Instant,
+}
+
+impl FleetHealth {
+    /// Also registers the fleet's own metrics with `metrics`.
+    pub(super) fn new(
+        workers: watch::Receiver<WorkerRecords>,
+        stop: CancellationToken,
+        version: String,
+        metrics: Option<Metrics>,
+    ) -> Self {
+        if let Some(metrics) = &metrics {
+            count_workers(metrics, workers.clone());
+            count_restarts(metrics, workers.clone());
+        }
+        Self { workers, stop, version, metrics, started: Instant::now() }
+    }
+}
+
+impl Health for FleetHealth {
+    fn ready(&self) -> (bool, String) {
+        if self.stop.is_cancelled() {
+            return (false, State::Draining.to_string());
+        }
+        let unready = unready(&self.workers.borrow());
+        if unready.is_empty() {
+            (true, State::Ready.to_string())
+        } else {
+            (false, format!("not ready: {}", unready.join(", ")))
+        }
+    }
+
+    fn status(&self) -> Value {
+        let state = match self.ready() {
+            (true, _) => State::Ready,
+            (false, _) if self.stop.is_cancelled() => State::Draining,
+            (false, _) => State::Starting,
+        };
+        let workers = self.workers.borrow();
+        let status = FleetStatus {
+            state,
+            version: &self.version,
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            workers: workers.iter().map(|(name, worker)| WorkerStatus::new(name, worker)).collect(),
+        };
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    /// The supervisor's own metrics and those of its workers. A worker that does not answer is left
+    /// out.
+    async fn metrics(&self) -> String {
+        let addresses: Vec<_> = self
+            .workers
+            .borrow()
+            .values()
+            .filter_map(|worker| worker.process.as_ref()?.health_addr)
+            .collect();
+        let asked = addresses
+            .into_iter()
+            .map(|address| ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE));
+        let mut texts: Vec<_> = self.metrics.iter().map(Metrics::text).collect();
+        for answer in join_all(asked).await {
+            if let Ok((200, text)) = answer {
+                texts.push(text);
+            }
+        }
+        merged(texts.iter().map(String::as_str))
+    }
+}
+
+/// The body of `/status`.
+#[derive(Serialize)]
+struct FleetStatus<'a> {
+    state: State,
+    version: &'a str,
+    pid: u32,
+    uptime_s: u64,
+    workers: Vec<WorkerStatus<'a>>,
+}
+
+/// A worker in the body of `/status`. What only a process has is `None` while none runs.
+#[derive(Serialize)]
+struct WorkerStatus<'a> {
+    name: &'a str,
+    role: &'static str,
+    state: String,
+    pid: Option<u32>,
+    uptime_s: Option<u64>,
+    health_addr: Option<SocketAddr>,
+    restarts: u32,
+}
+
+impl<'a> WorkerStatus<'a> {
+    fn new(name: &'a str, worker: &WorkerRecord) -> Self {
+        let process = worker.process.as_ref();
+        Self {
+            name,
+            role: worker.role.as_str(),
+            state: worker.state(),
+            pid: process.map(|process| process.pid),
+            uptime_s: process.map(|process| process.started.elapsed().as_secs()),
+            health_addr: process.and_then(|process| process.health_addr),
+            restarts: worker.restarts,
+        }
+    }
+}
+
+/// Registers the gauge of workers by role and state.
+fn count_workers(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
+    metrics
+        .meter()
+        .u64_observable_gauge("fleet.workers")
+        .with_description("Workers of this fleet, by role and state")
+        .with_callback(move |gauge| {
+            let mut counts = BTreeMap::<_, u64>::new();
+            for worker in workers.borrow().values() {
+                *counts.entry((worker.role.as_str(), worker.state())).or_default() += 1;
+            }
+            for ((role, state), count) in counts {
+                gauge.observe(count, &[KeyValue::new("role", role), KeyValue::new("state", state)]);
+            }
+        })
+        .build();
+}
+
+/// Registers the counter of restarts by worker.
+fn count_restarts(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
+    metrics
+        .meter()
+        .u64_observable_counter("fleet.worker.restarts")
+        .with_description("How often a worker was replaced")
+        .with_callback(move |counter| {
+            for (name, worker) in workers.borrow().iter() {
+                let labels = [
+                    KeyValue::new("worker", name.clone()),
+                    KeyValue::new("role", worker.role.as_str()),
+                ];
+                counter.observe(u64::from(worker.restarts), &labels);
+            }
+        })
+        .build();
+}

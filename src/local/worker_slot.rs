@@ -1,0 +1,143 @@
+//! One worker of a fleet: started, watched, restarted and stopped. Its name stays the same while
+//! its processes change.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    events::{FleetEvent, Reporter, WorkerProcess},
+    restarts::{Restarts, startup_failure},
+    roster::Roster,
+};
+use crate::{
+    config::{environment::Environment, role::Role},
+    error::{Error, exit},
+    process::{
+        child::{self, Child, ChildEvent},
+        exit_status::ProcessExit,
+        state::State,
+        worker_message::WorkerMessage,
+    },
+};
+
+/// How long a worker may take to exit after its own drain deadline before it is killed.
+const KILL_MARGIN: Duration = Duration::from_secs(5);
+
+/// The place of one worker in the fleet, which one process after the other fills.
+pub(super) struct WorkerSlot {
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// All variables of the worker's processes.
+    pub(super) environment: Arc<Environment>,
+    pub(super) drain_timeout: Duration,
+    pub(super) roster: Roster,
+    pub(super) reporter: Arc<dyn Reporter>,
+    /// Cancelled when the fleet stops.
+    pub(super) stop: CancellationToken,
+}
+
+impl WorkerSlot {
+    /// Keeps the worker running until the fleet stops.
+    ///
+    /// # Errors
+    /// Why the worker cannot be started again, or how it failed to drain.
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let mut restarts = Restarts::new(self.name.clone());
+        loop {
+            let mut child = self.start()?;
+            let exit = tokio::select! {
+                exit = self.until_exit(&mut child) => exit?,
+                () = self.stop.cancelled() => return self.drain(child).await,
+            };
+            let pause = self.after_exit(&child, exit, &mut restarts)?;
+            tokio::select! {
+                () = sleep(pause) => self.roster.count_restart(&self.name),
+                () = self.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Starts a process for the worker.
+    fn start(&self) -> Result<Child, Error> {
+        let mut command = child::this_program()?;
+        command
+            .args(["worker", "--supervised", &self.name])
+            .env_clear()
+            .envs(self.environment.iter());
+        let child = Child::spawn_worker(command)?;
+        self.roster.started(&self.name, child.pid());
+        self.reporter.report(&FleetEvent::WorkerStarting(self.process(&child)));
+        Ok(child)
+    }
+
+    /// Follows the worker's messages until its process has exited.
+    async fn until_exit(&self, child: &mut Child) -> Result<ProcessExit, Error> {
+        loop {
+            match child.next_event().await {
+                ChildEvent::Message(WorkerMessage::State(State::Ready)) => self.on_ready(child),
+                ChildEvent::Message(WorkerMessage::State(state)) => {
+                    self.roster.update_process(&self.name, |process| process.state = state);
+                }
+                ChildEvent::Message(WorkerMessage::HealthAddr(address)) => {
+                    let address = Some(address);
+                    self.roster.update_process(&self.name, |process| process.health_addr = address);
+                }
+                ChildEvent::Exited(exit) => {
+                    return exit
+                        .map_err(|source| Error::Os { what: "lost a worker".into(), source });
+                }
+            }
+        }
+    }
+
+    fn on_ready(&self, child: &Child) {
+        let all_ready = self.roster.ready(&self.name);
+        self.reporter.report(&FleetEvent::WorkerReady(self.process(child)));
+        if all_ready {
+            self.reporter.report(&FleetEvent::FleetReady);
+        }
+    }
+
+    /// Reports an exit that nobody asked for. Returns the pause before the next start.
+    fn after_exit(
+        &self,
+        child: &Child,
+        exit: ProcessExit,
+        restarts: &mut Restarts,
+    ) -> Result<Duration, Error> {
+        let ready_since = self.roster.ended(&self.name).and_then(|process| process.ready_since);
+        let ready_for = ready_since.map(|since| since.elapsed());
+        let pause = restarts.next_pause(exit, ready_for, self.roster.was_ever_ready());
+        let restart_in = pause.as_ref().ok().copied();
+        let process = self.process(child);
+        self.reporter.report(&FleetEvent::WorkerExited { process, exit, restart_in });
+        pause
+    }
+
+    /// Asks the worker to drain and waits for its exit.
+    async fn drain(&self, mut child: Child) -> Result<(), Error> {
+        let process = self.process(&child);
+        self.reporter.report(&FleetEvent::WorkerShuttingDown(process.clone()));
+        self.roster.update_process(&self.name, |process| process.state = State::Draining);
+        let exit = child.stop(self.drain_timeout + KILL_MARGIN).await;
+        self.roster.ended(&self.name);
+        let event =
+            FleetEvent::WorkerStopped { process, exit: exit.unwrap_or(ProcessExit::KILLED) };
+        self.reporter.report(&event);
+        match exit {
+            Some(exit) if exit.is_success() => Ok(()),
+            // A worker that could not even start had no work in flight. It has logged the reason.
+            Some(exit) if startup_failure(exit).is_some() => Ok(()),
+            Some(exit) if !exit.is_code(exit::DRAIN_DEADLINE) => {
+                Err(Error::WorkerLost { worker: self.name.clone(), how: exit.to_string() })
+            }
+            _ => Err(Error::DrainDeadline { after: self.drain_timeout }),
+        }
+    }
+
+    fn process(&self, child: &Child) -> WorkerProcess {
+        WorkerProcess { worker: self.name.clone(), role: self.role, pid: child.pid() }
+    }
+}

@@ -1,0 +1,46 @@
+//! How a process ended.
+
+use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use serde::Serialize;
+
+/// How a process ended: with an exit code, or by a signal.
+///
+/// It is shown as `exit code: 70` or `signal: 9`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ProcessExit {
+    /// The exit code, unless a signal ended the process.
+    pub(crate) exit_code: Option<i32>,
+    /// The number of the signal that ended the process.
+    pub(crate) signal: Option<i32>,
+}
+
+impl ProcessExit {
+    /// The end of a process that had to be killed.
+    pub(crate) const KILLED: Self = Self { exit_code: None, signal: Some(9) };
+
+    pub(crate) fn is_success(self) -> bool {
+        self.exit_code == Some(0)
+    }
+
+    /// Whether the process exited with `code`, one of the exit codes of a fleet's commands.
+    pub(crate) fn is_code(self, code: u8) -> bool {
+        self.exit_code == Some(code.into())
+    }
+}
+
+impl From<ExitStatus> for ProcessExit {
+    fn from(status: ExitStatus) -> Self {
+        Self { exit_code: status.code(), signal: status.signal() }
+    }
+}
+
+impl fmt::Display for ProcessExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.exit_code, self.signal) {
+            (Some(code), _) => write!(f, "exit code: {code}"),
+            (None, Some(signal)) => write!(f, "signal: {signal}"),
+            (None, None) => f.write_str("neither an exit code nor a signal"),
+        }
+    }
+}
