@@ -116,7 +116,7 @@ fn ctrl_c_prints_what_still_runs_and_the_command_that_continues_it() {
     assert!(err.contains(&"4 not started".to_owned()), "{err:#?}");
     assert_eq!(started(&world), 3);
 
-    let line = err.iter().find_map(|it| it.strip_prefix("to go on: ")).unwrap();
+    let line = err.iter().find_map(|it| it.strip_prefix("to continue: ")).unwrap();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let finished = run(world.at_home("/bin/sh", ["-c", line]));
     assert_eq!(finished.success().len(), 7);
@@ -163,7 +163,7 @@ fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
     assert_eq!(patient.exit_code(), 69);
     let err = patient.err.wait_end();
     assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
-    assert!(err.iter().any(|it| it.starts_with("to go on: ")), "{err:#?}");
+    assert!(err.iter().any(|it| it.starts_with("to continue: ")), "{err:#?}");
 }
 
 #[test]

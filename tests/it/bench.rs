@@ -251,7 +251,7 @@ fn an_interrupted_run_reports_workflows_that_were_due_but_not_started() {
             assert!(told["not_started"].as_u64().unwrap() > 50, "{told}");
             assert!(number(&told["behind_schedule_ms"]) > 1000.0, "{told}");
         } else {
-            let about = " were due and not started, and are in no latency";
+            let about = " were due but not started; the latencies do not include them";
             assert!(out.iter().any(|it| it.ends_with(about)), "{out:#?}");
             assert!(!out.iter().any(|it| it.contains("which the latencies include")), "{out:#?}");
         }
@@ -348,7 +348,7 @@ fn bench_shows_its_progress_on_a_terminal() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let shown = on_a_terminal(bench(&world, &["--rate", "10/s", "--duration", "2s"]));
-    assert!(shown.contains(" of 2 s: ") && shown.contains(" under way"), "{shown:?}");
+    assert!(shown.contains(" of 2 s: ") && shown.contains(" in flight"), "{shown:?}");
     assert!(shown.contains("20 completed, 0 failed, 0 unfinished"), "{shown:?}");
 }
 

@@ -10,11 +10,11 @@ use crate::{
 
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
-const NO_TLS_THERE: &str = "; this port seems to speak no TLS: set TEMPORAL_TLS=false, and give the \
+const NO_TLS_THERE: &str = "; this port does not seem to use TLS: set TEMPORAL_TLS=false, and give the \
                             address without https://";
 const TLS_THERE: &str = "; if the server wants TLS, set TEMPORAL_TLS=true";
 const AUTHORITY: &str = "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it";
-const NAME: &str = "; set TEMPORAL_TLS_SERVER_NAME to a name that it is valid for";
+const NAME: &str = "; set TEMPORAL_TLS_SERVER_NAME to a name that the certificate is valid for";
 const CLIENT_CERTIFICATE: &str = "; if the server wants a client certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH and \
      TEMPORAL_TLS_CLIENT_KEY_PATH";
 const OTHER_CLIENT_CERTIFICATE: &str =

@@ -39,7 +39,7 @@ fn activities_run_once_and_on_time_while_the_sdk_worker_is_replaced() {
     assert!((4..=WORKFLOWS / 25).contains(&count), "{count} replacements");
     assert_eq!(replacements(&worker), count);
     // The last ones may still have polls open.
-    let ends = worker.err.so_far().iter().filter(|it| it.contains("in hand, and ends")).count();
+    let ends = worker.err.so_far().iter().filter(|it| it.contains("finished its work and stops")).count();
     assert!(ends + 2 >= count, "{ends} of {count} have ended");
     for history in server::histories(&world.workflow_queue()) {
         assert_all_at_first_attempt(&history);
@@ -124,7 +124,7 @@ fn relieve(world: &World, worker: &Process, times: usize) {
 }
 
 fn replacements(worker: &Process) -> usize {
-    worker.err.so_far().iter().filter(|line| line.contains("the old one is relieved")).count()
+    worker.err.so_far().iter().filter(|line| line.contains("replaced the SDK worker")).count()
 }
 
 #[track_caller]

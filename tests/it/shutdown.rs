@@ -127,7 +127,7 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
     let error = "error: the drain was not over after 300ms (FLEET_DRAIN_TIMEOUT); what was in hand \
                  is retried elsewhere";
     assert_eq!(err.last().unwrap(), error);
-    let warned = err.iter().any(|it| it.contains("drain deadline passed with work in hand"));
+    let warned = err.iter().any(|it| it.contains("drain deadline passed with work in flight"));
     assert!(warned, "{err:#?}");
     eventually("the server has another attempt", || charge().is_some_and(|it| it.attempt > 1));
 }
