@@ -27,7 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     config::show,
-    error::{Error, root_cause},
+    error::{CommandError, root_cause},
 };
 
 /// How many connections are served at a time: enough for every probe and a few people.
@@ -59,14 +59,14 @@ impl Listener {
     /// Binds `address`.
     ///
     /// # Errors
-    /// [`Error::HealthAddress`] if the address is in use or does not belong to this machine.
-    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, Error> {
+    /// [`CommandError::HealthAddress`] if the address is in use or does not belong to this machine.
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, CommandError> {
         let bound = async {
             let inner = TcpListener::bind(address).await?;
             let address = inner.local_addr()?;
             Ok(Self { inner, address })
         };
-        bound.await.map_err(|source| Error::HealthAddress { address, source })
+        bound.await.map_err(|source| CommandError::HealthAddress { address, source })
     }
 
     /// Answers requests until the future is dropped.

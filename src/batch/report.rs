@@ -13,7 +13,7 @@ use super::{
     tally::{Latency, Tally, WorkerShares},
 };
 use crate::{
-    error::exit,
+    error::Exit,
     temporal::{history::Workers, payload},
     terminal::{output::Output, progress, stdout::Stdout},
 };
@@ -103,9 +103,9 @@ impl Report {
         self.tally.failed
     }
 
-    /// The exit code of a command whose batch this was.
-    pub(crate) fn exit_code(&self) -> u8 {
-        if self.tally.failed == 0 { 0 } else { exit::FAILED }
+    /// How a command exits that ran this batch.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.tally.failed == 0 { Exit::Success } else { Exit::Failed }
     }
 
     /// Prints the summary: as text on standard error, and with JSON output also as the last line of JSON on
@@ -193,9 +193,9 @@ mod tests {
     fn a_failed_workflow_decides_the_exit_code() {
         let mut report = Report::begin(Output::Text);
         report.add(outcome(Ok(None)));
-        assert_eq!(report.exit_code(), 0);
+        assert_eq!(report.exit(), Exit::Success);
         report.add(outcome(Err(timed_out())));
-        assert_eq!((report.exit_code(), report.ended(), report.failed()), (1, 2, 1));
+        assert_eq!((report.exit(), report.ended(), report.failed()), (Exit::Failed, 2, 1));
     }
 
     #[test]

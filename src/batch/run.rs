@@ -23,7 +23,7 @@ use super::{
     spec::{Batch, BatchName},
 };
 use crate::{
-    error::{Error, chain},
+    error::{CommandError, Error, chain},
     telemetry::Traces,
     temporal::{
         history::{Definition, History, PAGE_EVENTS},
@@ -90,7 +90,7 @@ impl BatchRun {
     ///
     /// If the batch may have been begun before, its first workflow is started alone. It shows whether
     /// the batch was begun with the same definition, before anything else is started.
-    pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, Error>> + '_ {
+    pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, CommandError>> + '_ {
         stream::once(self.start_first()).flat_map(move |first| match first {
             Err(error) => stream::once(ready(Err(error))).left_stream(),
             Ok(first_start) => stream::iter(0..self.batch.count)
@@ -107,8 +107,8 @@ impl BatchRun {
     /// its start request; `None` if the batch is new.
     ///
     /// # Errors
-    /// [`Error::BatchMismatch`] if the batch was begun with another definition.
-    async fn start_first(&self) -> Result<Option<Instant>, Error> {
+    /// [`CommandError::BatchMismatch`] if the batch was begun with another definition.
+    async fn start_first(&self) -> Result<Option<Instant>, CommandError> {
         if let BatchName::Random(_) = self.batch.name {
             return Ok(None);
         }
@@ -120,7 +120,11 @@ impl BatchRun {
     }
 
     /// Starts a workflow, waits for its end and reads from its history which workers ran it.
-    async fn run_workflow(&self, index: usize, start_time: Instant) -> Result<Outcome, Error> {
+    async fn run_workflow(
+        &self,
+        index: usize,
+        start_time: Instant,
+    ) -> Result<Outcome, CommandError> {
         let workflow_id = self.batch.workflow_id(index);
         self.running().insert(index);
         let StartedRun { run_id, is_closed } = self.start(index).await?;
@@ -159,14 +163,14 @@ impl BatchRun {
     pub(crate) async fn start_and_wait(
         &self,
         index: usize,
-    ) -> Result<(String, Result<(), WorkflowFailure>), Error> {
+    ) -> Result<(String, Result<(), WorkflowFailure>), CommandError> {
         let StartedRun { run_id, .. } = self.start(index).await?;
         let end = self.result(&self.batch.workflow_id(index), &run_id).await?;
         Ok((run_id, end.map(drop)))
     }
 
     /// Starts a workflow, unless an earlier starter did. One span covers all attempts.
-    async fn start(&self, index: usize) -> Result<StartedRun, Error> {
+    async fn start(&self, index: usize) -> Result<StartedRun, CommandError> {
         let start = self.start_untraced(index);
         match &self.traces {
             Some(traces) => {
@@ -177,7 +181,7 @@ impl BatchRun {
         }
     }
 
-    async fn start_untraced(&self, index: usize) -> Result<StartedRun, Error> {
+    async fn start_untraced(&self, index: usize) -> Result<StartedRun, CommandError> {
         let Definition { task_queue, input, .. } = &self.batch.definition;
         let input = RawValue::new(input.as_deref().map(payload::from_json).into_iter().collect());
         let options = WorkflowStartOptions::new(task_queue, self.batch.workflow_id(index))
@@ -187,14 +191,14 @@ impl BatchRun {
             .build();
         let deadline = Instant::now() + NAMESPACE_TIMEOUT;
         let start = || self.request_start(&input, &options);
-        start
+        let started = start
             .retry(pauses().without_max_times())
             .when(|failure| {
                 matches!(failure, CallFailure::Refused(status) if status.code() == Code::NotFound)
                     && Instant::now() < deadline
             })
-            .await
-            .map_err(|failure| self.server.error("start a workflow", failure))
+            .await;
+        Ok(started.map_err(|failure| self.server.error("start a workflow", failure))?)
     }
 
     async fn request_start(
@@ -214,9 +218,11 @@ impl BatchRun {
                     Ok(Ok(StartedRun { run_id: run_id.unwrap_or_default(), is_closed: true }))
                 }
                 Err(WorkflowStartError::Rpc(status)) => Err(status),
-                Err(other) => {
-                    Ok(Err(Error::Rpc { what: "start a workflow", cause: chain(&other) }))
-                }
+                Err(other) => Ok(Err(Error::Rpc {
+                    what: "start a workflow",
+                    cause: chain(&other),
+                    code: Code::Internal,
+                })),
             }
         });
         started.await?.map_err(CallFailure::Failed)
@@ -227,7 +233,7 @@ impl BatchRun {
         &self,
         workflow_id: &str,
         run_id: &str,
-    ) -> Result<Result<Option<Payload>, WorkflowFailure>, Error> {
+    ) -> Result<Result<Option<Payload>, WorkflowFailure>, CommandError> {
         let client = self.server.client();
         let info = WorkflowExecutionInfo::builder()
             .namespace(client.namespace())
@@ -250,14 +256,16 @@ impl BatchRun {
                 Err(error) => Ok(Err(error.into())),
             }
         });
-        ended.await.map_err(|failure| self.server.error("return a workflow's result", failure))
+        Ok(ended
+            .await
+            .map_err(|failure| self.server.error("return a workflow's result", failure))?)
     }
 
     /// Compares the batch with how the server says that a workflow of it was started.
     ///
     /// # Errors
-    /// [`Error::BatchMismatch`] if the definitions differ.
-    async fn compare_with_server(&self, index: usize, run_id: &str) -> Result<(), Error> {
+    /// [`CommandError::BatchMismatch`] if the definitions differ.
+    async fn compare_with_server(&self, index: usize, run_id: &str) -> Result<(), CommandError> {
         let mut history = self.first_event(index, run_id).await?;
         if let Some(first_run) = history.earlier_run() {
             history = self.first_event(index, first_run).await?;
@@ -268,16 +276,16 @@ impl BatchRun {
         }
     }
 
-    async fn first_event(&self, index: usize, run_id: &str) -> Result<History, Error> {
+    async fn first_event(&self, index: usize, run_id: &str) -> Result<History, CommandError> {
         let (client, id) = (self.server.client(), &self.batch.workflow_id(index));
         let read = self.server.call(|| History::read(client, id, run_id, 1)).await;
-        read.map_err(|failure| self.server.error("return a workflow's history", failure))
+        Ok(read.map_err(|failure| self.server.error("return a workflow's history", failure))?)
     }
 
-    fn refuse_if_different(&self, index: usize, existing: &Definition) -> Result<(), Error> {
+    fn refuse_if_different(&self, index: usize, existing: &Definition) -> Result<(), CommandError> {
         match existing.difference(&self.batch.definition) {
             None => Ok(()),
-            Some(difference) => Err(Error::BatchMismatch {
+            Some(difference) => Err(CommandError::BatchMismatch {
                 batch: self.batch.name.as_str().to_owned(),
                 workflow_id: self.batch.workflow_id(index),
                 what: difference.part,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     batch::{BatchRun, WorkflowFailure},
-    error::Error,
+    error::CommandError,
     terminal::duration::millis,
 };
 
@@ -70,7 +70,7 @@ impl<'a> BenchRun<'a> {
         &mut self,
         stop: impl Future<Output = ()>,
         tick: impl FnMut(&Self),
-    ) -> Result<BenchEnd, Error> {
+    ) -> Result<BenchEnd, CommandError> {
         let end = self.run_to_end(stop, tick).await;
         if !matches!(end, Ok(BenchEnd::Complete)) {
             self.count_not_started();
@@ -82,7 +82,7 @@ impl<'a> BenchRun<'a> {
         &mut self,
         stop: impl Future<Output = ()>,
         mut tick: impl FnMut(&Self),
-    ) -> Result<BenchEnd, Error> {
+    ) -> Result<BenchEnd, CommandError> {
         let batch = self.batch;
         let mut stop = std::pin::pin!(stop);
         let mut ticks = interval(TICK);

@@ -11,12 +11,12 @@ use crate::{
         Config,
         otel::{Endpoint, Settings, describe},
     },
-    error::Error,
+    error::{CommandError, Error, Exit},
     temporal::options,
     terminal::output::Output,
 };
 
-pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error> {
+pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<Exit, CommandError> {
     let config = context.config(Vec::new())?;
     let connection = options::describe_connection(&config.connect_settings())?;
     let telemetry = telemetry(&config);
@@ -27,9 +27,9 @@ pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<u8, Error>
     let printed = writeln!(io::stdout().lock(), "{text}");
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Os { what: "cannot print the settings".into(), source: error })
+            Err(Error::Os { what: "cannot print the settings".into(), source: error }.into())
         }
-        _ => Ok(0),
+        _ => Ok(Exit::Success),
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::{
     cli::Globals,
     config::{Config, environment::Environment, layers::Overrides},
-    error::Error,
+    error::{CommandError, Exit},
     fleet::Fleet,
     process::shutdown::Shutdown,
     telemetry::LogOptions,
@@ -24,7 +24,7 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// The settings, with those that the flags of every command and `flags` give.
-    pub(super) fn config(&self, mut flags: Overrides) -> Result<Config, Error> {
+    pub(super) fn config(&self, mut flags: Overrides) -> Result<Config, CommandError> {
         let mut environment = self.environment.clone();
         if let Some(filter) = &self.globals.log {
             environment.set("RUST_LOG", filter);
@@ -33,15 +33,20 @@ impl Context<'_> {
         Ok(self.fleet.config_with(self.globals.config.as_deref(), environment, &flags)?)
     }
 
-    /// Runs `work` unless a stop is requested first: then the work is dropped.
-    pub(super) async fn unless_stopped<T>(
+    /// Runs `work`. If a stop is requested first, the work is dropped and the result is `None`.
+    pub(super) async fn unless_stopped<T, E: Into<CommandError>>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<Option<T>, Error> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, CommandError> {
         tokio::select! {
-            done = work => done.map(Some),
+            done = work => done.map(Some).map_err(Into::into),
             () = self.shutdown.requested() => Ok(None),
         }
+    }
+
+    /// How a command exits that a signal has stopped before it was done.
+    pub(super) fn stopped(&self) -> Exit {
+        Exit::Other(self.shutdown.exit_code())
     }
 }
 

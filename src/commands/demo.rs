@@ -13,7 +13,7 @@ use crate::{
     batch::Batch,
     cli::DemoArgs,
     config::{Config, role::Role},
-    error::Error,
+    error::{CommandError, Exit},
     local::{
         dev_server::{DevServer, DevServerOptions, Port},
         supervisor::Supervisor,
@@ -26,7 +26,7 @@ use crate::{
 /// How long the workers may take to become ready. On an idle machine it is a fraction of a second.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: DemoArgs) -> Result<Exit, CommandError> {
     let flags =
         args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())).collect();
     let config = context.config(flags)?;
@@ -42,12 +42,12 @@ async fn run_demo(
     args: DemoArgs,
     config: Config,
     telemetry: &Telemetry,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let queue = config.workflow_task_queue.clone();
     let batch = batch(context, args.workload, args.num_workflows, queue)?;
     let counts = workers(context, &args.counts)?;
     if !counts.iter().any(|(role, count)| role.runs_workflows() && *count > 0) {
-        return Err(Error::Usage(
+        return Err(CommandError::Usage(
             "no worker would run the workflows: start one with -w or --num-workers".into(),
         ));
     }
@@ -55,7 +55,7 @@ async fn run_demo(
     let ui_port = args.keep.then_some(Port::Any);
     let options = DevServerOptions { port: Port::Any, ui_port, db_filename: None };
     let Some(server) = dev_server(context, &config, options).await? else {
-        return Ok(context.shutdown.exit_code());
+        return Ok(context.stopped());
     };
     say(&format!("Temporal dev server: {}", server.address()));
     let mut config = config.pointed_at(server.address());
@@ -78,7 +78,11 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     /// Runs a fleet and the batch, and then stops the fleet and the server.
-    async fn run(self, counts: &[(Role, usize)], mut server: DevServer) -> Result<u8, Error> {
+    async fn run(
+        self,
+        counts: &[(Role, usize)],
+        mut server: DevServer,
+    ) -> Result<Exit, CommandError> {
         let groups = worker_groups(&self.config, counts);
         let reporter = reporters::for_demo();
         let drain_timeout = self.config.drain_timeout;
@@ -101,17 +105,17 @@ impl Demo<'_> {
     /// Ctrl-C.
     async fn run_when_ready(
         self,
-        workers_ready: impl Future<Output = Result<(), Error>>,
-    ) -> Result<u8, Error> {
+        workers_ready: impl Future<Output = Result<(), CommandError>>,
+    ) -> Result<Exit, CommandError> {
         let Self { context, config, batch, suggestions, telemetry } = self;
         let ready = async {
             let settings = config.connect_settings();
             let client = connection::connect(&settings, "starter", telemetry.traces()).await?;
             workers_ready.await?;
-            Ok(client)
+            Ok::<_, CommandError>(client)
         };
         let Some(client) = context.unless_stopped(ready).await? else {
-            return Ok(context.shutdown.exit_code());
+            return Ok(context.stopped());
         };
         say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 

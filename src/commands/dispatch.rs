@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli::{self, Cli, Command, WorkerArgs},
     config::environment::Environment,
-    error::{Error, chain, exit},
+    error::{CommandError, Error, Exit, chain},
     fleet::Fleet,
     process::shutdown::Shutdown,
 };
@@ -36,7 +36,7 @@ impl Fleet {
 /// The `main` of every fleet: signals first, then arguments, then the command.
 fn dispatch(fleet: &Fleet) -> ExitCode {
     let ended = Shutdown::install()
-        .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })
+        .map_err(|source| Error::Os { what: "cannot handle signals".into(), source }.into())
         .and_then(|shutdown| {
             let bin = program_name();
             match cli::parse(&bin, fleet.shown_version()) {
@@ -46,7 +46,8 @@ fn dispatch(fleet: &Fleet) -> ExitCode {
                 }
                 Err(usage) => {
                     let _ = usage.print();
-                    Ok(u8::try_from(usage.exit_code()).unwrap_or(exit::USAGE))
+                    // clap exits with 0 where --help or --version was asked for, and else with 2.
+                    Ok(if usage.use_stderr() { Exit::Usage } else { Exit::Success })
                 }
             }
         });
@@ -55,12 +56,12 @@ fn dispatch(fleet: &Fleet) -> ExitCode {
         // several processes of one terminal do not mix theirs.
         let lines = format!("error: {}\n", chain(&error).replace('\n', "\nerror: "));
         let _ = io::stderr().lock().write_all(lines.as_bytes());
-        error.exit_code()
+        error.exit()
     }))
 }
 
 impl Context<'_> {
-    fn run(self, command: Option<Command>) -> Result<u8, Error> {
+    fn run(self, command: Option<Command>) -> Result<Exit, CommandError> {
         match command {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
@@ -74,7 +75,7 @@ impl Context<'_> {
             Some(Command::Completions { shell }) => {
                 let mut command = cli::command(&self.bin, self.fleet.shown_version());
                 clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
-                Ok(0)
+                Ok(Exit::Success)
             }
             Some(Command::Guard { output, program }) => {
                 block_on(one_thread()?, guard::run(program, output, &self.shutdown))
@@ -85,7 +86,7 @@ impl Context<'_> {
             None => {
                 let _ = cli::command(&self.bin, self.fleet.shown_version())
                     .write_help(&mut io::stderr().lock());
-                Ok(exit::USAGE)
+                Ok(Exit::Usage)
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    error::Error,
+    error::{CommandError, Error, Exit},
     process::{exit_status::ProcessExit, shutdown::Shutdown},
 };
 
@@ -30,11 +30,11 @@ pub(super) async fn run(
     program: Vec<OsString>,
     output: Option<PathBuf>,
     shutdown: &Shutdown,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let lost = |source| Error::Os { what: "lost the guarded program".into(), source };
     shutdown.stop_with_parent().map_err(lost)?;
     let Some((name, arguments)) = program.split_first() else {
-        return Ok(0);
+        return Ok(Exit::Success);
     };
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
@@ -43,7 +43,7 @@ pub(super) async fn run(
         command.stdout(file.try_clone().map_err(lost)?).stderr(file);
     }
     let mut child =
-        command.spawn().map_err(|source| Error::Spawn { program: name.into(), source })?;
+        command.spawn().map_err(|source| CommandError::Spawn { program: name.into(), source })?;
     // A second signal ends the guard at once, so the program is killed before that.
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     shutdown.on_second_signal(move || send(pid, Signal::KILL));
@@ -52,7 +52,7 @@ pub(super) async fn run(
         status = child.wait() => status,
         () = shutdown.requested() => stop(&mut child, pid).await,
     };
-    Ok(exit_code(status.map_err(lost)?.into()))
+    Ok(exit_of(status.map_err(lost)?.into()))
 }
 
 /// Asks the program to stop by SIGTERM, and kills it if it does not exit in time.
@@ -73,8 +73,8 @@ fn send(pid: Option<Pid>, signal: Signal) {
     }
 }
 
-/// The exit code that a shell would give for the program: its own, or 128 plus the signal's number.
-fn exit_code(exit: ProcessExit) -> u8 {
+/// The exit that a shell would report for the program: its own code, or 128 plus the signal's number.
+fn exit_of(exit: ProcessExit) -> Exit {
     let code = exit.exit_code.or(exit.signal.map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+    Exit::from_code(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }

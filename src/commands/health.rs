@@ -9,7 +9,7 @@ use std::{
 use super::context::Context;
 use crate::{
     cli::HealthArgs,
-    error::{Error, exit},
+    error::{CommandError, Exit},
     health::ask,
 };
 
@@ -18,20 +18,20 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A probe's answer is a word or a sentence.
 const LARGEST: usize = 64 * 1024;
 
-pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<Exit, CommandError> {
     let flags = args.health_addr.map(|address| ("health_addr", address.to_string()));
     let config = context.config(flags.into_iter().collect())?;
-    let address = config.health_addr.map(reachable).ok_or(Error::NoHealthAddress)?;
+    let address = config.health_addr.map(reachable).ok_or(CommandError::NoHealthAddress)?;
     let path = if args.live { "/livez" } else { "/readyz" };
     match ask(address, path, TIMEOUT, LARGEST).await {
-        Ok((200, _)) => Ok(0),
+        Ok((200, _)) => Ok(Exit::Success),
         Ok((code, answer)) => {
             let _ = writeln!(io::stderr().lock(), "{path} at {address}: {code} {answer}");
-            Ok(exit::FAILED)
+            Ok(Exit::Failed)
         }
         Err(error) => {
             let _ = writeln!(io::stderr().lock(), "{path} at {address}: no answer: {error}");
-            Ok(exit::FAILED)
+            Ok(Exit::Failed)
         }
     }
 }

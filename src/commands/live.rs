@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 use crate::{
-    error::Error,
+    error::{CommandError, Error, Exit},
     terminal::{
         progress,
         screen::{self, Screen},
@@ -37,19 +37,21 @@ pub(super) async fn repeat(
     context: &Context<'_>,
     interval: Duration,
     in_place: bool,
-    mut read: impl AsyncFnMut() -> Result<Snapshot, Error>,
-) -> Result<u8, Error> {
+    mut read: impl AsyncFnMut() -> Result<Snapshot, CommandError>,
+) -> Result<Exit, CommandError> {
     let mut output = LiveOutput::new(in_place);
     loop {
         let result = tokio::select! {
             result = read() => result,
-            () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+            () = context.shutdown.requested() => return Ok(context.stopped()),
             () = Stdout::get().broke() => break,
         };
         let is_last = result.as_ref().is_ok_and(|snapshot| snapshot.is_last);
         match result {
             Ok(snapshot) => output.show(snapshot),
-            Err(Error::Rpc { cause, .. } | Error::Unreachable { cause, .. }) => {
+            Err(CommandError::Fleet(
+                Error::Rpc { cause, .. } | Error::Unreachable { cause, .. },
+            )) => {
                 output.show_outage(&cause);
             }
             Err(error) => return Err(error),
@@ -57,19 +59,19 @@ pub(super) async fn repeat(
         // A reader that is slower than the interval must not make the queue of lines grow.
         tokio::select! {
             () = Stdout::get().flush() => {}
-            () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+            () = context.shutdown.requested() => return Ok(context.stopped()),
         }
         if is_last {
             break;
         }
         tokio::select! {
             () = sleep(interval) => {}
-            () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+            () = context.shutdown.requested() => return Ok(context.stopped()),
             () = Stdout::get().broke() => break,
         }
     }
     Stdout::get().result()?;
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// Prints snapshots, in place or below each other.

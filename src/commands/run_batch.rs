@@ -12,7 +12,7 @@ use crate::{
     batch::{Batch, BatchName, BatchRun, Remainder, report::Report},
     cli::Workload,
     config::{Config, show},
-    error::Error,
+    error::{CommandError, Error, Exit},
     telemetry::Telemetry,
     temporal::{
         history::Definition,
@@ -35,11 +35,11 @@ pub(super) fn batch(
     workload: Workload,
     count: usize,
     task_queue: String,
-) -> Result<Batch, Error> {
+) -> Result<Batch, CommandError> {
     let workflow_type = workload
         .workflow_type
         .or_else(|| context.fleet.default_workflow_type().map(str::to_owned))
-        .ok_or(Error::NothingToStart)?;
+        .ok_or(CommandError::NothingToStart)?;
     Ok(Batch {
         name: BatchName::random(),
         definition: Definition { workflow_type, task_queue, input: workload.input },
@@ -74,7 +74,7 @@ pub(super) async fn run_batch(
     config: &Config,
     waiting: Waiting,
     telemetry: &Telemetry,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let run = BatchRun::new(
         batch,
         client.clone(),
@@ -87,20 +87,22 @@ pub(super) async fn run_batch(
     // The results come before the summary, on a terminal too.
     let ended = until_read(context, time_over, ended).await;
 
-    if !matches!(ended, Err(Error::BatchMismatch { .. })) {
+    if !matches!(ended, Err(CommandError::BatchMismatch { .. })) {
         let running = run.running_ids();
         let not_reached = run.batch().count - report.ended() - running.len();
-        let can_go_on =
-            matches!(ended, Ok(_) | Err(Error::NotDone { .. } | Error::Unreachable { .. }))
-                && not_reached + running.len() > 0;
+        let can_go_on = matches!(
+            ended,
+            Ok(_)
+                | Err(CommandError::NotDone { .. } | CommandError::Fleet(Error::Unreachable { .. }))
+        ) && not_reached + running.len() > 0;
         let attach = waiting.attach.filter(|_| can_go_on);
         report.print_summary(run.batch(), &Remainder { running, not_reached, attach });
     }
     match until_read(context, time_over, ended).await? {
-        Ended::Interrupted => Ok(context.shutdown.exit_code()),
+        Ended::Interrupted => Ok(context.stopped()),
         Ended::Complete => {
             Stdout::get().result()?;
-            Ok(report.exit_code())
+            Ok(report.exit())
         }
     }
 }
@@ -110,14 +112,14 @@ pub(super) async fn run_batch(
 async fn until_read(
     context: &Context<'_>,
     time: Option<(Duration, Instant)>,
-    ended: Result<Ended, Error>,
-) -> Result<Ended, Error> {
+    ended: Result<Ended, CommandError>,
+) -> Result<Ended, CommandError> {
     let (after, at) = time.unzip();
     if let Ok(Ended::Complete) = ended {
         return tokio::select! {
             () = Stdout::get().flush() => ended,
             () = context.shutdown.requested() => Ok(Ended::Interrupted),
-            () = until(at) => Err(Error::NotDone { after: after.unwrap_or_default() }),
+            () = until(at) => Err(CommandError::NotDone { after: after.unwrap_or_default() }),
         };
     }
     let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
@@ -131,12 +133,12 @@ async fn print_outcomes(
     client: &Client,
     time: Option<(Duration, Instant)>,
     report: &mut Report,
-) -> Result<Ended, Error> {
+) -> Result<Ended, CommandError> {
     let progress = Progress::begin(run.batch().count);
     let mut outcomes = pin!(run.outcomes());
     let mut silence = pin!(sleep(SILENCE));
     let (after, at) = time.unzip();
-    let not_done = || Error::NotDone { after: after.unwrap_or_default() };
+    let not_done = || CommandError::NotDone { after: after.unwrap_or_default() };
     let mut told: Option<AbortOnDropHandle<()>> = None;
     loop {
         let outcome = tokio::select! {

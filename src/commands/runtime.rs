@@ -7,17 +7,17 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::{
     config::{Config, role::Role},
-    error::Error,
+    error::{CommandError, Error},
 };
 
-pub(super) fn one_thread() -> Result<Runtime, Error> {
+pub(super) fn one_thread() -> Result<Runtime, CommandError> {
     finish(Builder::new_current_thread())
 }
 
 /// The runtime that fits a role. All workflow code of a worker runs on one thread, and a second
 /// one only costs wake-ups between the two; asynchronous activities may compute, and are to use every
 /// core unless they are said to need one thread only.
-pub(super) fn runtime_for(role: Role, config: &Config) -> Result<Runtime, Error> {
+pub(super) fn runtime_for(role: Role, config: &Config) -> Result<Runtime, CommandError> {
     let threads = config.activity_threads.get();
     if role.runs_activities() && threads > 1 {
         let mut builder = Builder::new_multi_thread();
@@ -28,11 +28,10 @@ pub(super) fn runtime_for(role: Role, config: &Config) -> Result<Runtime, Error>
     }
 }
 
-fn finish(mut builder: Builder) -> Result<Runtime, Error> {
-    builder
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Os { what: "cannot start the tokio runtime".into(), source })
+fn finish(mut builder: Builder) -> Result<Runtime, CommandError> {
+    builder.enable_all().build().map_err(|source| {
+        Error::Os { what: "cannot start the tokio runtime".into(), source }.into()
+    })
 }
 
 /// Awaits `work` as a task, where the runtime has one thread. A task that is woken waits its turn; the

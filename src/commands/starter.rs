@@ -8,13 +8,13 @@ use crate::{
     batch::BatchName,
     cli::StarterArgs,
     config::{Config, layers::Overrides, show},
-    error::Error,
+    error::{CommandError, Exit},
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition},
     terminal::announce::Announce,
 };
 
-pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<Exit, CommandError> {
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
@@ -30,7 +30,7 @@ async fn start(
     args: StarterArgs,
     config: &Config,
     telemetry: &Telemetry,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let named = args.batch.is_some();
     let mut batch = batch(context, args.workload, args.num_workflows, queue)?;
@@ -41,7 +41,7 @@ async fn start(
     let settings = config.connect_settings();
     let connect = connection::connect(&settings, "starter", telemetry.traces());
     let Some(client) = context.unless_stopped(connect).await? else {
-        return Ok(context.shutdown.exit_code());
+        return Ok(context.stopped());
     };
     let Definition { workflow_type, task_queue, .. } = &batch.definition;
     let name = batch.name.as_str().to_owned();

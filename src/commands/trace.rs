@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::TraceArgs,
     config::{layers::Overrides, show},
-    error::Error,
+    error::{CommandError, Exit},
     telemetry::Telemetry,
     temporal::{connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout, style::Colour},
@@ -27,7 +27,7 @@ const MOST_ROWS: usize = 200;
 /// How often a run is read with `--follow`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<Exit, CommandError> {
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
         .unless_stopped(connection::connect(&config.connect_settings(), "trace", None))
         .await?
     else {
-        return Ok(context.shutdown.exit_code());
+        return Ok(context.stopped());
     };
     let printer = Printer {
         namespace: client.namespace(),
@@ -53,15 +53,15 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<u8, Er
         return follow(context, &mut reader, &printer).await;
     }
     let Some(timeline) = context.unless_stopped(reader.read()).await? else {
-        return Ok(context.shutdown.exit_code());
+        return Ok(context.stopped());
     };
     let most_rows = if args.all { usize::MAX } else { MOST_ROWS };
     Stdout::get().line(printer.rendered(&timeline, most_rows));
     tokio::select! {
         () = Stdout::get().flush() => Stdout::get().result()?,
-        () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+        () = context.shutdown.requested() => return Ok(context.stopped()),
     }
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// Prints the run again until it is closed.
@@ -69,7 +69,7 @@ async fn follow(
     context: &Context<'_>,
     reader: &mut TimelineReader,
     printer: &Printer<'_>,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let in_place = printer.args.output == Output::Text;
     let mut previous = None;
     live::repeat(context, INTERVAL, in_place, async || {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::{Counts, UpArgs},
     config::{Config, role::Role},
-    error::{Error, chain},
+    error::{CommandError, Exit, chain},
     fleet::{Fleet, service},
     health::Listener,
     local::{
@@ -29,7 +29,7 @@ use crate::{
 /// metrics.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<Exit, CommandError> {
     let mut flags = args.settings.overrides();
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
     let config = context.config(flags)?;
@@ -44,8 +44,8 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
     let reporter = reporters::for_up(args.output);
     let ended = Box::pin(run_fleet(context, args, config, &counts, health, &reporter)).await;
     let (exit_code, error) = match &ended {
-        Ok(code) => (*code, None),
-        Err(error) => (error.exit_code(), Some(chain(error))),
+        Ok(exit) => (exit.code(), None),
+        Err(error) => (error.exit().code(), Some(chain(error))),
     };
     reporter.report(&FleetEvent::FleetStopped { exit_code, error });
     let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
@@ -53,12 +53,14 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<u8, Erro
 }
 
 /// Refuses flags that do not fit together.
-fn check(args: &UpArgs, counts: &[(Role, usize)]) -> Result<(), Error> {
+fn check(args: &UpArgs, counts: &[(Role, usize)]) -> Result<(), CommandError> {
     if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
-        return Err(Error::Usage("--port and --ui-port are the same: choose two ports".into()));
+        return Err(CommandError::Usage(
+            "--port and --ui-port are the same: choose two ports".into(),
+        ));
     }
     if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
-        return Err(Error::Usage(
+        return Err(CommandError::Usage(
             "no worker to run: start at least one, or use --dev-server".into(),
         ));
     }
@@ -73,7 +75,7 @@ async fn run_fleet(
     counts: &[(Role, usize)],
     health: Option<Listener>,
     reporter: &Arc<dyn Reporter>,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     if !args.dev_server {
         return supervise(context, counts, &config, None, health, reporter).await;
     }
@@ -83,7 +85,7 @@ async fn run_fleet(
         db_filename: args.db_filename.clone(),
     };
     let Some(server) = dev_server(context, &config, options).await? else {
-        return Ok(0);
+        return Ok(Exit::Success);
     };
     let address = server.address().to_owned();
     let config = config.pointed_at(&address);
@@ -98,7 +100,7 @@ pub(super) async fn dev_server(
     context: &Context<'_>,
     config: &Config,
     options: DevServerOptions,
-) -> Result<Option<DevServer>, Error> {
+) -> Result<Option<DevServer>, CommandError> {
     let named = config.temporal_cli.as_deref();
     let cli = temporal_cli::obtain(named, &config.environment, |line| Announce::Stderr.say(line));
     let Some(cli) = context.unless_stopped(cli).await? else {
@@ -112,7 +114,10 @@ pub(super) async fn dev_server(
 }
 
 /// The number of workers of each role. The fleet can serve each role that has any.
-pub(super) fn workers(context: &Context<'_>, counts: &Counts) -> Result<[(Role, usize); 3], Error> {
+pub(super) fn workers(
+    context: &Context<'_>,
+    counts: &Counts,
+) -> Result<[(Role, usize); 3], CommandError> {
     let counts = counts_of(counts, context.fleet);
     for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
         context.fleet.registered(role)?;
@@ -160,7 +165,7 @@ async fn supervise(
     mut server: Option<DevServer>,
     health: Option<Listener>,
     reporter: &Arc<dyn Reporter>,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let telemetry = Telemetry::default().with_metrics(
         &config.telemetry,
         &service(config, "up"),
@@ -190,11 +195,11 @@ async fn supervise(
     let _ = timeout(FLUSH_TIMEOUT, telemetry.flush(FLUSH_TIMEOUT)).await;
     match failed {
         Some(error) => Err(error),
-        None => drained.map(|()| 0),
+        None => drained.map(|()| Exit::Success),
     }
 }
 
-async fn server_failed(server: Option<&mut DevServer>) -> Error {
+async fn server_failed(server: Option<&mut DevServer>) -> CommandError {
     match server {
         Some(server) => server.failed().await,
         None => std::future::pending().await,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cli::WorkerArgs,
     config::{Config, role::Role},
-    error::{Error, exit},
+    error::{CommandError, Error, Exit},
     fleet::{build_id, service},
     health::{Health, Listener},
     process::{
@@ -41,7 +41,7 @@ const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
 /// How long the collector is waited for where the drain has left no time.
 const LEAST_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error> {
+pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, CommandError> {
     let name = args.supervised.as_deref();
     let filter = if name.is_some() { SUPERVISED_LOG_FILTER } else { LOG_FILTER };
     if name.is_some() {
@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<u8, Error>
     let mut flags = args.settings.overrides();
     flags.extend(args.role.map(|role| ("role", role.to_string())));
     let config = context.config(flags)?;
-    let role = config.role.ok_or(Error::RoleMissing)?;
+    let role = config.role.ok_or(CommandError::RoleMissing)?;
     let telemetry = context.fleet.telemetry(&config, role.as_str())?.with_metrics(
         &config.telemetry,
         &service(&config, role.as_str()),
@@ -80,7 +80,7 @@ async fn work(
     role: Role,
     supervised: bool,
     telemetry: &Telemetry,
-) -> Result<u8, Error> {
+) -> Result<Exit, CommandError> {
     let vitals = Vitals::default();
     let mut parent = if supervised { SupervisorLink::on_stdin().ok() } else { None };
     if let Some(metrics) = telemetry.metrics() {
@@ -103,7 +103,7 @@ async fn work(
     if let Some(worker) = context.unless_stopped(build).await? {
         as_task(Box::pin(worker.run(context.shutdown.requested()))).await?;
     }
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 async fn report_states(mut state: watch::Receiver<State>, mut parent: SupervisorLink) {
@@ -185,7 +185,7 @@ fn exit_at_the_latest(shutdown: &Shutdown, after: Duration) -> Arc<OnceLock<Inst
         // eprintln! would panic if stderr is closed, and the process must exit.
         let line = "error: the worker is stuck after its drain deadline; exiting\n";
         let _ = io::stderr().lock().write_all(line.as_bytes());
-        process::exit(exit::DRAIN_DEADLINE.into());
+        process::exit(Exit::DrainDeadline.code().into());
     });
     stopped
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::environment::Environment,
-    error::Error,
+    error::{CommandError, Error},
     process::{
         child::{self, Child},
         exit_status::ProcessExit,
@@ -148,14 +148,14 @@ impl DevServer {
     /// server is left then.
     ///
     /// # Errors
-    /// [`Error::DevServer`] when it ends, or does not answer within a minute.
+    /// [`CommandError::DevServer`] when it ends, or does not answer within a minute.
     pub(crate) async fn start(
         cli: &Path,
         mut options: DevServerOptions,
         environment: &Environment,
         answers: impl AsyncFn(&str) -> bool,
         stop: impl Future<Output = ()>,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>, CommandError> {
         let mut stop = pin!(stop);
         let mut tries = TRIES;
         loop {
@@ -173,7 +173,7 @@ impl DevServer {
             server.stop().await;
             match started {
                 Ok(_) => return Ok(None),
-                Err(Error::DevServer { what }) if tries > 0 && what.contains(PORT_TAKEN) => {
+                Err(CommandError::DevServer { what }) if tries > 0 && what.contains(PORT_TAKEN) => {
                     options = options.with_alternative_ports();
                 }
                 Err(error) => return Err(error),
@@ -185,7 +185,7 @@ impl DevServer {
         cli: &Path,
         options: &DevServerOptions,
         environment: &Environment,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CommandError> {
         let no_file = |source| Error::Os {
             what: "cannot create a temporary file for the dev server's output".into(),
             source,
@@ -220,7 +220,10 @@ impl DevServer {
     }
 
     /// Waits until the server answers.
-    async fn until_answering(&mut self, answers: impl AsyncFn(&str) -> bool) -> Result<(), Error> {
+    async fn until_answering(
+        &mut self,
+        answers: impl AsyncFn(&str) -> bool,
+    ) -> Result<(), CommandError> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             tokio::select! {
@@ -229,7 +232,7 @@ impl DevServer {
             }
             if Instant::now() > deadline {
                 let what = format!("did not answer within {}", crate::config::show(START_TIMEOUT));
-                return Err(Error::DevServer { what });
+                return Err(CommandError::DevServer { what });
             }
             sleep(PROBE_INTERVAL).await;
         }
@@ -237,7 +240,7 @@ impl DevServer {
 
     /// The error of a server that has ended. It quotes the line of the output that names a taken
     /// port, or else the first line that is not part of the banner.
-    fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> Error {
+    fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> CommandError {
         let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
         let mut output = String::new();
         // If the output cannot be read, the message is shorter.
@@ -248,7 +251,7 @@ impl DevServer {
             .find(|line| line.contains(PORT_TAKEN))
             .or_else(|| lines.find(|line| !line.is_empty() && !line.starts_with(BANNER)));
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        Error::DevServer { what: format!("ended {when} ({how}){why}") }
+        CommandError::DevServer { what: format!("ended {when} ({how}){why}") }
     }
 
     /// The server's address as `host:port`, for `TEMPORAL_ADDRESS`.
@@ -262,7 +265,7 @@ impl DevServer {
     }
 
     /// Completes with an error when the server has ended by itself.
-    pub(crate) async fn failed(&mut self) -> Error {
+    pub(crate) async fn failed(&mut self) -> CommandError {
         let exit = self.child.wait().await;
         // If the guard was killed, the server still runs.
         self.child.kill_group();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::{
-    error::{Error, exit},
+    error::{CommandError, Exit},
     process::exit_status::ProcessExit,
 };
 
@@ -38,20 +38,20 @@ impl Restarts {
     /// any worker of the fleet was ever ready.
     ///
     /// # Errors
-    /// Why the worker must not be started again: [`Error::WorkerConfig`] or [`Error::CrashLoop`].
+    /// Why the worker must not be started again: [`CommandError::WorkerConfig`] or [`CommandError::CrashLoop`].
     pub(super) fn next_pause(
         &mut self,
         exit: ProcessExit,
         ready_for: Option<Duration>,
         fleet_worked: bool,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Duration, CommandError> {
         let startup_failure = startup_failure(exit);
         // While no worker was ever ready, every worker will fail for the same reason. Later, the
         // reason is that the server is away, and the fleet waits for it.
-        if let Some(code) = startup_failure
+        if let Some(exit) = startup_failure
             && !fleet_worked
         {
-            return Err(Error::WorkerConfig { worker: self.worker.clone(), code });
+            return Err(CommandError::WorkerConfig { worker: self.worker.clone(), exit });
         }
         let was_steady = ready_for.is_some_and(|time| time >= STEADY);
         if was_steady {
@@ -65,7 +65,10 @@ impl Restarts {
             self.early_exits += 1;
         }
         if self.early_exits >= CRASH_LOOP {
-            return Err(Error::CrashLoop { worker: self.worker.clone(), exits: self.early_exits });
+            return Err(CommandError::CrashLoop {
+                worker: self.worker.clone(),
+                exits: self.early_exits,
+            });
         }
         Ok(self.pauses.next().unwrap_or(LONGEST_PAUSE))
     }
@@ -82,10 +85,10 @@ fn pauses() -> ExponentialBackoff {
         .build()
 }
 
-/// The exit code of a worker that could not start for a reason outside itself: its configuration,
-/// or no answer from the server for the whole connect timeout.
-pub(super) fn startup_failure(exit: ProcessExit) -> Option<u8> {
-    [exit::USAGE, exit::UNAVAILABLE, exit::CONFIG].into_iter().find(|&code| exit.is_code(code))
+/// The exit of a worker that could not start for a reason outside itself: its configuration, or no
+/// answer from the server for the whole connect timeout.
+pub(super) fn startup_failure(exit: ProcessExit) -> Option<Exit> {
+    [Exit::Usage, Exit::Unavailable, Exit::Config].into_iter().find(|known| exit.is(*known))
 }
 
 #[cfg(test)]
@@ -93,8 +96,7 @@ mod tests {
     use super::*;
 
     const CRASH: ProcessExit = ProcessExit { exit_code: Some(101), signal: None };
-    const NO_SERVER: ProcessExit =
-        ProcessExit { exit_code: Some(exit::UNAVAILABLE as i32), signal: None };
+    const NO_SERVER: ProcessExit = ProcessExit { exit_code: Some(69), signal: None };
 
     fn restarts() -> Restarts {
         Restarts::new("worker:0".into())
@@ -118,7 +120,7 @@ mod tests {
             restarts.next_pause(CRASH, Some(Duration::ZERO), true).unwrap();
         }
         let error = restarts.next_pause(CRASH, None, true).unwrap_err();
-        assert!(matches!(error, Error::CrashLoop { exits: 5, .. }), "{error}");
+        assert!(matches!(error, CommandError::CrashLoop { exits: 5, .. }), "{error}");
     }
 
     #[test]
@@ -141,6 +143,9 @@ mod tests {
             restarts.next_pause(NO_SERVER, None, true).unwrap();
         }
         let error = restarts.next_pause(NO_SERVER, None, false).unwrap_err();
-        assert!(matches!(error, Error::WorkerConfig { code: exit::UNAVAILABLE, .. }), "{error}");
+        assert!(
+            matches!(error, CommandError::WorkerConfig { exit: Exit::Unavailable, .. }),
+            "{error}"
+        );
     }
 }

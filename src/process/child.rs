@@ -34,7 +34,10 @@ use tokio::{
 };
 
 use super::{exit_status::ProcessExit, worker_message::WorkerMessage};
-use crate::{config::environment::Environment, error::Error};
+use crate::{
+    config::environment::Environment,
+    error::{CommandError, Error},
+};
 
 /// The hidden command that runs a foreign program.
 const GUARD: &str = "guard";
@@ -51,13 +54,13 @@ fn command(program: &OsStr) -> process::Command {
 }
 
 /// This program, to which the caller adds arguments.
-pub(crate) fn this_program() -> Result<process::Command, Error> {
+pub(crate) fn this_program() -> Result<process::Command, CommandError> {
     Ok(command(own_path()?.as_os_str()))
 }
 
 /// The file of this program. If a build has replaced it while the fleet runs, `/proc/self/exe` on
 /// Linux still leads to the program that runs.
-fn own_path() -> Result<PathBuf, Error> {
+fn own_path() -> Result<PathBuf, CommandError> {
     let path = std::env::current_exe()
         .map_err(|source| Error::Os { what: "cannot find this program".into(), source })?;
     let running = PathBuf::from("/proc/self/exe");
@@ -71,7 +74,7 @@ pub(crate) fn guarded(
     program: &OsStr,
     environment: &Environment,
     output: Option<&Path>,
-) -> Result<process::Command, Error> {
+) -> Result<process::Command, CommandError> {
     let mut command = this_program()?;
     command.arg(GUARD).env_clear().envs(environment.for_others().iter());
     if let Some(output) = output {
@@ -108,8 +111,8 @@ enum ChildStdin {
 
 impl Child {
     /// Starts a child that sends no messages.
-    pub(crate) fn spawn(command: &mut process::Command) -> Result<Self, Error> {
-        let mut inner = command.spawn().map_err(|source| Error::Spawn {
+    pub(crate) fn spawn(command: &mut process::Command) -> Result<Self, CommandError> {
+        let mut inner = command.spawn().map_err(|source| CommandError::Spawn {
             program: command.as_std().get_program().into(),
             source,
         })?;
@@ -118,7 +121,7 @@ impl Child {
     }
 
     /// Starts a worker, which sends [`WorkerMessage`]s.
-    pub(crate) fn spawn_worker(mut command: process::Command) -> Result<Self, Error> {
+    pub(crate) fn spawn_worker(mut command: process::Command) -> Result<Self, CommandError> {
         let pair = || {
             let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
             ours.set_nonblocking(true)?;
@@ -188,7 +191,7 @@ impl Child {
     ///
     /// The processes that those children start inherit the pipe too. After a `kill -9` of this
     /// process, the server therefore lives as long as a daemon that an activity has left behind.
-    pub(crate) fn outlive_later_children(&self) -> Result<(), Error> {
+    pub(crate) fn outlive_later_children(&self) -> Result<(), CommandError> {
         if let ChildStdin::Pipe(Some(pipe)) = &self.stdin {
             fcntl_setfd(pipe, FdFlags::empty()).map_err(|errno| Error::Os {
                 what: "cannot share the dev server's pipe".into(),

@@ -4,6 +4,8 @@ use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use serde::Serialize;
 
+use crate::error::Exit;
+
 /// How a process ended: with an exit code, or by a signal.
 ///
 /// It is shown as `exit code: 70` or `signal: 9`.
@@ -23,9 +25,9 @@ impl ProcessExit {
         self.exit_code == Some(0)
     }
 
-    /// Whether the process exited with `code`, one of the exit codes of a fleet's commands.
-    pub(crate) fn is_code(self, code: u8) -> bool {
-        self.exit_code == Some(code.into())
+    /// Whether the process, one of the fleet's commands, exited in this way.
+    pub(crate) fn is(self, exit: Exit) -> bool {
+        self.exit_code == Some(exit.code().into())
     }
 }
 

@@ -57,7 +57,7 @@ impl Target {
             Code::Unauthenticated | Code::PermissionDenied => {
                 Error::Refused { address: self.address.clone(), cause }
             }
-            _ => Error::Rpc { what, cause },
+            code => Error::Rpc { what, cause, code },
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use temporalio_client::{Client, NamespacedClient, grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_client::{
+    Client, NamespacedClient,
+    grpc::WorkflowService,
+    tonic::{IntoRequest, Status},
+};
 use temporalio_common::protos::temporal::api::{
     deployment::v1::{WorkerDeploymentOptions, WorkerDeploymentVersion},
     enums::v1::{DescribeTaskQueueMode, TaskQueueKind, TaskQueueType, WorkerVersioningMode},
@@ -182,7 +186,11 @@ async fn describe_queue(
     client: &Client,
     request: DescribeTaskQueueRequest,
 ) -> Result<DescribeTaskQueueResponse, Error> {
-    let refused = |status| Error::Rpc { what: "describe a task queue", cause: describe(&status) };
+    let refused = |status: Status| Error::Rpc {
+        what: "describe a task queue",
+        cause: describe(&status),
+        code: status.code(),
+    };
     let response = client.clone().describe_task_queue(request.into_request()).await;
     Ok(response.map_err(refused)?.into_inner())
 }

@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{events::Builder, model::Timeline};
 use crate::{
-    error::Error,
+    error::{CommandError, Error},
     temporal::{
         history::PAGE_EVENTS,
         target::{Target, describe},
@@ -54,9 +54,9 @@ impl TimelineReader {
     /// Reads the run as it is now.
     ///
     /// # Errors
-    /// [`Error::WorkflowMissing`] if the server does not have it; [`Error::Unreachable`],
+    /// [`CommandError::WorkflowMissing`] if the server does not have it; [`Error::Unreachable`],
     /// [`Error::Refused`] or [`Error::Rpc`] if the server does not answer or refuses.
-    pub(crate) async fn read(&mut self) -> Result<Timeline, Error> {
+    pub(crate) async fn read(&mut self) -> Result<Timeline, CommandError> {
         self.begun = Instant::now();
         let described = self.describe().await?;
         let info = described.workflow_execution_info.as_ref();
@@ -78,23 +78,23 @@ impl TimelineReader {
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
-    pub(crate) async fn read_closed(&mut self) -> Result<Timeline, Error> {
+    pub(crate) async fn read_closed(&mut self) -> Result<Timeline, CommandError> {
         self.begun = Instant::now();
         let builder = self.history().await?;
         self.build(builder)
     }
 
-    fn build(&self, builder: Builder) -> Result<Timeline, Error> {
+    fn build(&self, builder: Builder) -> Result<Timeline, CommandError> {
         builder
             .build(&self.run_id, SystemTime::now())
-            .ok_or_else(|| Error::Bug("a history without a beginning".into()))
+            .ok_or_else(|| Error::Bug("a history without a beginning".into()).into())
     }
 
     /// Which of the queues no worker polls.
     async fn unserved(
         &self,
         queues: BTreeSet<(TaskKind, String)>,
-    ) -> Result<BTreeSet<(TaskKind, String)>, Error> {
+    ) -> Result<BTreeSet<(TaskKind, String)>, CommandError> {
         let mut unserved = BTreeSet::new();
         for (kind, queue) in queues.into_iter().take(MOST_QUEUES) {
             let pollers = task_queue::pollers(&self.client, &queue, kind).await?;
@@ -110,7 +110,7 @@ impl TimelineReader {
         Some(WorkflowExecution { workflow_id, run_id })
     }
 
-    async fn describe(&self) -> Result<DescribeWorkflowExecutionResponse, Error> {
+    async fn describe(&self) -> Result<DescribeWorkflowExecutionResponse, CommandError> {
         let request = DescribeWorkflowExecutionRequest {
             namespace: self.client.namespace(),
             execution: self.execution(),
@@ -122,7 +122,7 @@ impl TimelineReader {
             .map_err(|status| self.error("describe the workflow", &status))
     }
 
-    async fn history(&self) -> Result<Builder, Error> {
+    async fn history(&self) -> Result<Builder, CommandError> {
         let mut builder = Builder::default();
         let mut page = Vec::new();
         loop {
@@ -149,9 +149,9 @@ impl TimelineReader {
         }
     }
 
-    fn error(&self, what: &'static str, status: &Status) -> Error {
+    fn error(&self, what: &'static str, status: &Status) -> CommandError {
         match status.code() {
-            Code::NotFound => Error::WorkflowMissing {
+            Code::NotFound => CommandError::WorkflowMissing {
                 namespace: self.client.namespace(),
                 address: self.target.address.clone(),
                 workflow_id: self.workflow_id.clone(),
@@ -162,8 +162,9 @@ impl TimelineReader {
                 tried: Duration::from_secs(self.begun.elapsed().as_secs().max(1)),
                 cause: describe(status),
                 hint: "",
-            },
-            _ => self.target.refusal(what, status),
+            }
+            .into(),
+            _ => self.target.refusal(what, status).into(),
         }
     }
 }

@@ -39,7 +39,8 @@ fn activities_run_once_and_on_time_while_the_sdk_worker_is_replaced() {
     assert!((4..=WORKFLOWS / 25).contains(&count), "{count} replacements");
     assert_eq!(replacements(&worker), count);
     // The last ones may still have polls open.
-    let ends = worker.err.so_far().iter().filter(|it| it.contains("finished its work and stops")).count();
+    let ends =
+        worker.err.so_far().iter().filter(|it| it.contains("finished its work and stops")).count();
     assert!(ends + 2 >= count, "{ends} of {count} have ended");
     for history in server::histories(&world.workflow_queue()) {
         assert_all_at_first_attempt(&history);

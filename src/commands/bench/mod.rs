@@ -23,7 +23,7 @@ use crate::{
     },
     cli::BenchArgs,
     config::{Config, layers::Overrides, show},
-    error::Error,
+    error::{CommandError, Error, Exit},
     telemetry::{self, Telemetry},
     temporal::{connection, history::Definition, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
@@ -45,7 +45,7 @@ const READ_TIMEOUT_INTERRUPTED: Duration = Duration::from_secs(2);
 /// How long an interrupted run waits for a slow reader of its standard output.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<Exit, CommandError> {
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
@@ -87,11 +87,11 @@ impl Bench<'_> {
         batch: Batch,
         telemetry: &Telemetry,
         report: Option<&mut ReportFile>,
-    ) -> Result<u8, Error> {
+    ) -> Result<Exit, CommandError> {
         let settings = self.config.connect_settings();
         let connect = connection::connect(&settings, "bench", telemetry.traces());
         let Some(client) = self.context.unless_stopped(connect).await? else {
-            return Ok(self.context.shutdown.exit_code());
+            return Ok(self.context.stopped());
         };
         self.announce(&batch);
 
@@ -135,7 +135,7 @@ impl Bench<'_> {
         run: &mut BenchRun<'_>,
         client: &Client,
         queue: &str,
-    ) -> Result<BenchEnd, Error> {
+    ) -> Result<BenchEnd, CommandError> {
         let context = self.context;
         let progress = Progress::without_end();
         let hint = |ended| {
@@ -156,7 +156,7 @@ impl Bench<'_> {
         // A run that is shorter than the time of silence gets its hint at the end.
         let is_complete = matches!(end, Ok(BenchEnd::Complete));
         if is_complete && hint_task.is_none() && run.ended() == 0 && run.in_flight() > 0 {
-            context.unless_stopped(hint(0).map(Ok)).await?;
+            context.unless_stopped(hint(0).map(Ok::<_, Error>)).await?;
         }
         end
     }
@@ -165,14 +165,14 @@ impl Bench<'_> {
     /// stop request ends the reading; what was read until then counts.
     async fn read_histories(
         &self,
-        end: &Result<BenchEnd, Error>,
+        end: &Result<BenchEnd, CommandError>,
         results: &mut Results,
         batch: &Batch,
         client: &Client,
         target: &Target,
     ) {
         match end {
-            Err(Error::Unreachable { .. }) => {}
+            Err(CommandError::Fleet(Error::Unreachable { .. })) => {}
             Ok(BenchEnd::Complete) => {
                 let read = stages::read(results, batch, client, target, READ_TIMEOUT);
                 select(pin!(read), pin!(self.context.shutdown.requested())).await;
@@ -189,7 +189,7 @@ impl Bench<'_> {
         &self,
         summary: &BenchSummary<'_>,
         report: Option<&mut ReportFile>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CommandError> {
         let details = text(summary);
         Stdout::get().line(match self.args.output {
             Output::Text => details.clone(),
@@ -211,13 +211,17 @@ impl Bench<'_> {
     }
 
     /// # Errors
-    /// [`Error::GoalMissed`], and [`Error::Os`] if standard output could not be written.
-    fn exit_code(&self, results: &Results) -> Result<u8, Error> {
+    /// [`CommandError::GoalMissed`], and [`Error::Os`] if standard output could not be written.
+    fn exit_code(&self, results: &Results) -> Result<Exit, CommandError> {
         if self.context.shutdown.is_requested() {
-            return Ok(self.context.shutdown.exit_code());
+            return Ok(self.context.stopped());
         }
         Stdout::get().result()?;
         let misses = goals::misses(results, &self.args.slo, self.args.max_errors);
-        if misses.is_empty() { Ok(0) } else { Err(Error::GoalMissed(misses.join("\n"))) }
+        if misses.is_empty() {
+            Ok(Exit::Success)
+        } else {
+            Err(CommandError::GoalMissed(misses.join("\n")))
+        }
     }
 }

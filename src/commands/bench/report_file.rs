@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     bench::PictureFormat,
-    error::{Error, chain},
+    error::{CommandError, Error, chain},
 };
 
 /// The file of the picture. It is opened before anything is started, so that a file that cannot be
@@ -25,10 +25,10 @@ impl ReportFile {
     /// Opens the file, or creates it. What is in it stays until [`write`](Self::write).
     ///
     /// # Errors
-    /// [`Error::Usage`] if the extension is no format, or the file cannot be opened.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    /// [`CommandError::Usage`] if the extension is no format, or the file cannot be opened.
+    pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
         let format = PictureFormat::of(path).ok_or_else(|| {
-            Error::Usage(format!(
+            CommandError::Usage(format!(
                 "--report {}: expected a name that ends in .html or .svg",
                 path.display()
             ))
@@ -39,19 +39,19 @@ impl ReportFile {
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(|source| Error::Usage(chain(&Self::error(path, source))))?;
+            .map_err(|source| CommandError::Usage(chain(&Self::error(path, source))))?;
         Ok(Self { file, path: path.to_owned(), format, is_new })
     }
 
-    fn error(path: &Path, source: io::Error) -> Error {
-        Error::Os { what: format!("cannot write --report {}", path.display()), source }
+    fn error(path: &Path, source: io::Error) -> CommandError {
+        Error::Os { what: format!("cannot write --report {}", path.display()), source }.into()
     }
 
     /// Replaces what is in the file.
     ///
     /// # Errors
     /// [`Error::Os`] if the file cannot be written.
-    pub(super) fn write(&mut self, text: &str) -> Result<(), Error> {
+    pub(super) fn write(&mut self, text: &str) -> Result<(), CommandError> {
         let written = self.file.rewind().and_then(|()| {
             self.file.set_len(0)?;
             self.file.write_all(text.as_bytes())

@@ -4,7 +4,7 @@ use crate::{
     batch::{Batch, BatchName},
     cli::{BenchArgs, LoadArgs},
     config::Config,
-    error::Error,
+    error::CommandError,
     fleet::Fleet,
     temporal::history::Definition,
     workloads::load::{Load, iterations_in},
@@ -27,12 +27,16 @@ const MOST_BYTES: u64 = 20_000_000;
 /// The batch that the flags describe, without an end.
 ///
 /// # Errors
-/// [`Error::NothingToBench`] if no workflow is named and the fleet does not have the load;
-/// [`Error::Usage`] if the load is larger than a workflow can be.
-pub(super) fn batch(fleet: &Fleet, args: &BenchArgs, config: &Config) -> Result<Batch, Error> {
+/// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have the load;
+/// [`CommandError::Usage`] if the load is larger than a workflow can be.
+pub(super) fn batch(
+    fleet: &Fleet,
+    args: &BenchArgs,
+    config: &Config,
+) -> Result<Batch, CommandError> {
     let (workflow_type, input) = match &args.workflow_type {
         Some(workflow_type) => (workflow_type.clone(), args.input.clone()),
-        None if !fleet.has_workflow(LOAD) => return Err(Error::NothingToBench),
+        None if !fleet.has_workflow(LOAD) => return Err(CommandError::NothingToBench),
         None => {
             let load = args.load.load()?;
             let load = serde_json::to_string(&load).expect("plain data");
@@ -53,8 +57,8 @@ impl LoadArgs {
     /// The load that the flags describe.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is larger than a workflow can be.
-    fn load(&self) -> Result<Load, Error> {
+    /// [`CommandError::Usage`] if it is larger than a workflow can be.
+    fn load(&self) -> Result<Load, CommandError> {
         let mut load = Load::default();
         load.activities = self.activities.unwrap_or(load.activities);
         load.parallel = self.parallel.unwrap_or(load.parallel);
@@ -68,10 +72,10 @@ impl LoadArgs {
     }
 }
 
-fn check_size(load: &Load) -> Result<(), Error> {
+fn check_size(load: &Load) -> Result<(), CommandError> {
     let (parallel, bytes) = (u64::from(load.parallel), u64::from(load.payload_bytes));
     let activities = u64::from(load.activities) * parallel;
-    let too_much = |what: String, most| Err(Error::Usage(format!("{what}: at most {most}")));
+    let too_much = |what: String, most| Err(CommandError::Usage(format!("{what}: at most {most}")));
     if activities > MOST_ACTIVITIES {
         let what = format!("--activities times --parallel is {activities} activities");
         return too_much(what, MOST_ACTIVITIES);

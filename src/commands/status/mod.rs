@@ -7,7 +7,7 @@ mod text;
 
 use std::time::{Duration, SystemTime};
 
-use temporalio_client::{Client, NamespacedClient};
+use temporalio_client::{Client, NamespacedClient, tonic::Code};
 use tokio::time::timeout;
 
 use self::{json::json, queues::QueueRow, text::text};
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cli::StatusArgs,
     config::{Config, layers::Overrides, show},
-    error::Error,
+    error::{CommandError, Error, Exit},
     telemetry::Telemetry,
     temporal::{connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout, style::Colour},
@@ -27,7 +27,7 @@ use crate::{
 /// How long `--watch` waits for an answer before it reports that there is none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, Error> {
+pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit, CommandError> {
     let flags: Overrides =
         args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
     let config = context.config(flags)?;
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<u8, E
     let address = Target::of(&settings)?.address;
     let connect = connection::connect(&settings, "status", None);
     let Some(client) = context.unless_stopped(connect).await? else {
-        return Ok(context.shutdown.exit_code());
+        return Ok(context.stopped());
     };
     let status = StatusCommand {
         namespace: client.namespace(),
@@ -64,7 +64,7 @@ struct StatusCommand<'a> {
 }
 
 impl StatusCommand<'_> {
-    async fn read(&self) -> Result<Vec<QueueRow>, Error> {
+    async fn read(&self) -> Result<Vec<QueueRow>, CommandError> {
         queues::read(&self.client, self.config, &self.args.task_queue).await
     }
 
@@ -75,12 +75,13 @@ impl StatusCommand<'_> {
         }
     }
 
-    async fn watch(&self, context: &Context<'_>, interval: Duration) -> Result<u8, Error> {
+    async fn watch(&self, context: &Context<'_>, interval: Duration) -> Result<Exit, CommandError> {
         let in_place = self.args.output == Output::Text;
         live::repeat(context, interval, in_place, async || {
             let no_answer = |_| Error::Rpc {
                 what: "describe a task queue",
                 cause: format!("no answer within {}", show(PATIENCE)),
+                code: Code::DeadlineExceeded,
             };
             let rows = timeout(PATIENCE, self.read()).await.map_err(no_answer)??;
             let mut text = self.rendered(&rows);
@@ -97,22 +98,22 @@ impl StatusCommand<'_> {
     }
 
     /// Prints the queues once. With `--check`, a queue that no worker polls is an error.
-    async fn print_once(&self, context: &Context<'_>) -> Result<u8, Error> {
+    async fn print_once(&self, context: &Context<'_>) -> Result<Exit, CommandError> {
         let Some(rows) = context.unless_stopped(self.read()).await? else {
-            return Ok(context.shutdown.exit_code());
+            return Ok(context.stopped());
         };
         Stdout::get().line(self.rendered(&rows));
         tokio::select! {
             () = Stdout::get().flush() => Stdout::get().result()?,
-            () = context.shutdown.requested() => return Ok(context.shutdown.exit_code()),
+            () = context.shutdown.requested() => return Ok(context.stopped()),
         }
         match rows.iter().find(|row| self.args.check && row.view.is_unserved()) {
-            Some(row) => Err(Error::Unserved {
+            Some(row) => Err(CommandError::Unserved {
                 queue: row.queue.clone(),
                 kind: row.kind(),
                 backlog: row.view.backlog,
             }),
-            None => Ok(0),
+            None => Ok(Exit::Success),
         }
     }
 }

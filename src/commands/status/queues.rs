@@ -7,7 +7,7 @@ use temporalio_client::Client;
 
 use crate::{
     config::Config,
-    error::Error,
+    error::CommandError,
     temporal::task_queue::{self, TaskKind, View},
 };
 
@@ -53,7 +53,7 @@ pub(super) async fn read(
     client: &Client,
     config: &Config,
     named: &[String],
-) -> Result<Vec<QueueRow>, Error> {
+) -> Result<Vec<QueueRow>, CommandError> {
     let questions = if named.is_empty() { questions_of_fleet(config) } else { questions_of(named) };
     let views =
         questions.iter().map(|question| task_queue::view(client, question.queue, question.kind));

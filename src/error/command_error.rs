@@ -1,0 +1,156 @@
+//! [`CommandError`]: what a command can meet.
+
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{exit::Exit, fleet_error::Error};
+use crate::config::{ConfigError, show};
+
+/// An error of a command. Its message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Fleet(#[from] Error),
+
+    /// The flags of the command line do not fit together.
+    #[error("{0}")]
+    Usage(String),
+
+    #[error("no role: set FLEET_ROLE or --role to workflow-worker, activity-worker or worker")]
+    RoleMissing,
+
+    #[error("this fleet registers no workflow: name one with --workflow-type")]
+    NothingToStart,
+
+    #[error(
+        "this fleet does not register LoadWorkflow (Fleet::load_workload): name a workflow with \
+         --workflow-type"
+    )]
+    NothingToBench,
+
+    /// A goal of `fleet bench` was missed: a line for each.
+    #[error("{0}")]
+    GoalMissed(String),
+
+    /// A batch with this name was started with other arguments.
+    #[error(
+        "batch {batch:?} was started with {what} {was}, not {asked} ({workflow_id}): use the same \
+         arguments, or another batch name"
+    )]
+    BatchMismatch {
+        batch: String,
+        /// The workflow of the batch that shows the difference.
+        workflow_id: String,
+        /// What differs: `workflow type`, `task queue` or `input`.
+        what: &'static str,
+        was: String,
+        asked: String,
+    },
+
+    /// Workflows were still running when the time was over. They keep running.
+    #[error("not done after {} (--timeout)", show(*.after))]
+    NotDone { after: Duration },
+
+    #[error("no worker polls {queue:?} for {kind} tasks, and {backlog} wait there (--check)")]
+    Unserved {
+        queue: String,
+        /// `workflow` or `activity`.
+        kind: &'static str,
+        /// About how many tasks wait.
+        backlog: i64,
+    },
+
+    /// The server has no such workflow or run. Its retention may be over.
+    #[error(
+        "no workflow {workflow_id:?}{} in namespace {namespace:?} at {address}",
+        of_run(.run_id)
+    )]
+    WorkflowMissing {
+        namespace: String,
+        address: String,
+        workflow_id: String,
+        /// Empty if no run was named.
+        run_id: String,
+    },
+
+    /// A worker exits again and again before it can work. The lines above say why.
+    #[error("{worker} exited {exits} times in a row: giving up")]
+    CrashLoop { worker: String, exits: u32 },
+
+    /// A worker cannot start, for a reason that it has printed and that all other workers share.
+    #[error("{worker} could not start: stopping the fleet")]
+    WorkerConfig {
+        worker: String,
+        /// How the worker exited. The fleet exits in the same way.
+        exit: Exit,
+    },
+
+    /// A worker ended before it had finished what was in flight. Temporal retries that on another worker.
+    #[error("{worker} ended before it had drained ({how})")]
+    WorkerLost {
+        worker: String,
+        /// Its exit code or signal.
+        how: String,
+    },
+
+    /// No Temporal CLI was found, and none could be fetched. The message names the ways out.
+    #[error("{0}")]
+    TemporalCli(String),
+
+    /// The dev server did not start, or ended by itself.
+    #[error("the Temporal dev server {what}")]
+    DevServer { what: String },
+
+    #[error("not ready after {}: {missing} do not poll yet", show(*.after))]
+    NotReady {
+        after: Duration,
+        /// The workers that are not ready.
+        missing: String,
+    },
+
+    /// The address is in use, or it is not an address of this machine.
+    #[error("cannot listen for health probes on {address} (FLEET_HEALTH_ADDR)")]
+    HealthAddress { address: SocketAddr, source: io::Error },
+
+    #[error("no health address: set FLEET_HEALTH_ADDR or --health-addr")]
+    NoHealthAddress,
+
+    #[error("cannot start {}", .program.display())]
+    Spawn { program: PathBuf, source: io::Error },
+}
+
+impl CommandError {
+    /// How a command that ends with this error exits.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Fleet(error) => error.exit(),
+            Self::TemporalCli(_) => Exit::Unavailable,
+            Self::WorkerConfig { exit, .. } => *exit,
+            Self::Usage(_) => Exit::Usage,
+            Self::NotDone { .. }
+            | Self::Unserved { .. }
+            | Self::WorkflowMissing { .. }
+            | Self::GoalMissed(_) => Exit::Failed,
+            Self::RoleMissing
+            | Self::HealthAddress { .. }
+            | Self::NoHealthAddress
+            | Self::NothingToStart
+            | Self::NothingToBench
+            | Self::BatchMismatch { .. } => Exit::Config,
+            Self::CrashLoop { .. }
+            | Self::WorkerLost { .. }
+            | Self::DevServer { .. }
+            | Self::NotReady { .. }
+            | Self::Spawn { .. } => Exit::Software,
+        }
+    }
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        Self::Fleet(error.into())
+    }
+}
+
+fn of_run(run_id: &str) -> String {
+    if run_id.is_empty() { String::new() } else { format!(" with run {run_id}") }
+}
