@@ -55,6 +55,19 @@ fn a_room_imports_only_from_rooms_below_it() {
 }
 
 #[test]
+fn only_commands_the_worker_and_the_fleet_see_the_whole_configuration() {
+    let wrong: Vec<_> = sources()
+        .iter()
+        .filter(|source| {
+            !["commands", "worker", "fleet", "config", "lib"].contains(&&*room(&source.file))
+        })
+        .filter(|source| source.imports.iter().any(|import| import.path.ends_with("::Config")))
+        .map(|source| format!("src/{} imports the whole Config", source.file.display()))
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_files_of_a_room_do_not_import_each_other_in_a_circle() {
     let sources = sources();
     let imports: BTreeMap<&Path, BTreeSet<&Path>> = sources

@@ -33,6 +33,8 @@ pub(crate) fn exact() -> Settings {
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    // What the machine's own program prints.
+    settings.add_filter(r"(/bin/false: `--version` printed) .* \(exit", "$1 [text] (exit");
     settings
 }
 
