@@ -1,4 +1,4 @@
-//! What every command is given, and what all of them do with it.
+//! What every command gets, and what all of them do with it.
 
 use std::future::Future;
 
@@ -12,18 +12,18 @@ use crate::{
     user_code::label,
 };
 
-/// What every command is given.
+/// What every command gets.
 pub(super) struct Context<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) environment: Environment,
     pub(super) shutdown: Shutdown,
-    /// The program's name, for messages that tell what to type.
+    /// The program's name, for messages that say what to type.
     pub(super) bin: String,
     pub(super) globals: Globals,
 }
 
 impl Context<'_> {
-    /// The settings, with those that the flags of every command and `flags` give.
+    /// Resolves the settings, with the flags of every command and those in `flags`.
     pub(super) fn config(&self, mut flags: Overrides) -> Result<Config, CommandError> {
         let mut environment = self.environment.clone();
         if let Some(filter) = &self.globals.log {
@@ -61,7 +61,7 @@ pub(super) fn log_options<'a>(config: &'a Config, default_filter: &'a str) -> Lo
     }
 }
 
-/// Fixes what is set once in a process, from its settings.
+/// Applies the settings that hold for the whole life of the process.
 pub(super) fn settle(config: &Config) {
     label::set_style(config.worker_label);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     context::{Context, log_options},
     reporters,
-    run_batch::{Waiting, batch, run_batch},
+    run_batch::{WaitOptions, batch, run_batch},
     up::{dev_server, worker_groups, workers},
 };
 use crate::{
@@ -120,8 +120,8 @@ impl Demo<'_> {
         say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
         // The server ends with this command, so the batch cannot be continued later.
-        let waiting = Waiting { output: Output::Text, timeout: None, attach: None };
-        let code = run_batch(context, batch, client, &config, waiting, telemetry).await?;
+        let options = WaitOptions { output: Output::Text, timeout: None, attach: None };
+        let code = run_batch(context, batch, client, &config, options, telemetry).await?;
         if let Some(suggestions) = suggestions.filter(|_| !context.shutdown.is_requested()) {
             say(&suggestions);
             context.shutdown.requested().await;

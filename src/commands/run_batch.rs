@@ -1,4 +1,4 @@
-//! A batch in the hands of a command: run, reported as it goes, summed up.
+//! Runs a batch for a command: prints each outcome as it comes, and then the summary.
 
 use std::{future::pending, pin::pin, time::Duration};
 
@@ -22,14 +22,14 @@ use crate::{
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
 };
 
-/// After so long without a result it is time to say why.
+/// How long there may be no result before a hint is printed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// After so many results it is time to see that somebody reads them: they are kept until then.
+/// After this many results, wait until they are read: unread results take memory.
 const UNREAD: usize = 1000;
-/// How long results that came may take to be read when the rest is not waited for.
+/// How long a slow reader of standard output may take for the last results of a batch that is not complete.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The batch that the arguments describe, under a name of its own.
+/// The batch that the arguments describe, with a new random name.
 pub(super) fn batch(
     context: &Context<'_>,
     workload: Workload,
@@ -51,11 +51,12 @@ pub(super) fn batch(
     })
 }
 
-/// How to wait for a batch.
-pub(super) struct Waiting {
+/// How to wait for a batch, and how to print its results.
+pub(super) struct WaitOptions {
     pub(super) output: Output,
+    /// How long to wait; `None` until all workflows have ended.
     pub(super) timeout: Option<Duration>,
-    /// The command that goes on with the batch, where one can.
+    /// The command line that continues the batch, if it can be continued.
     pub(super) attach: Option<String>,
 }
 
@@ -65,14 +66,14 @@ enum Ended {
     Interrupted,
 }
 
-/// Runs the batch and prints each outcome as it comes, until all are there, a stop is requested or
-/// the time is over; then prints the summary. Returns the exit code.
+/// Runs the batch and prints each outcome as it comes, until all workflows have ended, a stop is
+/// requested or the time is over; then prints the summary.
 pub(super) async fn run_batch(
     context: &Context<'_>,
     batch: Batch,
     client: Client,
     config: &Config,
-    waiting: Waiting,
+    options: WaitOptions,
     telemetry: &Telemetry,
 ) -> Result<Exit, CommandError> {
     let run = BatchRun::new(
@@ -81,21 +82,21 @@ pub(super) async fn run_batch(
         Target::of(&config.connect_settings())?,
         telemetry.traces().cloned(),
     );
-    let mut report = Report::begin(waiting.output);
-    let time_over = waiting.timeout.map(|time| (time, Instant::now() + time));
+    let mut report = Report::begin(options.output);
+    let time_over = options.timeout.map(|time| (time, Instant::now() + time));
     let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;
-    // The results come before the summary, on a terminal too.
+    // The results are printed before the summary, on a terminal too.
     let ended = until_read(context, time_over, ended).await;
 
     if !matches!(ended, Err(CommandError::BatchMismatch { .. })) {
         let running = run.running_ids();
         let not_reached = run.batch().count - report.ended() - running.len();
-        let can_go_on = matches!(
+        let can_continue = matches!(
             ended,
             Ok(_)
                 | Err(CommandError::NotDone { .. } | CommandError::Fleet(Error::Unreachable { .. }))
         ) && not_reached + running.len() > 0;
-        let attach = waiting.attach.filter(|_| can_go_on);
+        let attach = options.attach.filter(|_| can_continue);
         report.print_summary(run.batch(), &Remainder { running, not_reached, attach });
     }
     match until_read(context, time_over, ended).await? {
@@ -107,8 +108,8 @@ pub(super) async fn run_batch(
     }
 }
 
-/// Waits until what was printed is read. Where the batch is complete, the reader may take their time,
-/// within the limit; else what can be read at once has to do.
+/// Waits until what was printed is read: within the time limit if the batch is complete, else only for
+/// a moment.
 async fn until_read(
     context: &Context<'_>,
     time: Option<(Duration, Instant)>,
@@ -126,7 +127,7 @@ async fn until_read(
     ended
 }
 
-/// Prints outcomes until all are there. Where none comes for a while, says what may be the reason.
+/// Prints outcomes until all workflows have ended. If none ends for a while, prints what may be the reason.
 async fn print_outcomes(
     context: &Context<'_>,
     run: &BatchRun,
@@ -139,20 +140,20 @@ async fn print_outcomes(
     let mut silence = pin!(sleep(SILENCE));
     let (after, at) = time.unzip();
     let not_done = || CommandError::NotDone { after: after.unwrap_or_default() };
-    let mut told: Option<AbortOnDropHandle<()>> = None;
+    let mut hint: Option<AbortOnDropHandle<()>> = None;
     loop {
         let outcome = tokio::select! {
             outcome = outcomes.next() => outcome,
             () = context.shutdown.requested() => return Ok(Ended::Interrupted),
             () = Stdout::get().broke() => return Ok(Ended::Complete),
             () = until(at) => return Err(not_done()),
-            () = &mut silence, if told.is_none() => {
-                // On its own: the server may take long to answer, or not answer.
+            () = &mut silence, if hint.is_none() => {
+                // In a task of its own, because the server may answer late or not at all.
                 let queue = run.batch().definition.task_queue.clone();
-                let why = tell_why_nothing_comes(
+                let reason = print_why_nothing_ends(
                     context.bin.clone(), client.clone(), queue, report.ended(),
                 );
-                told = Some(AbortOnDropHandle::new(tokio::spawn(why)));
+                hint = Some(AbortOnDropHandle::new(tokio::spawn(reason)));
                 continue;
             }
         };
@@ -161,7 +162,7 @@ async fn print_outcomes(
         };
         report.add(outcome);
         progress.advance(report.failed());
-        told = None;
+        hint = None;
         silence.as_mut().reset(Instant::now() + SILENCE);
         if report.ended().is_multiple_of(UNREAD) {
             tokio::select! {
@@ -173,7 +174,7 @@ async fn print_outcomes(
     }
 }
 
-/// Completes at that time, if there is one.
+/// Completes at `time`; never if there is none.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -181,22 +182,22 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// Says what may be the reason that no result comes.
-pub(super) async fn tell_why_nothing_comes(
+/// Prints what may be the reason that no workflow ends.
+pub(super) async fn print_why_nothing_ends(
     bin: String,
     client: Client,
     queue: String,
     ended: usize,
 ) {
-    let why = match task_queue::pollers(&client, &queue, TaskKind::Workflow).await {
+    let reason = match task_queue::pollers(&client, &queue, TaskKind::Workflow).await {
         Ok(pollers) if pollers.iter().all(Poller::is_gone) => {
             format!("no worker polls '{queue}': start one with {bin} up")
         }
         _ => format!(
-            "{ended} ended, none in the last {}: a workflow's history, in the Temporal UI, tells what it \
-             waits for; or its workers' log",
+            "{ended} ended, none in the last {}: see what a workflow waits for with {bin} trace ID, in \
+             the Temporal UI, or in the workers' log",
             show(SILENCE)
         ),
     };
-    Announce::Stderr.say(&why);
+    Announce::Stderr.say(&reason);
 }

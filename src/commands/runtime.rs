@@ -14,9 +14,9 @@ pub(super) fn one_thread() -> Result<Runtime, CommandError> {
     finish(Builder::new_current_thread())
 }
 
-/// The runtime that fits a role. All workflow code of a worker runs on one thread, and a second
-/// one only costs wake-ups between the two; asynchronous activities may compute, and are to use every
-/// core unless they are said to need one thread only.
+/// The runtime for a role. All workflow code of a worker runs on one thread, and a second thread would only
+/// add wake-ups between the two. Asynchronous activities may compute, so they can use every core unless
+/// `activity_threads` says that one thread is enough.
 pub(super) fn runtime_for(role: Role, config: &Config) -> Result<Runtime, CommandError> {
     let threads = config.activity_threads.get();
     if role.runs_activities() && threads > 1 {
@@ -34,14 +34,14 @@ fn finish(mut builder: Builder) -> Result<Runtime, CommandError> {
     })
 }
 
-/// Awaits `work` as a task, where the runtime has one thread. A task that is woken waits its turn; the
-/// future under `block_on` is polled only after a look at the sockets, a system call each time: a
-/// quarter of those of a workflow worker.
+/// Awaits `work` as a task if the runtime has one thread. A task that is woken only waits for its turn. The
+/// future under `block_on` is polled after a check of all sockets, which is a system call each time: a
+/// quarter of the system calls of a workflow worker.
 pub(super) async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + 'static) -> T {
     if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         return work.await;
     }
-    // Work that is not `Send` stays on this thread: no other one runs tasks of this runtime.
+    // The work may not be `Send`, but no other thread runs tasks of this runtime.
     match tokio::spawn(SendWrapper::new(work)).await {
         Ok(done) => done,
         Err(error) => resume_unwind(error.into_panic()),
@@ -50,7 +50,7 @@ pub(super) async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + '
 
 pub(super) fn block_on<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
     let done = runtime.block_on(work);
-    // Not dropped, which would wait for blocking activities that outlived the drain deadline.
+    // Dropping it would wait for blocking activities that outlive the drain deadline.
     runtime.shutdown_background();
     done
 }

@@ -2,7 +2,7 @@
 
 use super::{
     context::{Context, log_options},
-    run_batch::{Waiting, batch, run_batch},
+    run_batch::{WaitOptions, batch, run_batch},
 };
 use crate::{
     batch::BatchName,
@@ -46,22 +46,22 @@ async fn start(
     let Definition { workflow_type, task_queue, .. } = &batch.definition;
     let name = batch.name.as_str().to_owned();
     Announce::Stderr.say(&format!("batch {name}: {} {workflow_type} on {task_queue}", batch.count));
-    let waiting = Waiting {
+    let options = WaitOptions {
         output: args.output,
         timeout: args.timeout,
         attach: Some(command_line(if named { None } else { Some(&name) })),
     };
-    run_batch(context, batch, client, config, waiting, telemetry).await
+    run_batch(context, batch, client, config, options, telemetry).await
 }
 
-/// The command line of this process, with the batch's name where it was not in it: run again, it goes
-/// on with the batch.
+/// The command line that continues the batch: that of this process, with `batch` as the name if it had
+/// none.
 fn command_line(batch: Option<&str>) -> String {
     let mut words: Vec<_> =
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(batch) = batch {
         words.extend(["--batch".to_owned(), batch.to_owned()]);
     }
-    // The one error is a NUL, which an argument cannot have.
+    // Only a NUL is an error, and an argument cannot have one.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
 }

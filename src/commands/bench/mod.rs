@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::report_file::ReportFile;
 use super::{
     context::{Context, log_options},
-    run_batch::tell_why_nothing_comes,
+    run_batch::print_why_nothing_ends,
 };
 use crate::{
     batch::{Batch, BatchRun},
@@ -139,7 +139,7 @@ impl Bench<'_> {
         let context = self.context;
         let progress = Progress::without_end();
         let hint = |ended| {
-            tell_why_nothing_comes(context.bin.clone(), client.clone(), queue.to_owned(), ended)
+            print_why_nothing_ends(context.bin.clone(), client.clone(), queue.to_owned(), ended)
         };
         let mut hint_task = None;
         let end = run
