@@ -159,8 +159,8 @@ impl Health for WorkerHealth {
     fn status(&self) -> Value {
         let mut status = self.fixed_status.clone();
         status["state"] = json!(self.state());
-        status["workflow_tasks_in_hand"] = json!(self.vitals.workflow_tasks_in_hand());
-        status["activities_in_hand"] = json!(self.vitals.activities_in_hand());
+        status["workflow_tasks_in_hand"] = json!(self.vitals.workflow_tasks_in_flight());
+        status["activities_in_hand"] = json!(self.vitals.activities_in_flight());
         status["uptime_s"] = json!(self.begun.elapsed().as_secs());
         status
     }

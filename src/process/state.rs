@@ -62,7 +62,7 @@ impl Vitals {
     }
 
     /// The number of workflow tasks in flight.
-    pub(crate) fn workflow_tasks_in_hand(&self) -> usize {
+    pub(crate) fn workflow_tasks_in_flight(&self) -> usize {
         self.workflow_tasks.count()
     }
 
@@ -72,7 +72,7 @@ impl Vitals {
     }
 
     /// The number of activities in flight.
-    pub(crate) fn activities_in_hand(&self) -> usize {
+    pub(crate) fn activities_in_flight(&self) -> usize {
         self.activities.count()
     }
 
@@ -110,9 +110,9 @@ mod tests {
             let activation = WorkflowActivation { run_id: run_id(id), ..Default::default() };
             interceptor.on_workflow_activation(&activation).await.unwrap();
         }
-        assert_eq!(vitals.workflow_tasks_in_hand(), 2);
+        assert_eq!(vitals.workflow_tasks_in_flight(), 2);
         let completion = WorkflowActivationCompletion { run_id: run_id("a"), ..Default::default() };
         interceptor.on_workflow_activation_completion(&completion).await;
-        assert_eq!(vitals.workflow_tasks_in_hand(), 1);
+        assert_eq!(vitals.workflow_tasks_in_flight(), 1);
     }
 }

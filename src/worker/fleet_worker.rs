@@ -161,7 +161,7 @@ impl FleetWorker {
         let (role, vitals, deadline) = (self.role, &self.vitals, self.drain_timeout);
         vitals.advance(State::Draining);
         let (workflow_tasks, activities) =
-            (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
+            (vitals.workflow_tasks_in_flight(), vitals.activities_in_flight());
         info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
         let begun = Instant::now();
         let in_time = timeout(deadline, self.sdk_workers.drain()).await;
@@ -174,7 +174,7 @@ impl FleetWorker {
             }
             Err(_) => {
                 let (workflow_tasks, activities) =
-                    (vitals.workflow_tasks_in_hand(), vitals.activities_in_hand());
+                    (vitals.workflow_tasks_in_flight(), vitals.activities_in_flight());
                 warn!(%role, workflow_tasks, activities, "the drain deadline passed with work in flight");
                 (DrainOutcome::Deadline, Err(Error::DrainDeadline { after: deadline }))
             }

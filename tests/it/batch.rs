@@ -82,7 +82,7 @@ fn a_batch_can_be_run_again_with_more_workflows_but_not_with_other_settings() {
         assert_eq!(refused.code, 78, "{refused:#?}");
         let error = refused.err.last().unwrap();
         assert!(
-            error.starts_with(&format!("error: batch \"b\" was begun with {words}")),
+            error.starts_with(&format!("error: batch \"b\" was started with {words}")),
             "{error}"
         );
         assert_eq!(started(&world), 3, "{changed:?}: nothing was started");

@@ -1,4 +1,4 @@
-//! A worker that makes its SDK worker anew: no activity is lost, late or repeated on the way.
+//! A worker that replaces its SDK worker: no activity is lost, late or repeated meanwhile.
 
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +77,7 @@ fn a_worker_of_both_kinds_replaces_its_sdk_worker_too() {
 fn an_activity_in_flight_during_a_replacement_is_neither_cancelled_nor_repeated() {
     let world = World::new();
     let (worker, workflow, mut starter, _workflows) = packing(&world, 10_000, "500ms");
-    relieve(&world, &worker, 2);
+    replace(&world, &worker, 2);
     assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
     assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
@@ -88,7 +88,7 @@ fn an_activity_in_flight_during_a_replacement_is_neither_cancelled_nor_repeated(
 fn sigterm_drains_the_replaced_sdk_worker_and_the_new_one() {
     let world = World::new();
     let (mut worker, workflow, _starter, _workflows) = packing(&world, 6_000, "15s");
-    relieve(&world, &worker, 1);
+    replace(&world, &worker, 1);
     worker.signal(Signal::TERM);
     assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
     assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
@@ -100,7 +100,7 @@ fn sigterm_drains_the_replaced_sdk_worker_and_the_new_one() {
 }
 
 /// An order that is packed for so long, its id, its starter, and the workers of its workflow and of its
-/// activities; the latter is made anew after three.
+/// activities; the SDK worker of the latter is replaced after three.
 fn packing(world: &World, pack_ms: u32, grace: &str) -> (Process, String, Process, Process) {
     let mut worker = world.orders(["worker", "--role", "activity-worker"]);
     worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "3").env("FLEET_ACTIVITY_GRACE", grace);
@@ -118,10 +118,10 @@ fn start(world: &World, count: usize, pack_ms: u32) -> Process {
     Process::start(world.orders(["starter", "-n", &count.to_string(), "--input", &order]))
 }
 
-/// Has more orders packed, until so many SDK workers were relieved.
-fn relieve(world: &World, worker: &Process, times: usize) {
+/// Starts more orders until `times` SDK workers were replaced.
+fn replace(world: &World, worker: &Process, times: usize) {
     assert_eq!(start(world, 2 * times, 1).exit_code(), 0);
-    eventually("SDK workers are relieved", || replacements(worker) >= times);
+    eventually("SDK workers are replaced", || replacements(worker) >= times);
 }
 
 fn replacements(worker: &Process) -> usize {

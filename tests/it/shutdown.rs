@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, a second signal and `kill -9`: what is in hand finishes, and nothing stays
+//! Ctrl-C, SIGTERM, a second signal and `kill -9`: work in flight finishes, and nothing stays
 //! behind.
 
 use std::{fs, net::TcpStream, thread, time::Instant};
@@ -124,8 +124,8 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
     stopped.signal(Signal::TERM);
     assert_eq!(stopped.exit_code(), 75, "{:?}", stopped.err.so_far());
     let err = stopped.err.wait_end();
-    let error = "error: the drain was not over after 300ms (FLEET_DRAIN_TIMEOUT); what was in hand \
-                 is retried elsewhere";
+    let error = "error: the drain was not over after 300ms (FLEET_DRAIN_TIMEOUT); Temporal retries \
+                 what was in flight on another worker";
     assert_eq!(err.last().unwrap(), error);
     let warned = err.iter().any(|it| it.contains("drain deadline passed with work in flight"));
     assert!(warned, "{err:#?}");
@@ -200,7 +200,7 @@ fn killing_up_leaves_no_process_behind_not_even_the_server() {
     let mut starter = world.orders(["starter", "-n", "1", "--input", ORDER]);
     starter.env("TEMPORAL_ADDRESS", &address);
     let _starter = Process::start(starter);
-    eventually("an activity is in hand", || {
+    eventually("an activity is in flight", || {
         let in_hand = || {
             let fleet: serde_json::Value =
                 serde_json::from_str(&get(&health, "/status")?.1).ok()?;

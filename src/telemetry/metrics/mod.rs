@@ -167,8 +167,8 @@ impl Metrics {
             .with_description("Tasks in flight")
             .with_callback(move |observer| {
                 for (kind, count) in [
-                    ("workflow_task", vitals.workflow_tasks_in_hand()),
-                    ("activity", vitals.activities_in_hand()),
+                    ("workflow_task", vitals.workflow_tasks_in_flight()),
+                    ("activity", vitals.activities_in_flight()),
                 ] {
                     observer.observe(count as u64, &[KeyValue::new("kind", kind)]);
                 }
