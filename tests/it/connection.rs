@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    proxy::{Authority, PollTrap, TlsPort},
+    proxy::{Authority, PollTrap, RefusingPort, TlsPort},
     server,
     support::{Finished, Process, World, labels, run},
 };
@@ -228,4 +228,23 @@ fn a_result_that_the_server_failed_to_deliver_is_polled_again() {
     let latency = workflow["latency_ms"].as_f64().unwrap();
     assert!(latency > 1000.0, "nothing was lost: {latency} ms");
     assert!(latency < 20_000.0, "as late as without asking again: {latency} ms");
+}
+
+#[test]
+fn a_key_without_permissions_ends_every_command_with_78() {
+    let port = RefusingPort::open(server::address());
+    let world = World::new();
+    for arguments in [
+        &["status"][..],
+        &["starter", "-n", "1"],
+        &["trace", "no-such-workflow"],
+        &["worker", "--role", "workflow-worker"],
+        &["worker", "--role", "activity-worker"],
+    ] {
+        let command = world.fleet(arguments.iter().copied());
+        let finished = run(with(command, &[("TEMPORAL_ADDRESS", &port.address)]));
+        assert_eq!(finished.code, 78, "{arguments:?}: {finished:#?}");
+        let error = finished.err.last().unwrap();
+        assert!(error.contains("no permission"), "{arguments:?}: {error}");
+    }
 }

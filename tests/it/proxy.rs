@@ -11,7 +11,13 @@ use std::{
     },
 };
 
-use hyper::{Request, body::Incoming, client, service::service_fn};
+use http_body_util::{Either, Empty};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    client,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -133,6 +139,45 @@ impl TlsPort {
                     let Ok(mut server) = TcpStream::connect(server).await else { return };
                     let _ = copy_bidirectional(&mut stream, &mut server).await;
                 });
+            }
+        });
+        Self { address, _runtime: runtime }
+    }
+}
+
+/// A port of this machine that passes a connection's first question, about the system, on to a server, and
+/// refuses every other call: as a server does with a key that has no permissions.
+pub(crate) struct RefusingPort {
+    pub(crate) address: String,
+    _runtime: Runtime,
+}
+
+impl RefusingPort {
+    pub(crate) fn open(server: &str) -> Self {
+        let (runtime, listener, address) = listen();
+        let server = server.to_owned();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = TokioIo::new(TcpStream::connect(&server).await.unwrap());
+                let handshake = client::conn::http2::handshake(TokioExecutor::new(), server);
+                let (calls, connection) = handshake.await.unwrap();
+                tokio::spawn(connection);
+                let answer = service_fn(move |call: Request<Incoming>| {
+                    let mut calls = calls.clone();
+                    async move {
+                        if call.uri().path().ends_with("/GetSystemInfo") {
+                            return Ok(calls.send_request(call).await?.map(Either::Left));
+                        }
+                        let refused = Response::builder()
+                            .header("content-type", "application/grpc")
+                            .header("grpc-status", "7")
+                            .header("grpc-message", "no permission")
+                            .body(Either::Right(Empty::<Bytes>::new()));
+                        Ok::<_, hyper::Error>(refused.unwrap())
+                    }
+                });
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), answer));
             }
         });
         Self { address, _runtime: runtime }
