@@ -28,7 +28,7 @@ RUN mkdir -p src tests/it tests/containers \
     && for file in src/lib.rs src/main.rs tests/it/main.rs tests/containers/main.rs; do \
         printf '//! To be replaced.\nfn main() {}\n' > "$file"; \
     done \
-    && cargo build --locked --profile dist --no-default-features --target "$(rustc --print host-tuple)"
+    && cargo build --locked --profile dist --target "$(rustc --print host-tuple)"
 
 COPY src src
 # The source revision, which `fleet --version` and /status show.
@@ -36,7 +36,7 @@ ARG REVISION=""
 RUN touch src/lib.rs src/main.rs \
     && target="$(rustc --print host-tuple)" \
     && BUILD_REVISION="${REVISION}" \
-        cargo build --locked --profile dist --no-default-features --target "$target" \
+        cargo build --locked --profile dist --target "$target" \
     && cp "target/$target/dist/fleet" /fleet
 
 FROM scratch

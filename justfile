@@ -20,7 +20,7 @@ default:
 # Check formatting, lints, documentation, and the licences and sources of dependencies.
 check: && deny
     cargo fmt --check
-    cargo clippy --all-targets --features floor --locked -- -D warnings
+    cargo clippy --all-targets --all-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # Check the licences and sources of dependencies only.

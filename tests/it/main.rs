@@ -29,6 +29,7 @@ mod logs;
 mod metrics;
 mod printed;
 mod proxy;
+mod readme;
 mod recycle;
 mod replay;
 mod sampling;

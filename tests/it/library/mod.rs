@@ -1,5 +1,4 @@
-//! The library as its users have it: fleets of their own, workers they embed, the README's crate.
+//! The library as its users have it: fleets of their own, and workers that they embed.
 
 mod embedded;
 mod fleets;
-mod readme;
