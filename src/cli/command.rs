@@ -56,8 +56,8 @@ pub(crate) struct Globals {
 pub(crate) enum Command {
     /// Run one worker in this process
     #[command(after_help = "\
-SIGTERM and Ctrl-C drain the worker: it stops polling, finishes the tasks in flight and exits 0. A
-second signal ends it at once.
+SIGTERM, SIGHUP and Ctrl-C drain the worker: it stops polling, finishes the tasks in flight and exits
+0. A second signal ends it at once.
 
 Examples:
   {bin} worker --role workflow-worker

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::ExitCode,
 };
@@ -18,7 +19,7 @@ use crate::{
     config::environment::Environment,
     error::{CommandError, Error, Exit, chain},
     fleet::Fleet,
-    process::shutdown::Shutdown,
+    process::{host::provide_open_files, shutdown::Shutdown},
 };
 
 impl Fleet {
@@ -29,7 +30,10 @@ impl Fleet {
     /// subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
     #[must_use = "return it from main"]
     pub fn main(self) -> ExitCode {
-        dispatch(&self)
+        // A panic has printed its message. Its own exit code, 101, is one that no command documents.
+        catch_unwind(AssertUnwindSafe(|| dispatch(&self))).unwrap_or_else(|_| {
+            ended_by(&Error::Bug("this process panicked, as the lines above say".into()).into())
+        })
     }
 }
 
@@ -51,17 +55,21 @@ fn dispatch(fleet: &Fleet) -> ExitCode {
                 }
             }
         });
-    ExitCode::from(ended.unwrap_or_else(|error| {
-        // One line for each problem, so that each can be read alone, and one write for all, so that
-        // several processes of one terminal do not mix theirs.
-        let lines = format!("error: {}\n", chain(&error).replace('\n', "\nerror: "));
-        let _ = io::stderr().lock().write_all(lines.as_bytes());
-        error.exit()
-    }))
+    ended.map_or_else(|error| ended_by(&error), ExitCode::from)
+}
+
+/// Prints an error and returns its exit code.
+fn ended_by(error: &CommandError) -> ExitCode {
+    // One line for each problem, so that each can be read alone, and one write for all, so that
+    // several processes of one terminal do not mix theirs.
+    let lines = format!("error: {}\n", chain(error).replace('\n', "\nerror: "));
+    let _ = io::stderr().lock().write_all(lines.as_bytes());
+    error.exit().into()
 }
 
 impl Context<'_> {
     fn run(self, command: Option<Command>) -> Result<Exit, CommandError> {
+        provide_open_files(0).map_err(CommandError::Host)?;
         match command {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),

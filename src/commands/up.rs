@@ -20,6 +20,7 @@ use crate::{
         supervisor::{Supervisor, WorkerGroup},
         temporal_cli,
     },
+    process::host::provide_open_files,
     telemetry::Telemetry,
     temporal::connection,
     terminal::{announce::Announce, stdout::Stdout},
@@ -122,6 +123,8 @@ pub(super) fn workers(
     for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
         context.fleet.registered(role)?;
     }
+    let children = counts.iter().map(|(_, count)| count).sum();
+    provide_open_files(children).map_err(CommandError::Host)?;
     Ok(counts)
 }
 

@@ -111,6 +111,10 @@ pub(crate) enum CommandError {
     #[error("cannot listen for health probes on {address} (FLEET_HEALTH_ADDR)")]
     HealthAddress { address: SocketAddr, source: io::Error },
 
+    /// The machine or the container does not give this process what it needs.
+    #[error("{0}")]
+    Host(String),
+
     #[error("no health address: set FLEET_HEALTH_ADDR or --health-addr")]
     NoHealthAddress,
 
@@ -135,6 +139,7 @@ impl CommandError {
             | Self::NoHealthAddress
             | Self::NothingToStart
             | Self::NothingToBench
+            | Self::Host(_)
             | Self::BatchMismatch { .. } => Exit::Config,
             Self::CrashLoop { .. }
             | Self::WorkerLost { .. }

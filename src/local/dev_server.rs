@@ -4,6 +4,7 @@
 //! ends, unless a file is named.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     future::Future,
     io::{self, Read},
@@ -194,6 +195,14 @@ impl DevServer {
         let port = options.port.choose()?;
         let ui_port = options.ui_port.map(Port::choose).transpose()?;
         let mut command = child::guarded(cli.as_os_str(), environment, Some(output.path()))?;
+        // The CLI asks for these, and without them for the entry of this user in the list of users. A
+        // container may run as a user that has none.
+        let temporary = std::env::temp_dir();
+        for (name, value) in [("HOME", temporary.as_os_str()), ("USER", OsStr::new("fleet"))] {
+            if environment.get(name).is_none() {
+                command.env(name, value);
+            }
+        }
         command
             .args(["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"])
             .args(["--port", &port.to_string()]);

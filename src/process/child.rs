@@ -59,9 +59,14 @@ pub(crate) fn this_program() -> Result<process::Command, CommandError> {
 }
 
 /// The file of this program. If a build has replaced it while the fleet runs, `/proc/self/exe` on
-/// Linux still leads to the program that runs.
+/// Linux still leads to the program that runs. Without `/proc` it is looked for by the name that this
+/// program was called by.
 fn own_path() -> Result<PathBuf, CommandError> {
     let path = std::env::current_exe()
+        .or_else(|error| {
+            let name = std::env::args_os().next().unwrap_or_default();
+            which::which(name).map_err(|_| error)
+        })
         .map_err(|source| Error::Os { what: "cannot find this program".into(), source })?;
     let running = PathBuf::from("/proc/self/exe");
     Ok(if !path.exists() && running.exists() { running } else { path })

@@ -3,6 +3,7 @@
 
 pub(crate) mod child;
 pub(crate) mod exit_status;
+pub(crate) mod host;
 pub(crate) mod identity;
 mod in_flight;
 pub(crate) mod shutdown;

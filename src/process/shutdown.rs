@@ -1,4 +1,4 @@
-//! The stop request of a process: SIGINT, SIGTERM, or the end of its supervisor.
+//! The stop request of a process: SIGINT, SIGTERM, SIGHUP, or the end of its supervisor.
 //!
 //! A process of the fleet installs this before anything else. Until then, process 1 of a container
 //! ignores both signals, because the kernel gives it no default action. Everything that can take
@@ -6,9 +6,13 @@
 //!
 //! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single
 //! thread, which workflow code can keep busy, and a second signal must end even such a process.
+//!
+//! A terminal that closes sends SIGHUP, and so do some service managers. Where it is ignored, as under
+//! `nohup`, it stays so. SIGUSR1 and SIGUSR2 would end a process by default. They have no meaning here,
+//! so they are received and have no effect.
 
 use std::{
-    fmt,
+    fmt, fs,
     future::Future,
     io::{self, Read},
     process,
@@ -17,10 +21,11 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 /// What to do on a second signal, before the process exits.
 type ExitHook = Box<dyn FnOnce() + Send>;
@@ -41,7 +46,8 @@ impl fmt::Debug for Shutdown {
 }
 
 impl Shutdown {
-    /// Installs the handlers for SIGINT and SIGTERM.
+    /// Installs the handlers for SIGINT, SIGTERM and SIGHUP, and those for SIGUSR1 and SIGUSR2, which do
+    /// nothing. A SIGHUP that is ignored on Linux, as under `nohup`, stays ignored.
     ///
     /// # Errors
     /// When the operating system refuses the handlers or the thread.
@@ -51,7 +57,10 @@ impl Shutdown {
             signal: Arc::default(),
             exit_hook: Arc::default(),
         };
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
         let handler = shutdown.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
@@ -62,6 +71,11 @@ impl Shutdown {
     }
 
     fn on_signal(&self, signal: i32) {
+        if signal == SIGUSR1 || signal == SIGUSR2 {
+            let signal = if signal == SIGUSR1 { "SIGUSR1" } else { "SIGUSR2" };
+            info!(signal, "received a signal that has no effect");
+            return;
+        }
         // The end of the supervisor does not count as a signal. So a worker still drains if both
         // come, as under systemd, which signals every process of a service.
         if self.signal.set(signal).is_ok() {
@@ -124,10 +138,19 @@ impl Shutdown {
         self.requested.is_cancelled()
     }
 
-    /// The exit code of a command that a signal interrupted: 130 for SIGINT, 143 for SIGTERM.
+    /// The exit code of a command that a signal interrupted: 130 for SIGINT, 143 for SIGTERM, 129 for
+    /// SIGHUP.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let signal = self.signal.get().copied().unwrap_or(SIGTERM);
         u8::try_from(128 + signal).unwrap_or(u8::MAX)
     }
+}
+
+/// Whether this process was started with a signal ignored. Only Linux tells without unsafe code.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal - 1)) != 0
 }

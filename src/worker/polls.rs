@@ -37,12 +37,13 @@ use temporalio_sdk_core::{
     TunerHolder, Worker as CoreWorker, WorkflowSlotKind, init_worker,
 };
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{
     poll_gate::{AllowedPolls, GatedSlots, PollGate},
     sticky_queue::StickyQueue,
 };
+use crate::process::host::memory_is_known;
 
 /// For how long the polls have to bring nothing. It is longer than a busy server takes from
 /// scheduling a task to handing it out (90 % within 0.2 s on two cores that had no rest). A worker
@@ -60,6 +61,21 @@ const TELL_SERVER_AGAIN: Duration = Duration::from_millis(100);
 const WITHOUT_SERVER: Duration = Duration::from_millis(100);
 /// For how long nothing may be in flight before a stopped worker counts as idle.
 const IDLE_TIME: Duration = Duration::from_millis(700);
+
+/// How often a worker sends the server a heartbeat, which holds the machine's use of memory and CPU. Where
+/// these cannot be read the SDK panics, so such a worker sends none. Nothing else needs them.
+fn heartbeat_interval() -> Option<Duration> {
+    /// The SDK's own default.
+    const INTERVAL: Duration = Duration::from_mins(1);
+    if memory_is_known() {
+        return Some(INTERVAL);
+    }
+    warn!(
+        "the size of the memory cannot be read (/proc/meminfo): this worker sends no worker heartbeats, and \
+         works without them"
+    );
+    None
+}
 
 /// How many tasks of each kind a worker runs at the same time.
 #[derive(Clone)]
@@ -98,8 +114,11 @@ impl Polls {
         let mut config =
             options.to_core_options(client.namespace(), client.identity()).map_err(refused)?;
         config.tuner = Some(Arc::new(tuner(slots, &workflow_tasks, &activities)));
-        let runtime =
-            RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(refused)?;
+        let runtime = RuntimeOptions::builder()
+            .telemetry_options(telemetry)
+            .heartbeat_interval(heartbeat_interval())
+            .build()
+            .map_err(refused)?;
         let runtime = CoreRuntime::new_assume_tokio(runtime).map_err(failed)?;
         let core = init_worker(&runtime, config, client.connection().clone()).map_err(failed)?;
         let core = Arc::new(core);

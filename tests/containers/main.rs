@@ -10,6 +10,7 @@
 mod compose_file;
 mod drain;
 mod failure;
+mod hosts;
 mod image;
 mod project;
 mod readme;

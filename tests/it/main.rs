@@ -22,6 +22,7 @@ mod demo;
 mod deploy;
 mod drain;
 mod health;
+mod hosts;
 mod interop;
 mod json_shapes;
 mod library;

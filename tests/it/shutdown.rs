@@ -136,7 +136,7 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
 fn a_second_signal_ends_a_worker_immediately() {
     let world = World::new();
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut worker = Process::start(world.orders(["worker", "--role", "activity-worker"]));
         let order =
             r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
