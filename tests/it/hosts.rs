@@ -69,7 +69,9 @@ fn signals_for_users_end_no_process_of_a_fleet() {
     let workers = children_of(up.pid());
     for signal in [Signal::USR1, Signal::USR2] {
         up.signal(signal);
-        workers.iter().for_each(|(worker, _)| kill(*worker, signal));
+        for (worker, _) in &workers {
+            kill(*worker, signal);
+        }
     }
     assert_eq!(run(world.fleet(["starter", "-n", "2"])).success().len(), 2);
     assert_eq!(children_of(up.pid()), workers, "no worker was replaced");
