@@ -5,6 +5,7 @@ use std::{fmt::Write, sync::Arc, time::SystemTime};
 use serde::Serialize;
 
 use crate::{
+    config::show,
     local::events::{FleetEvent, Reporter},
     terminal::{announce::Announce, output::Output, stdout::Stdout},
 };
@@ -68,9 +69,20 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
         FleetEvent::WorkerShuttingDown(process) => {
             announce.say(&format!("{} shutting down", process.worker));
         }
-        FleetEvent::WorkerExited { process, exit, .. } => {
+        FleetEvent::WorkerExited { process, exit, restart_in } => {
             let worker = &process.worker;
-            Announce::Stderr.say(&format!("ERROR: worker exited unexpectedly: {worker} ({exit})"));
+            let line = if restart_in.is_some() && exit.was_stopped() {
+                format!("worker stopped from outside: {worker} ({exit}): it is replaced")
+            } else {
+                format!("ERROR: worker exited unexpectedly: {worker} ({exit})")
+            };
+            Announce::Stderr.say(&line);
+        }
+        FleetEvent::WorkerStartFailed { worker, error, restart_in, .. } => {
+            let pause = show(*restart_in);
+            let line =
+                format!("ERROR: {worker} is not replaced yet: {error}: trying again in {pause}");
+            Announce::Stderr.say(&line);
         }
         _ => {}
     }
@@ -149,6 +161,12 @@ mod tests {
             FleetEvent::WorkerReady(process()),
             FleetEvent::FleetReady,
             FleetEvent::WorkerExited { process: process(), exit, restart_in: None },
+            FleetEvent::WorkerStartFailed {
+                worker: "workflow-worker:0".into(),
+                role: Role::WorkflowWorker,
+                error: "too many open files".into(),
+                restart_in: Duration::from_secs(1),
+            },
             FleetEvent::FleetShuttingDown { error: None },
             FleetEvent::WorkerShuttingDown(process()),
             FleetEvent::WorkerStopped { process: process(), exit },

@@ -73,8 +73,8 @@ pub(crate) enum CommandError {
     },
 
     /// A worker exits again and again before it can work. The lines above say why.
-    #[error("{worker} exited {exits} times in a row: giving up")]
-    CrashLoop { worker: String, exits: u32 },
+    #[error("{worker} exited {exits} times within {}: giving up", show(*.within))]
+    CrashLoop { worker: String, exits: usize, within: Duration },
 
     /// A worker cannot start, for a reason that it has printed and that all other workers share.
     #[error("{worker} could not start: stopping the fleet")]

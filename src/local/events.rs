@@ -47,6 +47,16 @@ pub(crate) enum FleetEvent {
         #[serde(rename = "restart_in_ms", serialize_with = "as_millis")]
         restart_in: Option<Duration>,
     },
+    /// No process could be started in place of one that has exited.
+    WorkerStartFailed {
+        worker: String,
+        #[serde(serialize_with = "as_text")]
+        role: Role,
+        error: String,
+        /// How long until it is tried again.
+        #[serde(rename = "restart_in_ms", serialize_with = "in_millis")]
+        restart_in: Duration,
+    },
     /// The fleet stops: on request, or because of an error.
     FleetShuttingDown { error: Option<String> },
     /// A worker process was asked to drain.
@@ -74,6 +84,10 @@ pub(crate) struct WorkerProcess {
 
 fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn in_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    as_millis(&Some(*time), serializer)
 }
 
 #[expect(clippy::ref_option, reason = "the form that serde calls")]

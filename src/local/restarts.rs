@@ -1,8 +1,10 @@
 //! When a worker that has exited is started again, and when not.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use rustix::process::Signal;
+use tokio::time::Instant;
 
 use crate::{
     error::{CommandError, Exit},
@@ -15,24 +17,26 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A worker that was ready for this long was not part of a crash loop.
 const STEADY: Duration = Duration::from_secs(10);
-/// This many early exits in a row are a crash loop. An exit is early if the worker was not ready
-/// yet, or was ready for less than [`STEADY`].
-const CRASH_LOOP: u32 = 5;
+/// This many crashes within [`CRASH_LOOP_TIME`] are a crash loop, if each of them was early: before the
+/// worker was ready, or within [`STEADY`] after.
+const CRASH_LOOP: usize = 5;
+const CRASH_LOOP_TIME: Duration = Duration::from_mins(1);
 
 /// Decides about the restarts of one worker.
 pub(super) struct Restarts {
     /// The worker's name, for errors.
     worker: String,
-    early_exits: u32,
+    /// When its last early crashes were, the oldest first.
+    early_crashes: VecDeque<Instant>,
     pauses: ExponentialBackoff,
 }
 
 impl Restarts {
     pub(super) fn new(worker: String) -> Self {
-        Self { worker, early_exits: 0, pauses: pauses() }
+        Self { worker, early_crashes: VecDeque::new(), pauses: pauses() }
     }
 
-    /// The pause before the worker is started again, after a process of it has exited.
+    /// The pause before the worker is started again, after a process of it has exited `now`.
     ///
     /// `ready_for` is how long that process was ready, if it ever was. `fleet_worked` says whether
     /// any worker of the fleet was ever ready.
@@ -42,6 +46,7 @@ impl Restarts {
     pub(super) fn next_pause(
         &mut self,
         exit: ProcessExit,
+        now: Instant,
         ready_for: Option<Duration>,
         fleet_worked: bool,
     ) -> Result<Duration, CommandError> {
@@ -53,25 +58,47 @@ impl Restarts {
         {
             return Err(CommandError::WorkerConfig { worker: self.worker.clone(), exit });
         }
-        let was_steady = ready_for.is_some_and(|time| time >= STEADY);
-        if was_steady {
+        let was_stopped = exit.was_stopped();
+        if ready_for.is_some_and(|time| time >= STEADY) || (was_stopped && fleet_worked) {
             self.pauses = pauses();
         }
-        // A signal that comes from outside while the worker works is not part of a crash loop.
-        let was_killed_at_work = ready_for.is_some() && exit.exit_code.is_none();
-        if was_steady || was_killed_at_work {
-            self.early_exits = 0;
-        } else if startup_failure.is_none() {
-            self.early_exits += 1;
+        // Before any worker was ready, an end that was asked for from outside is as suspicious as a
+        // crash: the program may be none that works.
+        let came_from_outside = was_stopped || is_kill(exit);
+        let is_early = ready_for.is_none_or(|time| time < STEADY);
+        if is_early && startup_failure.is_none() && !(came_from_outside && fleet_worked) {
+            self.early_crashes.push_back(now);
         }
-        if self.early_exits >= CRASH_LOOP {
+        self.early_crashes.retain(|crash| now.duration_since(*crash) < CRASH_LOOP_TIME);
+        if self.early_crashes.len() >= CRASH_LOOP {
             return Err(CommandError::CrashLoop {
                 worker: self.worker.clone(),
-                exits: self.early_exits,
+                exits: self.early_crashes.len(),
+                within: CRASH_LOOP_TIME,
             });
         }
-        Ok(self.pauses.next().unwrap_or(LONGEST_PAUSE))
+        Ok(self.pause_after_failure())
     }
+
+    /// The pause before the worker is started again, after its process could not be started. The machine
+    /// lacks something, and may have it again later.
+    pub(super) fn pause_after_failure(&mut self) -> Duration {
+        self.pauses.next().unwrap_or(LONGEST_PAUSE)
+    }
+}
+
+/// Whether a signal ended the process that nothing in the process itself sends.
+fn is_kill(exit: ProcessExit) -> bool {
+    let own = [
+        Signal::ILL,
+        Signal::TRAP,
+        Signal::ABORT,
+        Signal::BUS,
+        Signal::FPE,
+        Signal::SEGV,
+        Signal::SYS,
+    ];
+    exit.signal.is_some_and(|signal| own.iter().all(|own| own.as_raw() != signal))
 }
 
 /// Pauses that grow from [`FIRST_PAUSE`] to [`LONGEST_PAUSE`]. The jitter makes each pause up to
@@ -98,6 +125,9 @@ mod tests {
     const CRASH: ProcessExit = ProcessExit { exit_code: Some(101), signal: None };
     const NO_SERVER: ProcessExit = ProcessExit { exit_code: Some(69), signal: None };
 
+    const STOPPED: ProcessExit = ProcessExit { exit_code: Some(0), signal: None };
+    const ABORTED: ProcessExit = ProcessExit { exit_code: None, signal: Some(6) };
+
     fn restarts() -> Restarts {
         Restarts::new("worker:0".into())
     }
@@ -113,36 +143,79 @@ mod tests {
         }
     }
 
-    #[test]
-    fn five_early_exits_in_a_row_are_a_crash_loop() {
-        let mut restarts = restarts();
-        for _ in 0..4 {
-            restarts.next_pause(CRASH, Some(Duration::ZERO), true).unwrap();
-        }
-        let error = restarts.next_pause(CRASH, None, true).unwrap_err();
-        assert!(matches!(error, CommandError::CrashLoop { exits: 5, .. }), "{error}");
+    /// The pause after an exit now, in a fleet that has worked.
+    fn after(
+        restarts: &mut Restarts,
+        exit: ProcessExit,
+        ready_for: Option<Duration>,
+    ) -> Result<Duration, CommandError> {
+        restarts.next_pause(exit, Instant::now(), ready_for, true)
     }
 
     #[test]
-    fn a_steady_worker_and_one_that_was_killed_at_work_are_no_crash_loop() {
+    fn five_early_crashes_are_a_crash_loop() {
+        for crash in [CRASH, ABORTED] {
+            let mut restarts = restarts();
+            for _ in 0..4 {
+                after(&mut restarts, crash, Some(Duration::ZERO)).unwrap();
+            }
+            let error = after(&mut restarts, crash, None).unwrap_err();
+            assert!(matches!(error, CommandError::CrashLoop { exits: 5, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn crashes_are_forgotten_after_a_minute() {
+        let mut restarts = restarts();
+        let begin = Instant::now();
+        for crash in 0..20 {
+            let now = begin + crash * CRASH_LOOP_TIME / 4;
+            restarts.next_pause(CRASH, now, None, true).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_steady_worker_is_no_crash_loop() {
         let mut restarts = restarts();
         for _ in 0..4 {
-            restarts.next_pause(CRASH, None, true).unwrap();
+            after(&mut restarts, CRASH, None).unwrap();
         }
-        let pause = restarts.next_pause(CRASH, Some(STEADY), true).unwrap();
+        let pause = after(&mut restarts, CRASH, Some(STEADY)).unwrap();
         assert!(pause <= 2 * FIRST_PAUSE, "{pause:?}");
-        for _ in 0..10 {
-            restarts.next_pause(ProcessExit::KILLED, Some(Duration::ZERO), true).unwrap();
+    }
+
+    #[test]
+    fn what_is_stopped_or_killed_from_outside_is_replaced_without_end() {
+        let mut restarts = restarts();
+        let deadline = ProcessExit { exit_code: Some(75), signal: None };
+        for ready_for in [None, Some(Duration::ZERO)] {
+            for _ in 0..10 {
+                after(&mut restarts, ProcessExit::KILLED, ready_for).unwrap();
+            }
+            for stopped in [STOPPED, deadline].repeat(10) {
+                let pause = after(&mut restarts, stopped, ready_for).unwrap();
+                assert!(pause <= 2 * FIRST_PAUSE, "it does not grow: {pause:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_program_that_ends_before_the_fleet_ever_worked_is_not_started_for_ever() {
+        let mut restarts = restarts();
+        let mut end = || restarts.next_pause(STOPPED, Instant::now(), None, false);
+        for _ in 0..4 {
+            end().unwrap();
+        }
+        assert!(matches!(end(), Err(CommandError::CrashLoop { .. })));
     }
 
     #[test]
     fn without_a_server_a_fleet_that_worked_waits_and_a_new_one_gives_up() {
         let mut restarts = restarts();
         for _ in 0..10 {
-            restarts.next_pause(NO_SERVER, None, true).unwrap();
+            after(&mut restarts, NO_SERVER, None).unwrap();
         }
-        let error = restarts.next_pause(NO_SERVER, None, false).unwrap_err();
+        let error = restarts.next_pause(NO_SERVER, Instant::now(), None, false).unwrap_err();
         assert!(
             matches!(error, CommandError::WorkerConfig { exit: Exit::Unavailable, .. }),
             "{error}"

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{environment::Environment, role::Role},
-    error::{CommandError, Error, Exit},
+    error::{CommandError, Error, Exit, chain},
     process::{
         child::{self, Child, ChildEvent},
         exit_status::ProcessExit,
@@ -45,15 +45,26 @@ impl WorkerSlot {
     /// Why the worker cannot be started again, or how it failed to drain.
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let mut restarts = Restarts::new(self.name.clone());
+        let mut replaces = false;
         loop {
-            let mut child = self.start()?;
-            let exit = tokio::select! {
-                exit = self.until_exit(&mut child) => exit?,
-                () = self.stop.cancelled() => return self.drain(child).await,
+            let pause = match self.start() {
+                Ok(mut child) => {
+                    if replaces {
+                        self.roster.count_restart(&self.name);
+                    }
+                    replaces = true;
+                    let exit = tokio::select! {
+                        exit = self.until_exit(&mut child) => exit?,
+                        () = self.stop.cancelled() => return self.drain(child).await,
+                    };
+                    // What its activities have started ends with it.
+                    child.kill_group();
+                    self.after_exit(&child, exit, &mut restarts)?
+                }
+                Err(error) => self.after_failed_start(error, &mut restarts)?,
             };
-            let pause = self.after_exit(&child, exit, &mut restarts)?;
             tokio::select! {
-                () = sleep(pause) => self.roster.count_restart(&self.name),
+                () = sleep(pause) => {}
                 () = self.stop.cancelled() => return Ok(()),
             }
         }
@@ -110,11 +121,34 @@ impl WorkerSlot {
     ) -> Result<Duration, CommandError> {
         let ready_since = self.roster.ended(&self.name).and_then(|process| process.ready_since);
         let ready_for = ready_since.map(|since| since.elapsed());
-        let pause = restarts.next_pause(exit, ready_for, self.roster.was_ever_ready());
+        let pause =
+            restarts.next_pause(exit, Instant::now(), ready_for, self.roster.was_ever_ready());
         let restart_in = pause.as_ref().ok().copied();
         let process = self.process(child);
         self.reporter.report(&FleetEvent::WorkerExited { process, exit, restart_in });
         pause
+    }
+
+    /// Reports that no process could be started for the worker. Returns the pause before the next try.
+    ///
+    /// # Errors
+    /// The failure itself, if no worker of the fleet was ever ready: nobody would notice otherwise.
+    fn after_failed_start(
+        &self,
+        error: CommandError,
+        restarts: &mut Restarts,
+    ) -> Result<Duration, CommandError> {
+        if !self.roster.was_ever_ready() {
+            return Err(error);
+        }
+        let restart_in = restarts.pause_after_failure();
+        self.reporter.report(&FleetEvent::WorkerStartFailed {
+            worker: self.name.clone(),
+            role: self.role,
+            error: chain(&error),
+            restart_in,
+        });
+        Ok(restart_in)
     }
 
     /// Asks the worker to drain and waits for its exit.
@@ -123,6 +157,7 @@ impl WorkerSlot {
         self.reporter.report(&FleetEvent::WorkerShuttingDown(process.clone()));
         self.roster.update_process(&self.name, |process| process.state = State::Draining);
         let exit = child.stop(self.drain_timeout + KILL_MARGIN).await;
+        child.kill_group();
         self.roster.ended(&self.name);
         let event =
             FleetEvent::WorkerStopped { process, exit: exit.unwrap_or(ProcessExit::KILLED) };

@@ -25,6 +25,11 @@ impl ProcessExit {
         self.exit_code == Some(0)
     }
 
+    /// Whether the process, a worker, has drained. If its supervisor did not ask it to, somebody else did.
+    pub(crate) fn was_stopped(self) -> bool {
+        self.is_success() || self.is(Exit::DrainDeadline)
+    }
+
     /// Whether the process, one of the fleet's commands, exited in this way.
     pub(crate) fn is(self, exit: Exit) -> bool {
         self.exit_code == Some(exit.code().into())

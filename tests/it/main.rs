@@ -41,6 +41,7 @@ mod shutdown;
 mod snapshot;
 mod startup;
 mod status;
+mod supervision;
 mod support;
 mod threads;
 mod trace;
