@@ -35,7 +35,8 @@ pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<Exit, Comm
 
 /// What is exported to where, and the variables that are set for it, with what is secret masked.
 fn telemetry(config: &Config) -> Vec<(String, String)> {
-    let shown = |it: &Option<Endpoint>| it.as_ref().map_or("off".into(), ToString::to_string);
+    let shown =
+        |endpoint: &Option<Endpoint>| endpoint.as_ref().map_or("off".into(), ToString::to_string);
     let Settings { traces, metrics, logs, .. } = &config.telemetry;
     let signals = [("traces", traces), ("metrics", metrics), ("logs", logs)];
     let signals = signals.map(|(name, endpoint)| (name.to_owned(), shown(endpoint)));

@@ -93,7 +93,8 @@ fn a_workflow_needs_no_more_writes_than_recorded() {
     let world = World::new();
     let up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "1"]));
     run_batch(&world, 20);
-    let workers: Vec<u32> = support::children_of(up.pid()).into_iter().map(|it| it.0).collect();
+    let workers: Vec<u32> =
+        support::children_of(up.pid()).into_iter().map(|child| child.0).collect();
     assert_eq!(workers.len(), 2);
     // Calls of write and its kin: messages to the server, and wake-ups of a thread that sleeps.
     let writes = |worker: &u32| -> f64 {
@@ -106,7 +107,7 @@ fn a_workflow_needs_no_more_writes_than_recorded() {
     let count = WORKFLOWS as f64;
     for ((worker, before), budget) in workers.iter().zip(before).zip(WRITES) {
         let (_, command) =
-            support::children_of(up.pid()).into_iter().find(|it| it.0 == *worker).unwrap();
+            support::children_of(up.pid()).into_iter().find(|child| child.0 == *worker).unwrap();
         assert_within(&format!("writes of {command:?}"), (writes(worker) - before) / count, budget);
     }
 }

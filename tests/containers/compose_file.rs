@@ -110,7 +110,7 @@ fn grafana_runs_by_default_and_images_are_pinned() {
                 "temporal-fleet" => continue,
                 image => image.split_once(':').unwrap_or_else(|| panic!("{name}: {image}")),
             };
-            assert!(tag.starts_with(|it: char| it.is_ascii_digit()), "{name}: {tag}");
+            assert!(tag.starts_with(|character: char| character.is_ascii_digit()), "{name}: {tag}");
         }
     }
 }

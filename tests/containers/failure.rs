@@ -41,7 +41,8 @@ fn docker_kill_counts_as_a_deliberate_stop_and_nothing_is_restarted() {
 fn a_server_restarted_in_mid_batch_loses_nothing() {
     let fleet = Project::new();
     fleet.up(2);
-    let before: Vec<_> = fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect();
+    let before: Vec<_> =
+        fleet.containers("workflow-worker").into_iter().map(|container| container.0).collect();
     let batch = Batch::start(&fleet, 150);
     batch.completed(20);
     fleet.run(["restart", "temporal"]);
@@ -90,7 +91,7 @@ fn a_wrong_address_ends_the_container_with_one_line_and_exit_code_69_or_78() {
     ] {
         let ended = worker(address);
         assert_eq!(ended.code, code, "{ended:#?}");
-        let errors: Vec<_> = ended.err.iter().filter(|it| it.starts_with("error: ")).collect();
+        let errors: Vec<_> = ended.err.iter().filter(|line| line.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && errors[0].contains(line), "{ended:#?}");
     }
 }

@@ -26,7 +26,7 @@ fn the_image_is_small_and_labelled() {
     assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
     assert_eq!(label("revision"), REVISION);
     for name in ["title", "description", "licenses"] {
-        assert!(label(name).as_str().is_some_and(|it| !it.is_empty()), "{name}");
+        assert!(label(name).as_str().is_some_and(|value| !value.is_empty()), "{name}");
     }
     let version = docker(["run", "--rm", IMAGE, "--version"]);
     assert_eq!(version, [format!("fleet {} ({REVISION})", env!("CARGO_PKG_VERSION"))]);
@@ -57,7 +57,7 @@ fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
 
     // And so it does at each `up`, which otherwise leaves alone what runs.
     let ids = |fleet: &Project| -> BTreeSet<_> {
-        fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect()
+        fleet.containers("workflow-worker").into_iter().map(|container| container.0).collect()
     };
     let before = ids(&fleet);
     fleet.run(["up", "--detach", "--build", "--scale", "workflow-worker=3"]);

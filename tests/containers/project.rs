@@ -162,7 +162,9 @@ impl Project {
         eventually(&format!("{count} healthy containers of {service}"), || {
             let containers = self.containers(service);
             containers.len() == count
-                && containers.iter().all(|it| it.state()["Health"]["Status"] == "healthy")
+                && containers
+                    .iter()
+                    .all(|container| container.state()["Health"]["Status"] == "healthy")
         });
     }
 
@@ -194,7 +196,7 @@ impl Project {
 
     /// The hosts that the workers of a service call themselves.
     pub(crate) fn hosts(&self, service: &str) -> BTreeSet<String> {
-        self.containers(service).iter().map(|it| it.0[..12].to_owned()).collect()
+        self.containers(service).iter().map(|container| container.0[..12].to_owned()).collect()
     }
 
     /// Where this machine reaches the server.
@@ -247,7 +249,7 @@ fn remove_abandoned() {
         for name in projects {
             let run =
                 name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
-            if run.and_then(Pid::from_raw).is_some_and(|it| test_kill_process(it).is_err()) {
+            if run.and_then(Pid::from_raw).is_some_and(|run| test_kill_process(run).is_err()) {
                 remove(&name);
             }
         }

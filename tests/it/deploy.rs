@@ -30,7 +30,8 @@ fn the_images_built_without_a_registry_are_those_in_use() {
 fn deployment_files_set_only_existing_settings() {
     for name in ["Dockerfile", "docker-compose.yml"] {
         let text = read(name);
-        let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+        let words =
+            text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
         let mut set = words.filter(|word| word.starts_with("FLEET_")).peekable();
         assert!(set.peek().is_some(), "{name}");
         for word in set {
@@ -57,26 +58,30 @@ fn the_dashboard_uses_existing_data_sources_and_links_to_queries() {
     const SOURCES: [&str; 3] = ["loki", "prometheus", "tempo"];
     let dashboard: Value =
         serde_json::from_str(&read("deploy/grafana/dashboards/fleet.json")).unwrap();
-    let asked: BTreeSet<_> =
-        within(&dashboard).into_iter().filter_map(|it| it["datasource"]["uid"].as_str()).collect();
+    let asked: BTreeSet<_> = within(&dashboard)
+        .into_iter()
+        .filter_map(|node| node["datasource"]["uid"].as_str())
+        .collect();
     assert_eq!(asked, BTreeSet::from(SOURCES));
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "an id twice: {panel:#}");
     }
 
-    let urls: Vec<_> = within(&dashboard).into_iter().filter_map(|it| it["url"].as_str()).collect();
+    let urls: Vec<_> =
+        within(&dashboard).into_iter().filter_map(|node| node["url"].as_str()).collect();
     let mut led_to = BTreeSet::new();
     for url in urls {
         let (_, panes) = url.split_once("&panes=").unwrap_or_else(|| panic!("{url}"));
         let panes = percent_decode_str(panes).decode_utf8().unwrap();
-        let panes: Value = serde_json::from_str(&panes).unwrap_or_else(|it| panic!("{it}: {url}"));
+        let panes: Value =
+            serde_json::from_str(&panes).unwrap_or_else(|error| panic!("{error}: {url}"));
         let pane = &panes["fleet"];
         let source = pane["datasource"].as_str().unwrap();
         let query = &pane["queries"][0];
         assert_eq!(query["datasource"]["uid"], source, "{pane:#}");
         let words = if source == "loki" { &query["expr"] } else { &query["query"] };
-        assert!(words.as_str().is_some_and(|it| it.contains('{')), "{pane:#}");
+        assert!(words.as_str().is_some_and(|content| content.contains('{')), "{pane:#}");
         assert_eq!(pane["range"]["from"], "${__from}", "the time that is looked at");
         led_to.insert(source.to_owned());
     }

@@ -52,7 +52,7 @@ fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
         (&now["workflow_tasks_in_hand"], &now["activities_in_hand"]),
         (&0.into(), &0.into())
     );
-    assert!(now["build_id"].as_str().is_some_and(|it| !it.is_empty()), "{now}");
+    assert!(now["build_id"].as_str().is_some_and(|build_id| !build_id.is_empty()), "{now}");
     assert_eq!(get(&address, "/nonsense").unwrap().0, 404);
 
     let order = r#"{"id": "1", "items": ["a"], "pack_ms": 3000, "hold_ms": 1, "card": "valid"}"#;
@@ -135,7 +135,7 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
     eventually_answers(&address, "/readyz", (200, "ready"));
     assert_eq!(health(&address, &[]), 0);
     let workers = status(&address)["workers"].as_array().unwrap().clone();
-    let names: Vec<_> = workers.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = workers.iter().map(|worker| worker["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["activity-worker:0", "workflow-worker:0", "workflow-worker:1"]);
     for worker in &workers {
         let own = status(worker["health_addr"].as_str().unwrap());
@@ -148,7 +148,7 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
     kill(label.parse().unwrap(), Signal::KILL);
     eventually("the killed worker was replaced", || {
         let now = status(&address);
-        now["workers"].as_array().unwrap().iter().any(|it| it["restarts"] == 1)
+        now["workers"].as_array().unwrap().iter().any(|worker| worker["restarts"] == 1)
     });
     eventually_answers(&address, "/readyz", (200, "ready"));
     up.ctrl_c();

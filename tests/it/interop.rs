@@ -88,7 +88,7 @@ fn workers_of_both_languages_share_the_same_queues() {
     for worker in &ours {
         worker.err.wait_for("worker starts polling");
     }
-    let pids = |index: usize| [&theirs, &ours].map(|it| it[index].pid().to_string());
+    let pids = |index: usize| [&theirs, &ours].map(|workers| workers[index].pid().to_string());
     let (workflow_pids, activity_pids) = (BTreeSet::from(pids(0)), BTreeSet::from(pids(1)));
     // Which worker gets a task is the server's choice: batches until each has had some.
     let (mut workflows, mut activities) = (BTreeSet::new(), BTreeSet::new());
@@ -122,14 +122,14 @@ fn spans_of_python(file: &Path) -> Vec<[String; 4]> {
 
 fn ours(spans: &[Span]) -> Vec<[String; 4]> {
     let all = spans.iter();
-    all.map(|it| [&it.name, &it.trace, &it.id, &it.parent].map(Clone::clone)).collect()
+    all.map(|span| [&span.name, &span.trace, &span.id, &span.parent].map(Clone::clone)).collect()
 }
 
 #[track_caller]
 fn assert_chain(spans: &[[String; 4]], names: &[&str]) {
     let mut parent = String::new();
     for name in names {
-        let found: Vec<_> = spans.iter().filter(|it| it[0] == *name).collect();
+        let found: Vec<_> = spans.iter().filter(|span| span[0] == *name).collect();
         assert_eq!(found.len(), 1, "{name}: {spans:#?}");
         let [_, trace, id, above] = found[0];
         assert_eq!(*above, parent, "{name}: {spans:#?}");

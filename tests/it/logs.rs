@@ -42,11 +42,11 @@ fn each_log_record_is_exported_once_with_its_span_and_its_origin() {
             ("decided", "RunWorkflow:Breakfast"),
             ("pressing", "RunActivity:Kitchen::press"),
         ] {
-            let said: Vec<_> = logs.iter().filter(|it| it.text == text).collect();
+            let said: Vec<_> = logs.iter().filter(|log| log.text == text).collect();
             let [Log { level, target, trace, span, attributes, resource, .. }] = said[..] else {
                 panic!("{text}, not once: {logs:#?}")
             };
-            let expected = spans.iter().find(|it| it.name == name).unwrap();
+            let expected = spans.iter().find(|span| span.name == name).unwrap();
             assert_eq!((trace, span), (&expected.trace, &expected.id), "{text}: {spans:#?}");
             assert_eq!((level.as_str(), target.as_str()), ("INFO", "traces"));
             assert_eq!(resource["service.name"], "fleet-worker");
@@ -73,7 +73,7 @@ fn logs_can_be_disabled_and_can_have_their_own_endpoint() {
         let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1s"]), &all);
         starter.env(name, value).env("TRACEPARENT", "nonsense");
         let finished = run(starter);
-        assert!(finished.err.iter().any(|it| it.contains("TRACEPARENT")), "{finished:#?}");
+        assert!(finished.err.iter().any(|line| line.contains("TRACEPARENT")), "{finished:#?}");
         assert_eq!(all.logs().len(), 0, "{name}: {:#?}", all.logs());
         assert_eq!(own.logs().len(), count, "{name}: {:#?}", own.logs());
         assert!(!all.spans().is_empty(), "the other signals go on");
@@ -88,12 +88,12 @@ fn log_lines_of_the_export_itself_are_not_exported() {
         starter.env("RUST_LOG", "trace").env("OTEL_BLRP_SCHEDULE_DELAY", "1");
         let finished = run(starter);
         let port = collector.port.to_string();
-        assert!(finished.err.iter().any(|it| it.contains(&port)), "{finished:#?}");
+        assert!(finished.err.iter().any(|line| line.contains(&port)), "{finished:#?}");
         let logs = collector.logs();
-        assert!(logs.iter().any(|it| it.target.starts_with("hyper_util")), "{logs:#?}");
+        assert!(logs.iter().any(|log| log.target.starts_with("hyper_util")), "{logs:#?}");
         for log in logs {
             assert!(!log.text.contains(&port), "{log:#?}");
-            assert!(!log.attributes.values().any(|it| it.contains(&port)), "{log:#?}");
+            assert!(!log.attributes.values().any(|value| value.contains(&port)), "{log:#?}");
             assert!(!log.target.starts_with("opentelemetry"), "{log:#?}");
         }
     }

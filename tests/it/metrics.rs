@@ -33,7 +33,7 @@ impl Scrape {
     /// The sum of a metric's samples that have all of these labels; `None` where there is none.
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |of: &BTreeMap<String, String>| {
-            labels.iter().all(|(key, value)| of.get(*key).is_some_and(|it| it == value))
+            labels.iter().all(|(key, value)| of.get(*key).is_some_and(|label| label == value))
         };
         self.0
             .iter()
@@ -44,15 +44,15 @@ impl Scrape {
 
     /// The workers that a metric has samples of.
     fn workers(&self, name: &str) -> BTreeSet<&str> {
-        let of_it = self.0.iter().filter(|(its, ..)| its == name);
-        of_it.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
+        let of_name = self.0.iter().filter(|(its, ..)| its == name);
+        of_name.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
     }
 }
 
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|it| !it.is_empty());
+    let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|label| !label.is_empty());
     let label = |text: &str| {
         let (key, value) = text.split_once("=\"").unwrap();
         (key.to_owned(), value.trim_end_matches('"').to_owned())
@@ -75,7 +75,9 @@ fn a_worker_of_both_kinds_receives_activities_eagerly() {
 fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_docs() {
     let world = World::new();
     let (up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
-    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    eventually("the fleet is ready", || {
+        get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
+    });
     run(world.fleet(["starter", "-n", "25"])).success();
 
     let scrape = Scrape::of(&address);
@@ -136,7 +138,9 @@ fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_d
 fn a_hanging_worker_is_left_out_and_a_dead_one_is_counted() {
     let world = World::new();
     let (_up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "0"]));
-    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    eventually("the fleet is ready", || {
+        get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
+    });
     let pid = |index: usize| {
         let status: serde_json::Value =
             serde_json::from_str(&get(&address, "/status").unwrap().1).unwrap();
@@ -211,8 +215,8 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         assert_eq!(up.exit_code(), 0);
         let metrics = collector.metrics();
         let services = |name: &str| -> BTreeSet<_> {
-            let of_it = metrics.iter().filter(|it| it.name == name);
-            of_it.map(|it| it.resource["service.name"].as_str()).collect()
+            let of_name = metrics.iter().filter(|metric| metric.name == name);
+            of_name.map(|metric| metric.resource["service.name"].as_str()).collect()
         };
         let [workflows, activities, up] =
             ["fleet-workflow-worker", "fleet-activity-worker", "fleet-up"];
@@ -227,7 +231,8 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         ] {
             assert_eq!(services(name), by.into_iter().collect(), "{name}");
         }
-        let seconds = metrics.iter().find(|it| it.name == "temporal_request_latency").unwrap();
+        let seconds =
+            metrics.iter().find(|metric| metric.name == "temporal_request_latency").unwrap();
         assert_eq!(seconds.unit, "s");
         assert!(seconds.resource["service.instance.id"].contains("-worker@"), "{seconds:?}");
     }

@@ -26,7 +26,7 @@ fn queues(world: &World, more: &[&str]) -> Vec<Value> {
 
 fn pids(queue: &Value) -> BTreeSet<u32> {
     let pollers = queue["pollers"].as_array().unwrap();
-    pollers.iter().map(|it| pid_of(it["identity"].as_str().unwrap())).collect()
+    pollers.iter().map(|poller| pid_of(poller["identity"].as_str().unwrap())).collect()
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn status_shows_activities_on_the_queue_of_workers_that_serve_both() {
     let _up = Process::start_ready(world.fleet(["up", "--num-workers", "1"]));
     let shared = world.workflow_queue();
     let found = queues(&world, &["--task-queue", &shared]);
-    let kinds: Vec<_> = found.iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<_> = found.iter().map(|queue| queue["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["workflow", "activity"]);
     assert_eq!(pids(&found[0]).len(), 1);
     assert_eq!(pids(&found[0]), pids(&found[1]));

@@ -20,7 +20,7 @@ fn activity_worker(world: &World, threads: Option<&str>) -> (Process, String) {
 fn threads_beside(worker: &Process) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
     let names =
-        tasks.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("comm")).ok());
+        tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("tokio-rt-worker")).count()
 }
 

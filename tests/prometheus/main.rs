@@ -78,9 +78,9 @@ impl Prometheus {
 
     fn start(command: Command, address: &str, folder: tempfile::TempDir) -> Self {
         let process = Process::start(command);
-        let it = Self { _process: process, url: format!("http://{address}"), _folder: folder };
-        eventually("it is ready", || it.get("/-/ready").is_some());
-        it
+        let server = Self { _process: process, url: format!("http://{address}"), _folder: folder };
+        eventually("it is ready", || server.get("/-/ready").is_some());
+        server
     }
 
     fn otlp(&self) -> String {
@@ -103,7 +103,9 @@ impl Prometheus {
             empty.retain(|(_, query)| {
                 let series = self.query(query);
                 // Not a number is drawn as nothing.
-                let drawn = |it: &Value| it["value"][1].as_str().is_some_and(|it| it != "NaN");
+                let drawn = |sample: &Value| {
+                    sample["value"][1].as_str().is_some_and(|value| value != "NaN")
+                };
                 !series.iter().any(drawn)
             });
             if !empty.is_empty() {
@@ -201,7 +203,8 @@ fn alert_names() -> BTreeSet<String> {
         "fleet_drain_duration_seconds_count",
     ];
     let rules = fs::read_to_string(deploy("prometheus/alerts.yml")).unwrap();
-    let words = rules.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let words =
+        rules.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     let ours = words.filter(|word| word.starts_with("temporal_") || word.starts_with("fleet_"));
     let names: BTreeSet<_> = ours.map(str::to_owned).collect();
     assert!(names.len() > 8, "{names:?}");
@@ -217,7 +220,7 @@ fn alerts_query_only_existing_metrics() {
     up.env("FLEET_HEALTH_ADDR", &address);
     let _up = Process::start(up);
     eventually("the fleet is ready", || {
-        support::get(&address, "/readyz").is_some_and(|it| it.0 == 200)
+        support::get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
     });
     run(world.fleet(["starter", "-n", "2"])).success();
     let scraped = scraped_names(&address);
@@ -246,8 +249,9 @@ fn metrics_exported_by_otlp_have_the_same_names() {
     eventually("what was scraped has been sent too", || {
         let names = receiver.api("label/__name__/values");
         let names: BTreeSet<_> =
-            names.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-        let missing: Vec<_> = scraped.iter().filter(|it| !names.contains(it.as_str())).collect();
+            names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let missing: Vec<_> =
+            scraped.iter().filter(|name| !names.contains(name.as_str())).collect();
         if !missing.is_empty() {
             eprintln!("not sent yet: {missing:#?}");
         }
@@ -261,7 +265,8 @@ fn metrics_exported_by_otlp_have_the_same_names() {
     // As Prometheus reads the rules.
     let rules = Prometheus::scraping(&[]).api("rules");
     let groups = rules["groups"].as_array().unwrap();
-    let rules: Vec<_> = groups.iter().flat_map(|it| it["rules"].as_array().unwrap()).collect();
+    let rules: Vec<_> =
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
     assert!(rules.len() > 10, "{rules:#?}");
     for rule in rules {
         // It answers, be it with nothing where all is well.

@@ -123,7 +123,7 @@ fn each_failed_workflow_is_one_line_on_stderr_and_the_exit_code_is_1() {
     assert_eq!(finished.code, 1, "{finished:#?}");
     assert!(finished.out.is_empty(), "{finished:#?}");
     let failures: Vec<_> =
-        finished.err.iter().filter(|it| it.ends_with("the card is stolen")).collect();
+        finished.err.iter().filter(|line| line.ends_with("the card is stolen")).collect();
     assert_eq!(failures.len(), 2, "{finished:#?}");
-    assert!(failures.iter().all(|it| it.starts_with("orders-")), "{finished:#?}");
+    assert!(failures.iter().all(|line| line.starts_with("orders-")), "{finished:#?}");
 }

@@ -26,10 +26,10 @@ fn fleets_in_one_namespace_take_only_their_own_tasks() {
     let order = r#"{"id": "7", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
     let results = run(start(&orders, &["starter", "-n", "5", "--input", order])).success();
     assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("order 7: ")), "{results:#?}");
+    assert!(results.iter().all(|result| result.starts_with("order 7: ")), "{results:#?}");
     let results = run(start(&local, &["starter", "-n", "5"])).success();
     assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("local in ")), "{results:#?}");
+    assert!(results.iter().all(|result| result.starts_with("local in ")), "{results:#?}");
     let results = run(start(Path::new(FLEET), &["starter", "-n", "5"])).success();
     assert_eq!(results.len(), 5);
 

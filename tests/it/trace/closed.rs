@@ -1,4 +1,4 @@
-//! Workflows that have ended: what their time was spent on, and why they ended so.
+//! `fleet trace` of workflows that have ended: how they spent their time, and why they failed.
 
 use std::collections::BTreeSet;
 
