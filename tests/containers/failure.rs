@@ -1,4 +1,4 @@
-//! What goes wrong with containers: killed, cut off, without their server, told a wrong address.
+//! Failures of containers: one is killed, loses its network or its server, or gets a wrong address.
 
 use rustix::process::Signal;
 
@@ -16,21 +16,21 @@ fn a_killed_worker_is_restarted_and_the_batch_completes() {
     batch.completed(20);
     let killed = fleet.containers("workflow-worker").remove(0);
     killed.signal_from_host(Signal::KILL);
-    eventually("the engine starts it again", || {
+    eventually("the engine starts the container again", || {
         killed.inspect()["RestartCount"] == 1 && killed.state()["Running"] == true
     });
     fleet.healthy("workflow-worker", 2);
     batch.whole();
 }
 
-/// As docs/operations.md says.
+/// docs/operations.md describes this.
 #[test]
 fn docker_kill_counts_as_a_deliberate_stop_and_nothing_is_restarted() {
     let fleet = Project::new();
     fleet.up(1);
     let worker = fleet.container("activity-worker");
     docker(["kill", &worker.0]);
-    eventually("it is gone", || worker.state()["Status"] == "exited");
+    eventually("the container has exited", || worker.state()["Status"] == "exited");
     assert_eq!(worker.state()["ExitCode"], 137);
     assert_eq!(worker.inspect()["RestartCount"], 0);
     run(fleet.compose(["up", "--detach", "--no-build", "activity-worker"])).success();
@@ -61,7 +61,7 @@ fn a_worker_resumes_when_its_network_is_back() {
     let batch = Batch::start(&fleet, 150);
     batch.completed(20);
     docker(["network", "disconnect", &network, &worker.0]);
-    // Nobody else can work on the rest.
+    // No other worker can run the rest of the batch.
     assert_eq!(worker.state()["Running"], true);
     docker(["network", "connect", &network, &worker.0]);
     batch.whole();

@@ -103,9 +103,9 @@ fn a_batch_can_be_run_again_with_more_workflows_but_not_with_other_settings() {
 fn ctrl_c_prints_the_running_workflows_and_the_command_that_continues_the_batch() {
     let world = World::new();
     let mut starter = Process::start(world.fleet(["starter", "-n", "7", "--concurrency", "3"]));
-    let told = starter.err.wait_for("no worker polls");
+    let hint = starter.err.wait_for("no worker polls");
     assert_eq!(
-        told,
+        hint,
         format!("no worker polls '{}': start one with fleet up", world.workflow_queue())
     );
     starter.ctrl_c();

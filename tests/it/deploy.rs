@@ -10,7 +10,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
 }
 
-/// The value of a line `NAME=value`, wherever in the text it begins.
+/// Returns the value of the first `NAME=value` in the text.
 fn value<'a>(text: &'a str, name: &str) -> &'a str {
     let assigned = format!("{name}=");
     let line = text.lines().find_map(|line| line.trim_start().split_once(&assigned));
@@ -43,7 +43,7 @@ fn deployment_files_set_only_existing_settings() {
     assert!(set.all(|line| !line.starts_with("FLEET_")), "Compose's knobs are not the fleet's");
 }
 
-/// All objects and arrays within, itself too.
+/// Returns a value and all objects and arrays within it.
 fn within(value: &Value) -> Vec<&Value> {
     let inner: Vec<_> = match value {
         Value::Object(of) => of.values().collect(),
@@ -65,7 +65,7 @@ fn the_dashboard_uses_existing_data_sources_and_links_to_queries() {
     assert_eq!(asked, BTreeSet::from(SOURCES));
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "an id twice: {panel:#}");
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels have this id: {panel:#}");
     }
 
     let urls: Vec<_> =
@@ -82,7 +82,7 @@ fn the_dashboard_uses_existing_data_sources_and_links_to_queries() {
         assert_eq!(query["datasource"]["uid"], source, "{pane:#}");
         let words = if source == "loki" { &query["expr"] } else { &query["query"] };
         assert!(words.as_str().is_some_and(|content| content.contains('{')), "{pane:#}");
-        assert_eq!(pane["range"]["from"], "${__from}", "the time that is looked at");
+        assert_eq!(pane["range"]["from"], "${__from}", "the link keeps the dashboard's time range");
         led_to.insert(source.to_owned());
     }
     assert_eq!(led_to, BTreeSet::from(["loki", "tempo"].map(str::to_owned)));

@@ -1,4 +1,5 @@
-//! `/metrics`: the SDK's, the fleet's and a program's own, under the names that dashboards ask for.
+//! `/metrics`: the metrics of the SDK, of the fleet and of a user's program, under the names that
+//! dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use crate::{
     support::{Process, World, eventually, get, kill, run},
 };
 
-/// The samples of a scrape: name, labels, value.
+/// The samples of a scrape, each with its name, labels and value.
 struct Scrape(Vec<(String, BTreeMap<String, String>, f64)>);
 
 impl Scrape {
@@ -30,7 +31,7 @@ impl Scrape {
         Self(samples)
     }
 
-    /// The sum of a metric's samples that have all of these labels; `None` where there is none.
+    /// Returns the sum of a metric's samples that have all of these labels, or `None` if there are none.
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |of: &BTreeMap<String, String>| {
             labels.iter().all(|(key, value)| of.get(*key).is_some_and(|label| label == value))
@@ -42,7 +43,7 @@ impl Scrape {
             .reduce(|a, b| a + b)
     }
 
-    /// The workers that a metric has samples of.
+    /// Returns the workers for which a metric has samples.
     fn workers(&self, name: &str) -> BTreeSet<&str> {
         let of_name = self.0.iter().filter(|(its, ..)| its == name);
         of_name.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
@@ -67,12 +68,12 @@ fn a_worker_of_both_kinds_receives_activities_eagerly() {
     run(world.fleet(["starter", "-n", "5"])).success();
     let scrape = Scrape::of(&address);
     let received = |eager| scrape.sum("temporal_activity_task_received_total", &[("eager", eager)]);
-    // None of them came by a poll.
+    // The worker received no activity by a poll.
     assert_eq!((received("true"), received("false")), (Some(5.0), None));
 }
 
 #[test]
-fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_docs() {
+fn a_fleet_exposes_its_workers_metrics_with_the_names_in_temporals_docs() {
     let world = World::new();
     let (up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
     eventually("the fleet is ready", || {
@@ -103,12 +104,12 @@ fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_d
     ] {
         assert!(scrape.sum(name, &[]).is_some(), "{name}");
     }
-    // The SDK's own buckets: in seconds, and those of the metric.
+    // The histogram has the SDK's own buckets for this metric, in seconds.
     let quickest = [("le", "0.1")];
     let waits = "temporal_workflow_task_schedule_to_start_latency_seconds_bucket";
     assert!(scrape.sum(waits, &quickest).is_some());
 
-    // Those of sticky queues would be a metric each.
+    // Sticky queues do not appear: each would add another time series.
     let queues: BTreeSet<_> =
         scrape.0.iter().filter_map(|(_, of, _)| of.get("task_queue")).collect();
     assert_eq!(queues, [&world.activity_queue(), &world.workflow_queue()].into());
@@ -153,7 +154,7 @@ fn a_hanging_worker_is_left_out_and_a_dead_one_is_counted() {
     kill(hanging, Signal::CONT);
     kill(pid(1), Signal::KILL);
     let restarts = [("worker", "workflow-worker:1")];
-    eventually("its successor is told of", || {
+    eventually("the metrics include the replacement", || {
         let scrape = Scrape::of(&address);
         scrape.sum("fleet_worker_restarts_total", &restarts) == Some(1.0)
             && scrape.workers("fleet_build_info").len() == 2
@@ -170,7 +171,7 @@ fn an_activity_can_record_its_own_metrics() {
     run(world.orders(["starter", "-n", "3", "--input", order])).success();
     let scrape = Scrape::of(&address);
     assert_eq!(scrape.sum("orders_shipped_total", &[]), Some(3.0));
-    // A worker alone has a target of its own in Prometheus, which names it.
+    // A worker that runs alone is a Prometheus target itself, and the target's labels name it.
     assert_eq!(scrape.workers("orders_shipped_total"), [].into());
     assert_eq!(scrape.sum("fleet_tasks_in_hand", &[("kind", "activity")]), Some(0.0));
 }
@@ -206,7 +207,7 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         let path = if collector.is_http() { "/v1/metrics" } else { "" };
         let endpoint = collector.endpoint() + path;
         let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
-        // Not once in an hour: what arrives was sent at the end.
+        // With an interval of an hour, the metrics that arrive were exported at the end.
         up.env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint)
             .env("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
         let mut up = Process::start(up);

@@ -1,18 +1,19 @@
-//! `fleet up --output json`: what happens in a fleet, as lines of JSON.
+//! `fleet up --output json`: the events of a fleet as lines of JSON.
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{Process, World, kill};
 
-/// An event by its name and the worker that it is about, such as `worker_ready workflow-worker:0`.
+/// Returns the name of an event with the worker that it concerns, such as
+/// `worker_ready workflow-worker:0`.
 fn label(event: &Value) -> String {
     let name = event["event"].as_str().unwrap();
     event["worker"].as_str().map_or(name.to_owned(), |worker| format!("{name} {worker}"))
 }
 
 #[test]
-fn up_reports_the_life_of_its_workers_as_json() {
+fn up_reports_starts_exits_and_replacements_of_workers_as_json() {
     let mut up =
         Process::start(World::new().fleet(["up", "-w", "1", "-a", "0", "--output", "json"]));
     let ready = up.out.wait_for("worker_ready");

@@ -1,4 +1,5 @@
-//! Help, and wrong input: a clear message, the right exit code, no panic, no secret.
+//! Help, and wrong input: each message is clear, the exit code is right, no command panics, and no
+//! secret is printed.
 
 mod arguments;
 mod connection_settings;
@@ -18,11 +19,11 @@ fn fleet(arguments: &[&str]) -> Command {
     command
 }
 
-/// Arguments and environment.
+/// The arguments and the environment of a command.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
-/// Runs each command, which has to be refused without a panic and without showing a secret, and returns
-/// what they printed.
+/// Runs commands with wrong input, and returns their output. Asserts that each is refused without a panic
+/// and without showing a secret.
 #[track_caller]
 fn refusals(cases: &[Case<'_>]) -> String {
     let transcripts = cases.iter().map(|(arguments, environment)| {

@@ -1,4 +1,4 @@
-//! Workers that a program of the user's runs itself.
+//! Workers that a user's own program runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl ReportQueue {
     }
 }
 
-/// Continues as new, counting down, until it is at zero.
+/// A workflow that counts down to zero, with continue-as-new for each step.
 #[workflow]
 #[derive(Default)]
 struct Countdown;
@@ -62,7 +62,7 @@ impl Block {
     }
 }
 
-/// Activities that heed neither cancellation nor anything else until they are released.
+/// Activities that ignore cancellation and the drain until the test releases them.
 struct Deaf {
     started: Arc<Notify>,
     release: Arc<Notify>,
@@ -78,7 +78,7 @@ impl Deaf {
     }
 }
 
-/// The settings of a fleet with queues of its own, on the shared server.
+/// Returns the settings of a fleet with its own task queues on the shared server.
 fn environment(workflows: &str, activities: &str, more: &str) -> Environment {
     format!(
         "TEMPORAL_ADDRESS={}\nFLEET_WORKFLOW_TASK_QUEUE={workflows}\n\
@@ -156,7 +156,7 @@ fn two_embedded_workers_in_one_process_each_know_their_own_activity_queue() {
         first.unwrap();
         second.unwrap();
     });
-    assert_eq!(activity_task_queue(), None, "nobody's queue outside a worker");
+    assert_eq!(activity_task_queue(), None, "outside a worker there is no task queue");
 }
 
 #[test]
@@ -204,7 +204,7 @@ impl WaitBothWays {
     }
 }
 
-/// Activities that go on until their worker drains.
+/// Activities that run until their worker drains.
 struct Patient {
     started: Arc<Semaphore>,
 }
@@ -223,7 +223,7 @@ impl Patient {
     fn block(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.add_permits(1);
         let drain = DrainSignal::of(&ctx);
-        // Bounded: nothing could end this thread, nor then the test.
+        // The loop has a time limit: otherwise a failing test could not end this thread, nor itself.
         let begun = std::time::Instant::now();
         while !drain.is_draining() && begun.elapsed() < DEADLINE {
             std::thread::sleep(Duration::from_millis(5));
@@ -259,7 +259,7 @@ fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
         });
         let first = async {
             let ended = first.run(stops[0].notified()).await;
-            // Long before its grace, and the other one went on.
+            // The activity ended long before its grace, and the other worker continued.
             assert_eq!(*second_state.borrow(), State::Ready);
             second_stop.notify_one();
             ended
