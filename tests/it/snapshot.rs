@@ -3,12 +3,13 @@
 //! A mismatch fails the test, shows the difference and, unless `CI` or `INSTA_UPDATE=no` is set, leaves
 //! a `.snap.new` file. How to accept a change is described in `main.rs`.
 
-use std::process::Command;
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use insta::Settings;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{
+    command_line::help_snapshots,
     server::{self, count_events},
     support::{Finished, World, run},
 };
@@ -110,4 +111,38 @@ pub(crate) fn command_line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program()).file_name().unwrap();
     let words = std::iter::once(program).chain(command.get_args());
     shlex::try_join(words.map(|word| word.to_str().unwrap())).unwrap()
+}
+
+#[test]
+fn every_snapshot_file_is_used_by_a_test() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut used: BTreeSet<_> = help_snapshots().collect();
+    add_used_names(&tests, &mut used);
+    for file in fs::read_dir(tests.join("snapshots")).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        let Some(name) = file.strip_suffix(".snap") else { continue };
+        assert!(used.contains(name), "no test uses snapshots/{file}: delete it");
+    }
+}
+
+/// Adds the names of the snapshots that the files in `folder` compare with, except for names that are
+/// computed. A snapshot without a name has the name of its test, as [`assert_snapshot`] describes.
+fn add_used_names(folder: &Path, used: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_used_names(&path, used);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            for (at, call) in text.match_indices("assert_snapshot!(") {
+                let arguments = text[at + call.len()..].trim_start();
+                let (_, arguments) = arguments.split_once(char::is_whitespace).unwrap();
+                let name = match arguments.trim_start().strip_prefix('"') {
+                    Some(literal) => literal.split('"').next(),
+                    None => text[..at].rsplit("fn ").next().unwrap().split('(').next(),
+                };
+                used.insert(name.unwrap().to_owned());
+            }
+        }
+    }
 }

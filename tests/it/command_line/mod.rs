@@ -19,6 +19,33 @@ fn fleet(arguments: &[&str]) -> Command {
     command
 }
 
+/// All commands that users see; `None` stands for the program without a command.
+const COMMANDS: [Option<&str>; 11] = [
+    None,
+    Some("worker"),
+    Some("up"),
+    Some("starter"),
+    Some("bench"),
+    Some("demo"),
+    Some("health"),
+    Some("status"),
+    Some("trace"),
+    Some("config"),
+    Some("completions"),
+];
+const HELP_FLAGS: [&str; 2] = ["-h", "--help"];
+
+/// Returns the name of the snapshot of a command's help.
+fn help_snapshot(command: Option<&str>, flag: &str) -> String {
+    let short = if flag == "-h" { "_short" } else { "" };
+    format!("help_{}{short}", command.unwrap_or("fleet"))
+}
+
+/// Returns the names of the snapshots of the help of all commands.
+pub(crate) fn help_snapshots() -> impl Iterator<Item = String> {
+    COMMANDS.into_iter().flat_map(|command| HELP_FLAGS.map(|flag| help_snapshot(command, flag)))
+}
+
 /// The arguments and the environment of a command.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
@@ -69,27 +96,13 @@ fn without_a_command_the_role_decides_what_runs() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in [
-        &[][..],
-        &["worker"],
-        &["up"],
-        &["starter"],
-        &["bench"],
-        &["demo"],
-        &["health"],
-        &["status"],
-        &["trace"],
-        &["config"],
-        &["completions"],
-    ] {
-        for flag in ["-h", "--help"] {
-            let arguments = [command, &[flag]].concat();
+    for command in COMMANDS {
+        for flag in HELP_FLAGS {
+            let arguments: Vec<_> = command.into_iter().chain([flag]).collect();
             let help = run(fleet(&arguments)).success().join("\n");
             assert!(help.contains("Examples:\n  "), "{arguments:?}: {help}");
             assert!(help.contains("fleet"), "{arguments:?}: {help}");
-            let short = if flag == "-h" { "_short" } else { "" };
-            let name = format!("help_{}{short}", command.first().unwrap_or(&"fleet"));
-            assert_snapshot!(exact name, help);
+            assert_snapshot!(exact help_snapshot(command, flag), help);
         }
     }
 }
