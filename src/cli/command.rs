@@ -69,7 +69,8 @@ Examples:
 Examples:
   {bin} up                            two workflow workers and one activity worker
   {bin} up -w 4 -a 2                  four workflow workers and two activity workers
-  {bin} up --dev-server               with a Temporal dev server and its UI")]
+  {bin} up --dev-server               with a Temporal dev server and its UI
+  {bin} up --output json | jq 'select(.event == \"worker_exited\")'")]
     Up(UpArgs),
 
     /// Start workflows and print the result of each when it completes

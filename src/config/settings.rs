@@ -77,8 +77,8 @@ macro_rules! settings {
 
         impl Config {
             /// Completes the settings; `None` if a required one is missing, which then has a problem.
-            pub(super) fn complete(parsed: &Parsed, context: Context) -> Option<Self> {
-                let Context { fleet, version, environment, telemetry, file, sources } = context;
+            pub(super) fn complete(parsed: &Parsed, base: ConfigBase) -> Option<Self> {
+                let ConfigBase { fleet, version, environment, telemetry, file, sources } = base;
                 Some(Self {
                     $($key: settings!(@take $kind parsed $key $($derive)?),)*
                     deployment: None,
@@ -107,7 +107,7 @@ macro_rules! settings {
 }
 
 /// What a [`Config`] has besides the values of its settings.
-pub(super) struct Context {
+pub(super) struct ConfigBase {
     pub(super) fleet: String,
     pub(super) version: String,
     pub(super) environment: Environment,

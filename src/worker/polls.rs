@@ -12,7 +12,7 @@
 //! 2. Polls that bring tasks return by themselves. The worker waits until they have brought nothing
 //!    for a while, because a task that the server hands out at the moment when it ends the polls can
 //!    get lost in the server.
-//! 3. The server is told that the worker is gone, and ends the remaining polls.
+//! 3. The server is notified that the worker is gone, and ends the remaining polls.
 //! 4. The worker takes up the tasks that these polls brought.
 //!
 //! A worker that was replaced by another one in this process has more time: its activity polls return
@@ -54,7 +54,7 @@ const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
 const SERVER_TIMEOUT: Duration = Duration::from_millis(700);
 /// When to tell the server again that the worker is gone, if polls are still open. Servers up to 1.32
 /// overlook a poll that arrives at the same moment (<https://github.com/temporalio/temporal/pull/11841>).
-const TELL_SERVER_AGAIN: Duration = Duration::from_millis(100);
+const NOTIFY_SERVER_AGAIN: Duration = Duration::from_millis(100);
 /// How long to wait for open polls if the server does not end them. Those that bring tasks return by
 /// themselves.
 const WITHOUT_SERVER: Duration = Duration::from_millis(100);
@@ -179,13 +179,13 @@ impl Polls {
     async fn end_open_polls(&self, client: &Client) -> Result<(), Status> {
         if !self.core.get_namespace_capabilities().graceful_poll_shutdown() {
             // The server does not end polls, but it stops adding tasks to the sticky queue.
-            let told = self.tell_server(client).await;
+            let notified = self.notify_server(client).await;
             let _ = timeout(WITHOUT_SERVER, self.until_none_open()).await;
-            return told;
+            return notified;
         }
         loop {
-            self.tell_server(client).await?;
-            if timeout(TELL_SERVER_AGAIN, self.until_none_open()).await.is_ok() {
+            self.notify_server(client).await?;
+            if timeout(NOTIFY_SERVER_AGAIN, self.until_none_open()).await.is_ok() {
                 break;
             }
         }
@@ -201,7 +201,7 @@ impl Polls {
 
     /// Tells the server that this worker is gone, with the request that the SDK sends once more when
     /// it stops.
-    async fn tell_server(&self, client: &Client) -> Result<(), Status> {
+    async fn notify_server(&self, client: &Client) -> Result<(), Status> {
         let config = self.core.get_config();
         let workflows = config.task_types.enable_workflows.then_some(TaskQueueType::Workflow);
         let activities =

@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use self::{json::json, queues::QueueRow, text::text};
 use super::{
-    context::{Context, log_options},
+    context::{Context, connect_overrides, log_options},
     live::{self, Snapshot},
 };
 use crate::{
     cli::StatusArgs,
-    config::{Config, layers::Overrides, show},
+    config::{Config, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
     temporal::{connection, target::Target},
@@ -28,9 +28,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit, CommandError> {
-    let flags: Overrides =
-        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.config(flags)?;
+    let config = context.config(connect_overrides(args.connect_timeout))?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
     Telemetry::default().install(&log_options(&config, filter));
     let settings = config.connect_settings();
