@@ -19,14 +19,14 @@ use super::{
 };
 use crate::user_code::label::LabelStyle;
 
-/// No machine has memory for more slots, or for more cached workflows.
+/// The upper limit of slots and of cached workflows: no machine has memory for more.
 const MAX_SLOTS: usize = 1_000_000;
-/// No machine has more cores.
+/// The upper limit of threads: no machine has more cores.
 const MAX_THREADS: usize = 1_000;
-/// By then the SDK's leak is hundreds of gigabytes.
+/// The upper limit of activities for an SDK worker: by then, its leak is hundreds of gigabytes.
 const MAX_ACTIVITIES: usize = 1_000_000_000;
 
-/// Makes of the rows: [`VARS`], [`Config`], and [`Parsed`] as the step between.
+/// Generates [`VARS`], [`Config`] and the intermediate [`Parsed`] from the rows.
 ///
 /// A setting is `required` if it has a value in any case, `optional` if it may have none, and `derived` if its
 /// default follows from other settings.

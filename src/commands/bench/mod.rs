@@ -33,7 +33,7 @@ use crate::{
 const CONCURRENCY: usize = 10;
 /// The length of a run without `--duration` and `--count`.
 const DURATION: Duration = Duration::from_secs(30);
-/// The SDK logs each call that it retries. If the server is away, hundreds fail at the same time;
+/// The SDK logs each call that it retries. If the server is unreachable, hundreds fail at the same time;
 /// the batch reports that once.
 const LOG_FILTER: &str = "warn,temporalio_client::retry=off";
 /// How long there may be no result before a hint is printed.
@@ -159,7 +159,7 @@ impl Bench<'_> {
         end
     }
 
-    /// Adds the times of the stages to `results`, unless the server is away. After a complete run a
+    /// Adds the times of the stages to `results`, unless the server is unreachable. After a complete run a
     /// stop request ends the reading; what was read until then counts.
     async fn read_histories(
         &self,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long `--watch` waits for an answer before it reports that there is none.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit, CommandError> {
     let config = context.config(connect_overrides(args.connect_timeout))?;
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
     }
 }
 
-/// What every reading of the queues needs.
+/// Everything that is needed to read the queues.
 struct StatusCommand<'a> {
     client: Client,
     namespace: String,
@@ -78,10 +78,10 @@ impl StatusCommand<'_> {
         live::repeat(context, interval, in_place, async || {
             let no_answer = |_| Error::Rpc {
                 what: "describe a task queue",
-                cause: format!("no answer within {}", show(PATIENCE)),
+                cause: format!("no answer within {}", show(ANSWER_TIMEOUT)),
                 code: Code::DeadlineExceeded,
             };
-            let rows = timeout(PATIENCE, self.read()).await.map_err(no_answer)??;
+            let rows = timeout(ANSWER_TIMEOUT, self.read()).await.map_err(no_answer)??;
             let mut text = self.rendered(&rows);
             if in_place {
                 let now = humantime::format_rfc3339_seconds(SystemTime::now());

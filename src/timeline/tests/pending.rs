@@ -12,8 +12,8 @@ use temporalio_common::protos::temporal::api::{
 use super::*;
 use crate::timeline::row::RowStatus;
 
-/// A workflow task whose first attempt failed; the server says that the third waits since 2 s, or that
-/// a worker has it since 1 s.
+/// A workflow task whose first attempt failed. The server reports that the third attempt has waited for
+/// 2 s, or that a worker has had it for 1 s.
 fn stuck(state: PendingWorkflowTaskState) -> Timeline {
     let mut timeline = build(failed_workflow_task(), at(5000));
     timeline.rows.iter_mut().for_each(|row| row.task_queue = "q".into());
