@@ -298,8 +298,8 @@ impl Container {
     /// Runs `docker stop` with the time limit that Compose uses, and returns how long it took.
     #[track_caller]
     pub(crate) fn stop(&self) -> Duration {
-        let begun = Instant::now();
+        let start = Instant::now();
         docker(["stop", &self.0]);
-        begun.elapsed()
+        start.elapsed()
     }
 }

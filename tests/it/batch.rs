@@ -144,24 +144,24 @@ fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
         command.args(more).env("TEMPORAL_ADDRESS", &server.address);
         Process::start(command)
     };
-    let (mut patient, mut interrupted) = (starter(&[]), starter(&[]));
-    for starter in [&patient, &interrupted] {
+    let (mut waiting, mut interrupted) = (starter(&[]), starter(&[]));
+    for starter in [&waiting, &interrupted] {
         starter.err.wait_for("no worker polls");
     }
     // This starter will ask a silent server for the task queue's pollers.
     let mut asking = starter(&["--timeout", "15s"]);
     asking.err.wait_for("batch ");
     server.signal(Signal::STOP);
-    let begun = Instant::now();
+    let start = Instant::now();
     interrupted.ctrl_c();
     assert_eq!(interrupted.exit_code(), 130);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert_eq!(asking.exit_code(), 1);
     assert_eq!(asking.err.wait_end().last().unwrap(), "error: not done after 15s (--timeout)");
 
     // The transport notices the silent server after 45 seconds.
-    assert_eq!(patient.exit_code(), 69);
-    let err = patient.err.wait_end();
+    assert_eq!(waiting.exit_code(), 69);
+    let err = waiting.err.wait_end();
     assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
     assert!(err.iter().any(|line| line.starts_with("to continue: ")), "{err:#?}");
 }

@@ -120,10 +120,10 @@ fn a_stall_counts_as_latency_of_every_workflow_that_it_delays() {
     });
     worker.signal(Signal::STOP);
     // The stall itself, during which 30 workflows are due.
-    let begun = Instant::now();
+    let start = Instant::now();
     thread::sleep(Duration::from_millis(1500));
     worker.signal(Signal::CONT);
-    let stall = begun.elapsed().as_secs_f64() * 1000.0;
+    let stall = start.elapsed().as_secs_f64() * 1000.0;
 
     assert_eq!(bench.exit_code(), 0, "{:#?}", bench.err.so_far());
     let summary = only_line(&bench.out.wait_end());

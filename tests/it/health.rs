@@ -159,9 +159,9 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
 fn a_fleet_of_many_workers_is_ready_before_its_first_polls_end() {
     // A task queue has several partitions. Each poll reaches only one of them and lasts for a minute.
     let world = World::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut up = Process::start_ready(world.fleet(["up", "-w", "10", "-a", "0"]));
-    assert!(begun.elapsed().as_secs() < 55, "{:?}", begun.elapsed());
+    assert!(start.elapsed().as_secs() < 55, "{:?}", start.elapsed());
     up.signal(Signal::TERM);
     assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
 }

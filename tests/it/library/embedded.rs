@@ -58,18 +58,18 @@ impl Block {
         let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
             .maybe_task_queue(activity_task_queue())
             .build();
-        Ok(ctx.execute_activity(Deaf::sleep, (), options).await?)
+        Ok(ctx.execute_activity(IgnoresCancellation::sleep, (), options).await?)
     }
 }
 
 /// Activities that ignore cancellation and the drain until the test releases them.
-struct Deaf {
+struct IgnoresCancellation {
     started: Arc<Notify>,
     release: Arc<Notify>,
 }
 
 #[activities]
-impl Deaf {
+impl IgnoresCancellation {
     #[activity]
     async fn sleep(self: Arc<Self>, _ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.notify_one();
@@ -165,7 +165,7 @@ fn an_activity_that_ignores_cancellation_ends_an_embedded_worker_at_the_drain_de
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let fleet = Fleet::new("embedded")
         .workflow::<Block>()
-        .activities(Deaf { started: started.clone(), release: release.clone() });
+        .activities(IgnoresCancellation { started: started.clone(), release: release.clone() });
     let there =
         environment(&world.workflow_queue(), &world.activity_queue(), "FLEET_DRAIN_TIMEOUT=300ms");
     let config = fleet.config(there).unwrap();
@@ -196,8 +196,8 @@ impl WaitBothWays {
                 .maybe_task_queue(activity_task_queue())
                 .build()
         };
-        let asynchronous = ctx.execute_activity(Patient::wait, (), options());
-        let synchronous = ctx.execute_activity(Patient::block, (), options());
+        let asynchronous = ctx.execute_activity(UntilDrain::wait, (), options());
+        let synchronous = ctx.execute_activity(UntilDrain::block, (), options());
         let (one, other) = temporalio_sdk::workflows::join!(asynchronous, synchronous);
         one?;
         Ok(other?)
@@ -205,12 +205,12 @@ impl WaitBothWays {
 }
 
 /// Activities that run until their worker drains.
-struct Patient {
+struct UntilDrain {
     started: Arc<Semaphore>,
 }
 
 #[activities]
-impl Patient {
+impl UntilDrain {
     #[activity]
     async fn wait(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.add_permits(1);
@@ -224,8 +224,8 @@ impl Patient {
         self.started.add_permits(1);
         let drain = DrainSignal::of(&ctx);
         // The loop has a time limit: otherwise a failing test could not end this thread, nor itself.
-        let begun = std::time::Instant::now();
-        while !drain.is_draining() && begun.elapsed() < DEADLINE {
+        let start = std::time::Instant::now();
+        while !drain.is_draining() && start.elapsed() < DEADLINE {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -235,9 +235,9 @@ impl Patient {
 #[test]
 fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
     let started = Arc::new(Semaphore::new(0));
-    let fleet = Fleet::new("patient")
+    let fleet = Fleet::new("until-drain")
         .workflow::<WaitBothWays>()
-        .activities(Patient { started: started.clone() });
+        .activities(UntilDrain { started: started.clone() });
     server::ask(async |client| {
         let worlds = [World::new(), World::new()];
         let stops = [Arc::new(Notify::new()), Arc::new(Notify::new())];

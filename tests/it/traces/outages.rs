@@ -37,10 +37,10 @@ fn without_a_collector_all_workflows_complete_and_one_line_warns() {
         assert_eq!((finished.code, finished.out.len()), (0, 500), "{finished:#?}");
         assert_eq!(export_lines(&finished.err).len(), 1, "{endpoint}: {finished:#?}");
         for worker in [&mut workflows, &mut activities] {
-            let begun = Instant::now();
+            let start = Instant::now();
             worker.signal(Signal::TERM);
             assert_eq!(worker.exit_code(), 0);
-            assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
             let lines = worker.err.wait_end();
             assert_eq!(export_lines(&lines).len(), 1, "{endpoint}: {lines:#?}");
             assert!(
