@@ -133,7 +133,7 @@ fn a_server_with_a_database_changes_nothing_about_the_fleet() {
 }
 
 #[test]
-fn telemetry_is_exported_to_grafana_only_where_it_runs() {
+fn telemetry_is_exported_to_grafana_only_if_it_runs() {
     for (profiles, endpoint) in [("grafana", "http://grafana:4317"), ("", "")] {
         let config = config(&[], profiles);
         for name in FLEET {

@@ -34,7 +34,7 @@ fn the_image_is_small_and_labelled() {
 
 /// These are the README's first two commands for containers.
 #[test]
-fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
+fn two_workflow_workers_share_the_workflows_of_a_one_shot_starter() {
     let fleet = Project::new();
     let up = ["up", "--detach", "--build", "--scale", "workflow-worker=2"];
     fleet.run(up);

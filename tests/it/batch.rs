@@ -32,7 +32,7 @@ fn a_killed_starter_run_again_completes_its_batch_and_every_workflow_runs_once()
     let world = World::new();
     let mut killed = Process::start(world.fleet(["starter", "-n", "30", "--concurrency", "12"]));
     let batch = batch_name(&killed);
-    eventually("some have started", || started(&world) >= 12);
+    eventually("some workflows have started", || started(&world) >= 12);
     killed.signal(Signal::KILL);
     assert_eq!(killed.exit_code(), 128 + 9);
     assert!(killed.out.wait_end().is_empty());
@@ -136,7 +136,7 @@ fn a_timeout_ends_the_starter_with_1_while_the_workflows_keep_running() {
 }
 
 #[test]
-fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
+fn a_starter_of_a_silent_server_exits_with_69_and_still_obeys_ctrl_c() {
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     let starter = |more: &[&str]| {

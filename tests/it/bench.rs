@@ -282,7 +282,7 @@ fn bench_without_workers_reports_that_and_exits() {
 }
 
 #[test]
-fn the_report_is_a_file_that_loads_nothing_else() {
+fn the_report_is_a_picture_that_needs_no_other_file() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let folder = tempfile::tempdir().unwrap();

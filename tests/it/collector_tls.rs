@@ -91,7 +91,7 @@ fn a_collector_that_requires_a_client_certificate_receives_it() {
 }
 
 #[test]
-fn a_file_without_a_certificate_is_refused() {
+fn a_collector_setting_that_names_a_file_without_a_certificate_is_refused() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let authority = Authority::new("ours");
     let [certificate, key] = authority.client_files();

@@ -116,24 +116,24 @@ fn an_untrusted_server_exits_with_69_and_a_hint() {
     let starter = || world.fleet(["starter", "-n", "1"]);
     let authority = Authority::new("ours");
     let port = TlsPort::open(&authority, "127.0.0.1", None);
-    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
+    let address = ("TEMPORAL_ADDRESS", port.address.as_str());
     // None of the machine's own authorities signed the server's certificate.
-    gives_up(starter(), &[there, ("TEMPORAL_TLS", "true")], AUTHORITY);
+    gives_up(starter(), &[address, ("TEMPORAL_TLS", "true")], AUTHORITY);
     // Other authorities did not sign it either, even one with the same name: that happens after all
     // certificates were created again.
     for other in ["theirs", "ours"] {
         let other = Authority::new(other);
         let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &*other.file());
-        gives_up(starter(), &[there, trusted], AUTHORITY);
+        gives_up(starter(), &[address, trusted], AUTHORITY);
     }
 
     let port = TlsPort::open(&authority, "temporal.test", None);
-    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
+    let address = ("TEMPORAL_ADDRESS", port.address.as_str());
     let trusted = authority.file();
     let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str());
-    gives_up(starter(), &[there, trusted], NAME);
+    gives_up(starter(), &[address, trusted], NAME);
     let worker = world.fleet(["worker", "--role", "worker"]);
-    is_ready(worker, &[there, trusted, ("TEMPORAL_TLS_SERVER_NAME", "temporal.test")]);
+    is_ready(worker, &[address, trusted, ("TEMPORAL_TLS_SERVER_NAME", "temporal.test")]);
 }
 
 #[test]
@@ -143,11 +143,11 @@ fn a_server_that_requires_client_certificates_accepts_only_those_of_its_authorit
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let port = TlsPort::open(&servers, "127.0.0.1", Some(&clients));
     let trusted = servers.file();
-    let there = [
+    let settings = [
         ("TEMPORAL_ADDRESS", port.address.as_str()),
         ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str()),
     ];
-    gives_up(worker(), &there, CLIENT_CERTIFICATE);
+    gives_up(worker(), &settings, CLIENT_CERTIFICATE);
     let with_certificate_of = |authority: &Authority| {
         let [certificate, key] = authority.client_files();
         let mut command = worker();
@@ -155,8 +155,8 @@ fn a_server_that_requires_client_certificates_accepts_only_those_of_its_authorit
         command.env("TEMPORAL_TLS_CLIENT_KEY_PATH", key);
         command
     };
-    gives_up(with_certificate_of(&servers), &there, OTHER_CLIENT_CERTIFICATE);
-    is_ready(with_certificate_of(&clients), &there);
+    gives_up(with_certificate_of(&servers), &settings, OTHER_CLIENT_CERTIFICATE);
+    is_ready(with_certificate_of(&clients), &settings);
 }
 
 #[test]

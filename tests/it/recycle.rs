@@ -107,7 +107,7 @@ fn sigterm_drains_the_replaced_sdk_worker_and_the_new_one() {
     worker.err.wait_for("drained");
     let history = history(&workflow);
     let done = server::count_events(&history, EventType::ActivityTaskCompleted);
-    assert_eq!(done, 2, "charged and packed");
+    assert_eq!(done, 2, "both activities, charge and pack, completed");
     assert_all_at_first_attempt(&history);
 }
 

@@ -50,13 +50,13 @@ fn sigterm_to_every_process_at_once_completes_the_work_in_flight() {
     assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
     let history = history(&workflow);
     let packed = server::count_events(&history, EventType::ActivityTaskCompleted);
-    assert_eq!(packed, 2, "charged and packed");
+    assert_eq!(packed, 2, "both activities, charge and pack, completed");
     let attempts = activity_attempts(&history);
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
 }
 
 #[test]
-fn stopping_while_the_workers_start_is_an_ordinary_drain() {
+fn workers_stopped_while_they_start_drain_and_exit_with_0() {
     let world = World::new();
     for _ in 0..3 {
         let mut up = Process::start(world.fleet(["up", "-w", "4", "-a", "2"]));
@@ -175,7 +175,7 @@ fn a_second_ctrl_c_ends_up_and_its_workers_immediately() {
 }
 
 #[test]
-fn stopping_while_connecting_takes_less_than_a_second_and_is_not_a_failure() {
+fn a_worker_stopped_while_connecting_exits_with_0_without_waiting_for_the_timeout() {
     let world = World::new();
     for signal in [Signal::INT, Signal::TERM] {
         let mut command = world.fleet(["worker", "--role", "workflow-worker"]);

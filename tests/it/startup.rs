@@ -18,16 +18,16 @@ fn workers_started_before_the_server_wait_for_it() {
     let world = World::new();
     let port = free_port().to_string();
     let address = format!("127.0.0.1:{port}");
-    let there = |mut command: Command| {
+    let at_address = |mut command: Command| {
         command.env("TEMPORAL_ADDRESS", &address);
         command
     };
-    let up = Process::start(there(world.fleet(["up"])));
+    let up = Process::start(at_address(world.fleet(["up"])));
     let waiting = up.err.wait_for("trying again");
     assert!(waiting.contains(&format!("cannot reach Temporal at http://{address}")), "{waiting}");
 
     let _server = OwnServer::start(&port, &[]);
-    let results = run(there(world.fleet(["starter", "-n", "4"]))).success();
+    let results = run(at_address(world.fleet(["starter", "-n", "4"]))).success();
     assert_eq!(results.len(), 4);
     for line in &results {
         labels(line);
@@ -38,7 +38,7 @@ fn workers_started_before_the_server_wait_for_it() {
 /// outgoing connection can take such a port between the server's check and its use. Three parts of
 /// the server then report it, each in its own format; the script below imitates their messages.
 #[test]
-fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
+fn a_dev_server_is_started_again_if_another_program_took_its_port() {
     let cli = OwnServer::start("0", &[]).cli;
     let folder = TempDir::new().unwrap();
     let (script, tried) = (folder.path().join("temporal"), folder.path().join("tried"));
@@ -135,11 +135,11 @@ fn a_worker_waits_for_a_missing_namespace_and_then_exits_with_78() {
 fn a_namespace_that_is_created_late_is_found() {
     let world = World::new();
     let namespace = format!("late-{}", Uuid::new_v4());
-    let there = |mut command: Command| {
+    let in_namespace = |mut command: Command| {
         command.env("TEMPORAL_NAMESPACE", &namespace);
         command
     };
-    let up = Process::start(there(world.fleet(["up"])));
+    let up = Process::start(in_namespace(world.fleet(["up"])));
     let waiting = up.err.wait_for("trying again");
     assert!(waiting.contains(&format!("namespace \"{namespace}\" does not exist")), "{waiting}");
     server::ask(async |client| {
@@ -152,7 +152,7 @@ fn a_namespace_that_is_created_late_is_found() {
         let mut client = client;
         client.register_namespace(request.into_request()).await.unwrap();
     });
-    let results = run(there(world.fleet(["starter", "-n", "2"]))).success();
+    let results = run(in_namespace(world.fleet(["starter", "-n", "2"]))).success();
     assert_eq!(results.len(), 2);
 }
 
@@ -160,15 +160,15 @@ fn a_namespace_that_is_created_late_is_found() {
 fn a_fleet_that_was_ready_survives_a_server_outage_even_if_a_worker_dies() {
     let world = World::new();
     let port = free_port().to_string();
-    let there = |mut command: Command| {
+    let at_address = |mut command: Command| {
         command
             .env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"))
             .env("FLEET_CONNECT_TIMEOUT", "1s");
         command
     };
     let mut server = OwnServer::start(&port, &[]);
-    let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
-    let results = run(there(world.fleet(["starter", "-n", "1"]))).success();
+    let up = Process::start_ready(at_address(world.fleet(["up", "-w", "1", "-a", "1"])));
+    let results = run(at_address(world.fleet(["starter", "-n", "1"]))).success();
 
     server.up.signal(Signal::TERM);
     assert_eq!(server.up.exit_code(), 0);
@@ -180,5 +180,5 @@ fn a_fleet_that_was_ready_survives_a_server_outage_even_if_a_worker_dies() {
         lines.iter().filter(|line| line.contains("workflow-worker:0 (exit code: 69)")).count() >= 2
     });
     let _server = OwnServer::start(&port, &[]);
-    run(there(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
+    run(at_address(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
 }

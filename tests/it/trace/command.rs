@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn an_unknown_workflow_is_one_line_and_exit_code_1() {
+fn an_unknown_workflow_is_reported_in_one_line_with_exit_code_1() {
     let world = World::new();
     let id = world.id();
     let missing = run(world.fleet(["trace", &id]));

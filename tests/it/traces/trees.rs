@@ -121,9 +121,12 @@ fn replay_in_another_worker_adds_no_second_span() {
     let spans = collector.spans();
     assert_eq!(by_trace(&spans).len(), 1, "{spans:#?}");
     let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
-    assert_eq!(ids.len(), spans.len(), "a span twice: {spans:#?}");
+    assert_eq!(ids.len(), spans.len(), "a span is exported twice: {spans:#?}");
     for span in &spans {
-        assert!(span.parent.is_empty() || ids.contains(&span.parent), "an orphan: {span:#?}");
+        assert!(
+            span.parent.is_empty() || ids.contains(&span.parent),
+            "a span without its parent: {span:#?}"
+        );
     }
     let count = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!(count("RunWorkflow:OrderWorkflow"), 1, "{spans:#?}");
@@ -167,7 +170,7 @@ fn a_trace_keeps_its_one_root_when_a_worker_is_killed() {
     assert_eq!(roots.len(), 1, "{spans:#?}");
     assert_eq!(roots[0].name, STARTER);
     let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
-    assert_eq!(ids.len(), spans.len(), "a span twice: {spans:#?}");
+    assert_eq!(ids.len(), spans.len(), "a span is exported twice: {spans:#?}");
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn user_spans_events_and_logs_join_the_trace_once_despite_replay() {
 }
 
 #[test]
-fn an_embedded_worker_exports_traces_without_global_state_or_not_at_all() {
+fn an_embedded_worker_exports_traces_without_global_state_or_exports_none() {
     let sample =
         || Fleet::new("embedded").workflow::<ParallelizedWorkflow>().activities(EchoActivities);
     for (fleet, count) in [(sample(), 3), (sample().without_traces(), 0)] {
