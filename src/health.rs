@@ -77,7 +77,7 @@ impl Listener {
             // The semaphore is never closed, so that this waits and does not fail.
             let Ok(permit) = permits.clone().acquire_owned().await else { continue };
             let Ok((stream, _)) = self.inner.accept().await else {
-                // For instance without a free file descriptor: other connections have to end first.
+                // The process may have no free file descriptor, for example; then other connections have to end.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
@@ -129,7 +129,7 @@ pub(crate) async fn ask(
     max_wait: Duration,
     max_bytes: usize,
 ) -> io::Result<(u16, String)> {
-    // The cause alone: hyper's own message does not contain it.
+    // Only the cause is reported, because hyper's own message does not contain it.
     let failed = |error: hyper::Error| io::Error::other(root_cause(&error));
     let answer = async {
         let stream = TcpStream::connect(address).await?;

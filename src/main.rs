@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .workflow::<ParallelizedWorkflow>()
         .activities(EchoActivities)
         .load_workload()
-        // These activities return at once, or compute on a thread of their own.
+        // One thread is enough: these activities return at once, or compute on a thread of their own.
         .activity_threads(NonZeroUsize::MIN)
         .main()
 }

@@ -1,4 +1,4 @@
-//! Prints what became of a batch: a line for each workflow and a summary, as text or as JSON.
+//! Prints the results of a batch: a line for each workflow and a summary, as text or as JSON.
 
 use std::time::{Duration, Instant};
 

@@ -34,8 +34,8 @@ use crate::{
 };
 
 /// How long to repeat a start request that is answered with "not found". A new namespace can be described
-/// at once, but the server's caches learn of it some seconds later (10 s by default), and until then it
-/// answers so.
+/// at once, but the server's caches learn of it only some seconds later (10 s by default). Until then, the
+/// server gives this answer.
 const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the first request for a result waits. Each further request waits twice as long. When a
 /// workflow ends, the server sometimes does not answer a request that is waiting for it until its own limit
@@ -261,7 +261,7 @@ impl BatchRun {
             .map_err(|failure| self.server.error("return a workflow's result", failure))?)
     }
 
-    /// Compares the batch with how the server says that a workflow of it was started.
+    /// Compares the batch with the definition of one of its workflows, as the server has it.
     ///
     /// # Errors
     /// [`CommandError::BatchMismatch`] if the definitions differ.

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_wrong_goal_names_what_is_allowed() {
+    fn the_error_of_a_wrong_goal_names_the_allowed_values() {
         for (wrong, words) in [
             ("p99", "expected a quantile and a duration, as p99=500ms"),
             ("p98=1s", "no quantile \"p98\"; expected one of p50, p90, p99, p99.9, max"),

@@ -10,9 +10,9 @@ pub(crate) struct Rate {
     unit: char,
 }
 
-/// Several times as many starts as one process manages.
+/// The highest rate, which is several times what one process can start.
 const MOST_PER_SECOND: f64 = 10_000.0;
-/// One start in 30 days.
+/// The lowest rate: one start in 30 days.
 const LEAST_PER_SECOND: f64 = 1.0 / (30.0 * 86_400.0);
 
 impl Rate {

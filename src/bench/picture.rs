@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn picture_of_a_run_without_results_says_so() {
+    fn the_picture_of_a_run_without_results_states_that() {
         let svg = picture(PictureFormat::Svg, "none", "", &Results::new(0));
         assert!(svg.contains("nothing was measured"));
     }

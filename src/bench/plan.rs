@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn count_is_that_of_measured_workflows() {
+    fn the_count_includes_only_measured_workflows() {
         let plan = plan(open("10/s"), Length::Count(3), 2);
         assert!(!plan.next(19, 0, Duration::ZERO).unwrap().is_measured);
         assert!(plan.next(22, 2, Duration::ZERO).unwrap().is_measured);

@@ -159,7 +159,7 @@ goal workflow_task_execution.p50=1ms: missed, not measured";
     }
 
     #[test]
-    fn interrupted_run_says_so_and_has_no_verdict() {
+    fn an_interrupted_run_is_marked_as_partial_and_has_no_verdict() {
         let printed = example(open_loop(), |summary| {
             summary.end = BenchEnd::Interrupted;
             text(summary)

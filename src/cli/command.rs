@@ -37,7 +37,7 @@ pub(crate) struct Cli {
     pub(crate) globals: Globals,
 }
 
-/// What every command takes, before or after its name.
+/// The flags that every command accepts, before or after its name.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Globals {
@@ -69,7 +69,8 @@ Examples:
 Examples:
   {bin} up                            two workflow workers and one activity worker
   {bin} up -w 4 -a 2                  four workflow workers and two activity workers
-  {bin} up --dev-server               with a Temporal dev server and its UI")]
+  {bin} up --dev-server               with a Temporal dev server and its UI
+  {bin} up --output json | jq 'select(.event == \"worker_exited\")'")]
     Up(UpArgs),
 
     /// Start workflows and print the result of each when it completes
@@ -128,11 +129,11 @@ Examples:
     /// Show the fleet's task queues as the server sees them: who polls them and what waits
     #[command(after_help = "\
 A worker that the server has not seen for 90 seconds is marked gone?. A poll lasts a minute, so a
-worker that was killed is not noticed sooner. A task queue in which tasks wait and that nobody polls
-is red; with --check the exit code is then 1.
+worker that was killed is not noticed sooner. A task queue in which tasks wait and that no worker
+polls is red; with --check the exit code is then 1.
 
-With --watch the state is shown again and again until Ctrl-C (exit 130): in place on a terminal,
-otherwise as a block or a line of JSON each time. If the server is away, the command waits for it.
+With --watch the state is shown repeatedly until Ctrl-C (exit 130): in place on a terminal,
+otherwise as a block or a line of JSON each time. If the server does not answer, the command waits.
 
 Examples:
   {bin} status

@@ -15,7 +15,7 @@ pub(crate) struct StatusArgs {
     /// A task queue to show; can be repeated [default: those of the fleet]
     #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) task_queue: Vec<String>,
-    /// Exit 1 if tasks wait in a task queue that nobody polls
+    /// Exit 1 if tasks wait in a task queue that no worker polls
     #[arg(long)]
     pub(crate) check: bool,
     /// Repeat after each interval, until Ctrl-C [default interval: 2s]

@@ -15,7 +15,7 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     parse_number(text, 1, usize::MAX)
 }
 
-/// Each repetition asks the server at least once.
+/// Parses an interval. It has a minimum, because each repetition sends the server at least one request.
 pub(super) fn interval(text: &str) -> Result<Duration, &'static str> {
     match parse_duration(text)? {
         interval if interval >= Duration::from_millis(100) => Ok(interval),
@@ -36,12 +36,13 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     Ok(u16::try_from(number).expect("checked"))
 }
 
-/// Each workflow in flight is an open request at the server and takes memory here: 200 MB were seen with 500 of them.
+/// Parses a number of workflows in flight. It is limited, because each of them is an open request at the server and
+/// takes memory here: 500 took 200 MB.
 pub(super) fn concurrency(text: &str) -> Result<usize, String> {
     parse_number(text, 1, 10_000)
 }
 
-/// Each worker is a process.
+/// Parses a number of workers. Its limit is low, because each worker is a process.
 pub(super) fn workers(text: &str) -> Result<usize, String> {
     parse_number(text, 0, 1_000)
 }

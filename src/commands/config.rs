@@ -33,9 +33,11 @@ pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<Exit, Comm
     }
 }
 
-/// What is exported to where, and the variables that are set for it, with what is secret masked.
+/// Returns the exported signals with their endpoints, and the variables that are set for them. Secrets are
+/// masked.
 fn telemetry(config: &Config) -> Vec<(String, String)> {
-    let shown = |it: &Option<Endpoint>| it.as_ref().map_or("off".into(), ToString::to_string);
+    let shown =
+        |endpoint: &Option<Endpoint>| endpoint.as_ref().map_or("off".into(), ToString::to_string);
     let Settings { traces, metrics, logs, .. } = &config.telemetry;
     let signals = [("traces", traces), ("metrics", metrics), ("logs", logs)];
     let signals = signals.map(|(name, endpoint)| (name.to_owned(), shown(endpoint)));
@@ -54,7 +56,7 @@ fn as_toml(
     lines.push("# Telemetry (OpenTelemetry's own variables):".into());
     lines.extend(telemetry.iter().map(|(name, value)| format!("#   {name} = {value:?}")));
     for (var, value, source) in config.values() {
-        // What only a process has is shown, but cannot stand in a file.
+        // Settings that belong to one process are shown as comments, because a file cannot hold them.
         let comment = if var.in_file() { "" } else { "# " };
         match value {
             Some(value) if value.parse::<u64>().is_ok() => {

@@ -1,10 +1,10 @@
-//! What every command gets, and what all of them do with it.
+//! The context that every command is run with, and steps that several commands share.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use crate::{
     cli::Globals,
-    config::{Config, environment::Environment, layers::Overrides},
+    config::{Config, environment::Environment, layers::Overrides, show},
     error::{CommandError, Exit},
     fleet::Fleet,
     process::shutdown::Shutdown,
@@ -12,7 +12,7 @@ use crate::{
     user_code::label,
 };
 
-/// What every command gets.
+/// What every command is given.
 pub(super) struct Context<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) environment: Environment,
@@ -59,6 +59,11 @@ pub(super) fn log_options<'a>(config: &'a Config, default_filter: &'a str) -> Lo
         worker: None,
         colour: config.environment.get("NO_COLOR").is_none(),
     }
+}
+
+/// The settings that `--connect-timeout` overrides, for commands without other flags for settings.
+pub(super) fn connect_overrides(timeout: Option<Duration>) -> Overrides {
+    timeout.map(|timeout| ("connect_timeout", show(timeout))).into_iter().collect()
 }
 
 /// Applies the settings that hold for the whole life of the process.

@@ -71,7 +71,7 @@ struct Demo<'a> {
     /// The settings for the dev server.
     config: Config,
     batch: Batch,
-    /// What the user could try after the batch, while everything still runs.
+    /// Commands that the user can try after the batch, while everything still runs.
     suggestions: Option<String>,
     telemetry: &'a Telemetry,
 }
@@ -130,7 +130,7 @@ impl Demo<'_> {
     }
 }
 
-/// What to try while the fleet and the server stay up.
+/// Returns the commands that a user can try while the fleet and the server stay up.
 fn suggestions(bin: &str, server: &DevServer) -> String {
     format!(
         "

@@ -13,9 +13,9 @@ use crate::{
     health::ask,
 };
 
-/// A probe that takes longer has failed.
+/// The time limit of a probe.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A probe's answer is a word or a sentence.
+/// The size limit of a probe's answer, which is a word or a sentence.
 const LARGEST: usize = 64 * 1024;
 
 pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<Exit, CommandError> {
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<Exit
     }
 }
 
-/// Where a listener on `address` can be reached from this machine.
+/// Returns the address at which this machine reaches a listener on `address`.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),

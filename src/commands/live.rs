@@ -1,4 +1,4 @@
-//! Output that is printed again and again, as `status --watch` and `trace --follow` do.
+//! Output that is printed repeatedly, for `status --watch` and `trace --follow`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What there is to print now.
+/// The output at one moment.
 pub(super) struct Snapshot {
     pub(super) text: String,
     /// Whether it differs from the previous one in more than the time.

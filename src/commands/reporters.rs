@@ -93,7 +93,7 @@ fn dev_server(address: &str, ui: Option<&str>) -> String {
     format!("Temporal dev server: {address}\n{ui}\n  export TEMPORAL_ADDRESS={address}\n")
 }
 
-/// The sample's words. The sample has no workers that serve both workflows and activities.
+/// The line that the sample prints. The sample has no workers that serve both workflows and activities.
 fn starting(workflow_workers: usize, activity_workers: usize, workers: usize) -> String {
     let mut text = format!(
         "starting {workflow_workers} workflow worker(s) and {activity_workers} activity worker(s)"
@@ -106,14 +106,14 @@ fn starting(workflow_workers: usize, activity_workers: usize, workers: usize) ->
 
 fn json(event: &FleetEvent, time: SystemTime) -> String {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct TimedEvent<'a> {
         /// RFC 3339, in UTC, to the millisecond.
         time: String,
         #[serde(flatten)]
         event: &'a FleetEvent,
     }
     let time = humantime::format_rfc3339_millis(time).to_string();
-    serde_json::to_string(&Line { time, event }).unwrap_or_default()
+    serde_json::to_string(&TimedEvent { time, event }).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// After this many results, wait until they are read: unread results take memory.
 const UNREAD: usize = 1000;
 /// How long a slow reader of standard output may take for the last results of a batch that is not complete.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+const STDOUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The batch that the arguments describe, with a new random name.
 pub(super) fn batch(
@@ -123,7 +123,7 @@ async fn until_read(
             () = until(at) => Err(CommandError::NotDone { after: after.unwrap_or_default() }),
         };
     }
-    let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
+    let _ = timeout(STDOUT_TIMEOUT, Stdout::get().flush()).await;
     ended
 }
 

@@ -34,9 +34,9 @@ fn finish(mut builder: Builder) -> Result<Runtime, CommandError> {
     })
 }
 
-/// Awaits `work` as a task if the runtime has one thread. A task that is woken only waits for its turn. The
-/// future under `block_on` is polled after a check of all sockets, which is a system call each time: a
-/// quarter of the system calls of a workflow worker.
+/// Awaits `work` as a task if the runtime has one thread. A woken task only waits for its turn. The future
+/// under `block_on`, in contrast, is polled after a check of all sockets. That check is a system call each
+/// time, and would make up a quarter of a workflow worker's system calls.
 pub(super) async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + 'static) -> T {
     if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         return work.await;

@@ -1,13 +1,13 @@
 //! `fleet starter`: starts workflows and prints their results, as the sample's `starter.py`.
 
 use super::{
-    context::{Context, log_options},
+    context::{Context, connect_overrides, log_options},
     run_batch::{WaitOptions, batch, run_batch},
 };
 use crate::{
     batch::BatchName,
     cli::StarterArgs,
-    config::{Config, layers::Overrides, show},
+    config::Config,
     error::{CommandError, Exit},
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition},
@@ -15,9 +15,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<Exit, CommandError> {
-    let flags: Overrides =
-        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.config(flags)?;
+    let config = context.config(connect_overrides(args.connect_timeout))?;
     let telemetry = context.fleet.telemetry(&config, "starter")?;
     telemetry.install(&log_options(&config, "warn"));
     let ended = start(context, args, &config, &telemetry).await;

@@ -5,12 +5,11 @@ use std::time::Duration;
 use temporalio_client::NamespacedClient;
 
 use super::{
-    context::{Context, log_options},
+    context::{Context, connect_overrides, log_options},
     live::{self, Snapshot},
 };
 use crate::{
     cli::TraceArgs,
-    config::{layers::Overrides, show},
     error::{CommandError, Exit},
     telemetry::Telemetry,
     temporal::{connection, target::Target},
@@ -28,9 +27,7 @@ const MOST_ROWS: usize = 200;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<Exit, CommandError> {
-    let flags: Overrides =
-        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.config(flags)?;
+    let config = context.config(connect_overrides(args.connect_timeout))?;
     let filter = if args.follow { "error" } else { "warn" };
     Telemetry::default().install(&log_options(&config, filter));
     let target = Target::of(&config.connect_settings())?;

@@ -28,7 +28,7 @@ use crate::{
 
 /// How long the reader of stdout may take for the last lines, and the collector for the last
 /// metrics.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<Exit, CommandError> {
     let mut flags = args.settings.overrides();
@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<Exit, Co
         Err(error) => (error.exit().code(), Some(chain(error))),
     };
     reporter.report(&FleetEvent::FleetStopped { exit_code, error });
-    let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
+    let _ = timeout(LAST_OUTPUT_TIMEOUT, Stdout::get().flush()).await;
     ended
 }
 
@@ -195,7 +195,7 @@ async fn supervise(
     if let Some(health) = health {
         health.abort();
     }
-    let _ = timeout(FLUSH_TIMEOUT, telemetry.flush(FLUSH_TIMEOUT)).await;
+    let _ = timeout(LAST_OUTPUT_TIMEOUT, telemetry.flush(LAST_OUTPUT_TIMEOUT)).await;
     match failed {
         Some(error) => Err(error),
         None => drained.map(|()| Exit::Success),

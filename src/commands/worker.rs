@@ -38,7 +38,7 @@ const SUPERVISED_LOG_FILTER: &str = "warn";
 
 /// How long after the drain deadline a process that is stuck is ended.
 const LAST_RESORT_MARGIN: Duration = Duration::from_secs(1);
-/// How long the collector is waited for where the drain has left no time.
+/// The least time for the collector to receive the last telemetry, even if the drain has left none.
 const LEAST_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, CommandError> {
@@ -66,7 +66,8 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, Comm
     let stopped = exit_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
     let work = work(context, &config, role, name.is_some(), &telemetry);
     let ended = block_on(runtime_for(role, &config)?, work);
-    // What the drain has left of its time; the last resort is further away than the least.
+    // The flush gets the rest of the drain's time. The process is forcibly ended only after a longer time
+    // than the least time for the flush.
     let left = stopped.get().map_or(FLUSH_TIMEOUT, |stopped: &Instant| {
         config.drain_timeout.saturating_sub(stopped.elapsed())
     });
@@ -118,7 +119,7 @@ struct WorkerHealth {
     vitals: Vitals,
     shutdown: Shutdown,
     metrics: Option<Metrics>,
-    begun: Instant,
+    start: Instant,
     /// The fields of `/status` that do not change.
     fixed_status: Value,
 }
@@ -141,7 +142,7 @@ impl WorkerHealth {
             "deployment": config.deployment.as_ref().map(|deployment| &deployment.name),
             "build_id": build_id(config),
         });
-        Self { vitals, shutdown, metrics, begun: Instant::now(), fixed_status }
+        Self { vitals, shutdown, metrics, start: Instant::now(), fixed_status }
     }
 
     fn state(&self) -> State {
@@ -161,7 +162,7 @@ impl Health for WorkerHealth {
         status["state"] = json!(self.state());
         status["workflow_tasks_in_hand"] = json!(self.vitals.workflow_tasks_in_flight());
         status["activities_in_hand"] = json!(self.vitals.activities_in_flight());
-        status["uptime_s"] = json!(self.begun.elapsed().as_secs());
+        status["uptime_s"] = json!(self.start.elapsed().as_secs());
         status
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use super::values::parse_number;
 
-/// No server wants more polls from one worker.
+/// The upper limit of polls: more from one worker would only burden the server.
 const MAX_POLLERS: usize = 1_000;
 
 /// How many polls a worker keeps open for one kind of task.

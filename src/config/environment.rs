@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dev_server_gets_nothing_of_the_users_own_connection() {
+    fn a_dev_server_gets_no_setting_of_the_users_own_connection() {
         let environment: Environment =
             "TEMPORAL_API_KEY=secret\nTEMPORAL_ADDRESS=cloud:7233\nHOME=/h".parse().unwrap();
         let local = environment.pointed_at("127.0.0.1:1");

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kubernetes_sets_for_a_service_is_not_a_typing_error() {
+    fn variables_that_kubernetes_sets_for_a_service_are_accepted() {
         for name in [
             "FLEET_API_SERVICE_HOST",
             "FLEET_API_SERVICE_PORT",

@@ -9,7 +9,7 @@ use super::{
     otel,
     problems::ConfigError,
     role::Role,
-    settings::{Config, Context, Parsed, VARS},
+    settings::{Config, ConfigBase, Parsed, VARS},
     values::show,
     vars::{CONFIG_VAR, Var},
 };
@@ -34,7 +34,7 @@ impl Config {
         for (what, rule) in problems {
             layers.complain(what, Source::Environment, rule);
         }
-        let context = Context {
+        let base = ConfigBase {
             fleet: defaults.fleet.clone(),
             version: defaults.version.clone(),
             telemetry,
@@ -43,7 +43,7 @@ impl Config {
             environment,
         };
         layers.into_problems()?;
-        let config = Self::complete(&parsed, context);
+        let config = Self::complete(&parsed, base);
         let mut config = config.expect("a required setting without a problem has a value");
         let names = config.deployment_name.clone().zip(config.worker_build_id.clone());
         config.deployment = names.map(|(name, build_id)| Deployment {

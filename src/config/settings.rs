@@ -19,14 +19,14 @@ use super::{
 };
 use crate::user_code::label::LabelStyle;
 
-/// No machine has memory for more slots, or for more cached workflows.
+/// The upper limit of slots and of cached workflows: no machine has memory for more.
 const MAX_SLOTS: usize = 1_000_000;
-/// No machine has more cores.
+/// The upper limit of threads: no machine has more cores.
 const MAX_THREADS: usize = 1_000;
-/// By then the SDK's leak is hundreds of gigabytes.
+/// The upper limit of activities for an SDK worker: by then, its leak is hundreds of gigabytes.
 const MAX_ACTIVITIES: usize = 1_000_000_000;
 
-/// Makes of the rows: [`VARS`], [`Config`], and [`Parsed`] as the step between.
+/// Generates [`VARS`], [`Config`] and the intermediate [`Parsed`] from the rows.
 ///
 /// A setting is `required` if it has a value in any case, `optional` if it may have none, and `derived` if its
 /// default follows from other settings.
@@ -77,8 +77,8 @@ macro_rules! settings {
 
         impl Config {
             /// Completes the settings; `None` if a required one is missing, which then has a problem.
-            pub(super) fn complete(parsed: &Parsed, context: Context) -> Option<Self> {
-                let Context { fleet, version, environment, telemetry, file, sources } = context;
+            pub(super) fn complete(parsed: &Parsed, base: ConfigBase) -> Option<Self> {
+                let ConfigBase { fleet, version, environment, telemetry, file, sources } = base;
                 Some(Self {
                     $($key: settings!(@take $kind parsed $key $($derive)?),)*
                     deployment: None,
@@ -107,7 +107,7 @@ macro_rules! settings {
 }
 
 /// What a [`Config`] has besides the values of its settings.
-pub(super) struct Context {
+pub(super) struct ConfigBase {
     pub(super) fleet: String,
     pub(super) version: String,
     pub(super) environment: Environment,

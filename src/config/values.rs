@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-/// Far from where clocks overflow, and longer than anybody waits.
+/// The longest accepted duration: longer than any useful one, and too short to overflow a clock.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 /// Parses a whole number from `min` to `max`, both included.

@@ -91,7 +91,7 @@ mod tests {
     struct Outer(#[source] Status);
 
     #[test]
-    fn an_error_of_the_sdk_exits_as_the_answer_that_caused_it() {
+    fn an_sdk_error_has_the_exit_code_of_the_servers_answer() {
         for (status, exit) in [
             (Status::permission_denied("no"), Exit::Config),
             (Status::unauthenticated("no"), Exit::Config),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_as_the_exit_that_has_it() {
+    fn each_exit_is_recognized_by_its_code() {
         for code in 0..=u8::MAX {
             assert_eq!(Exit::from_code(code).code(), code);
         }

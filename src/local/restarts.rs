@@ -1,4 +1,4 @@
-//! When a worker that has exited is started again, and when not.
+//! Decides whether and when a worker that has exited is started again.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -52,7 +52,7 @@ impl Restarts {
     ) -> Result<Duration, CommandError> {
         let startup_failure = startup_failure(exit);
         // While no worker was ever ready, every worker will fail for the same reason. Later, the
-        // reason is that the server is away, and the fleet waits for it.
+        // reason is that the server is unreachable, and the fleet waits for it.
         if let Some(exit) = startup_failure
             && !fleet_worked
         {

@@ -9,7 +9,7 @@ use crate::{config::role::Role, process::state::State};
 /// The records of all workers of a fleet, by name.
 pub(super) type WorkerRecords = BTreeMap<String, WorkerRecord>;
 
-/// What is known of a worker. Its processes change; the record stays.
+/// The record of a worker. Its processes change; the record stays.
 #[derive(Clone, Debug)]
 pub(super) struct WorkerRecord {
     pub(super) role: Role,
@@ -32,7 +32,7 @@ impl WorkerRecord {
     }
 }
 
-/// What is known of a running worker process.
+/// The record of a running worker process.
 #[derive(Clone, Debug)]
 pub(super) struct ProcessRecord {
     pub(super) pid: u32,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_has_ended_is_not_ready_but_was() {
+    fn a_worker_that_has_ended_is_not_ready_but_counts_as_once_ready() {
         let roster = roster();
         roster.started("a", 1);
         assert!(!roster.was_ever_ready());

@@ -89,19 +89,19 @@ impl Supervisor {
     /// Waits until every worker is ready. The future borrows nothing.
     ///
     /// # Errors
-    /// [`CommandError::NotReady`] when that takes longer than `patience`.
+    /// [`CommandError::NotReady`] when that takes longer than `time_limit`.
     pub(crate) fn ready(
         &self,
-        patience: Duration,
+        time_limit: Duration,
     ) -> impl Future<Output = Result<(), CommandError>> + use<> {
         let mut workers = self.roster.subscribe();
         async move {
             let all_ready = workers.wait_for(|workers| unready(workers).is_empty());
-            if let Ok(Ok(_)) = timeout(patience, all_ready).await {
+            if let Ok(Ok(_)) = timeout(time_limit, all_ready).await {
                 return Ok(());
             }
             let missing = unready(&workers.borrow()).join(", ");
-            Err(CommandError::NotReady { after: patience, missing })
+            Err(CommandError::NotReady { after: time_limit, missing })
         }
     }
 

@@ -173,10 +173,10 @@ impl Child {
     }
 
     /// Asks the child to stop and waits for its exit. Kills the child and its group if that takes
-    /// longer than `patience`; the result is then `None`.
-    pub(crate) async fn stop(&mut self, patience: Duration) -> Option<ProcessExit> {
+    /// longer than `time_limit`; the result is then `None`.
+    pub(crate) async fn stop(&mut self, time_limit: Duration) -> Option<ProcessExit> {
         self.ask_to_stop().await;
-        if let Ok(exit) = timeout(patience, self.wait()).await {
+        if let Ok(exit) = timeout(time_limit, self.wait()).await {
             return exit.ok();
         }
         self.kill_group();

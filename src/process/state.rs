@@ -32,7 +32,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A worker's state and its work in flight, shared with those who report them.
+/// A worker's state and its work in flight, shared with the code that reports them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vitals {
     state: watch::Sender<State>,
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_never_goes_back() {
+    fn a_state_never_moves_backwards() {
         let vitals = Vitals::default();
         let state = vitals.state();
         assert_eq!(*state.borrow(), State::Starting);

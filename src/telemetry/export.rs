@@ -49,7 +49,7 @@ pub(super) struct RetryingExporter<E> {
     outage: Outage,
     /// How long a batch may take, with all attempts.
     timeout: Duration,
-    /// The process ends: one more attempt, and no pauses.
+    /// Cancelled when the process ends. Then one more attempt is made, without a pause.
     ending: CancellationToken,
 }
 
@@ -145,9 +145,9 @@ impl<E> RetryingExporter<E> {
         let deadline = Instant::now() + self.timeout;
         let mut pauses = BACKOFF.build();
         loop {
-            let begun = Instant::now();
+            let start = Instant::now();
             let sent = self.attempt(deadline, send_once()).await;
-            self.outage.record(begun, &sent);
+            self.outage.record(start, &sent);
             let pause = pauses.next().filter(|pause| Instant::now() + *pause < deadline);
             let Some(pause) = pause.filter(|_| sent.is_err() && !self.ending.is_cancelled()) else {
                 return sent;
@@ -235,7 +235,7 @@ mod tests {
     use crate::config::otel::Settings;
 
     #[test]
-    fn an_export_that_is_misconfigured_names_its_signal() {
+    fn the_error_of_a_misconfigured_export_names_its_signal() {
         let folder = tempfile::tempdir().unwrap();
         let certificate = folder.path().join("ca.pem");
         fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();

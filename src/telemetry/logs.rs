@@ -20,7 +20,7 @@ use crate::{config::otel::Settings, error::Error};
 #[derive(Clone, Debug)]
 pub(super) struct Logs {
     provider: SdkLoggerProvider,
-    /// Tells the exporter that the process ends.
+    /// Notifies the exporter that the process ends.
     ending: CancellationToken,
 }
 

@@ -27,7 +27,7 @@ pub(crate) use self::{
 use self::{logs::Logs, metrics::Metrics};
 use crate::{config::otel::Settings, error::Error};
 
-/// The telemetry of one process: those of its traces, metrics and logs that are switched on. The
+/// The telemetry of one process: its traces, metrics and logs, as far as they are switched on. The
 /// default exports nothing. Cloning is cheap.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telemetry {
@@ -79,8 +79,8 @@ impl Telemetry {
             .with(stderr::layer(options))
             .with(self.logs.as_ref().map(|logs| logs.layer(options)))
             .with(self.traces.as_ref().map(Traces::layer));
-        // It fails if a program that uses this library has already installed its own subscriber.
-        // Then that one stays.
+        // This fails if a program that uses this library has already installed its own subscriber,
+        // which then stays in place.
         let _ = tracing::subscriber::set_global_default(subscriber);
         if let Some(metrics) = &self.metrics {
             metrics.install();
@@ -94,13 +94,13 @@ impl Telemetry {
     /// Sends what is left and ends all exports. It waits at most `timeout` for the collectors, and
     /// does not block the runtime.
     pub(crate) async fn flush(self, timeout: Duration) {
-        // It fails only if a flush panics, which the panic itself reports.
+        // This fails only if a flush panics, and the panic itself reports that.
         let _ = spawn_blocking(move || self.blocking_flush(timeout)).await;
     }
 
     /// [`flush`](Self::flush) outside a runtime.
     pub(crate) fn blocking_flush(&self, timeout: Duration) {
-        // At the same time, because each may have to wait for a collector that does not answer.
+        // All are flushed at the same time, because each may wait for a collector that does not answer.
         thread::scope(|scope| {
             if let Some(metrics) = &self.metrics {
                 scope.spawn(move || metrics.flush(timeout));

@@ -27,7 +27,7 @@ pub(super) struct Outage {
 
 impl Outage {
     pub(super) fn of(signal: &'static str, endpoint: &Endpoint) -> Self {
-        /// By scheme, host and port. The exporters of a process share nothing else.
+        /// The collectors, by scheme, host and port. The exporters of a process share nothing else.
         static COLLECTORS: LazyLock<Mutex<HashMap<String, Arc<Mutex<Collector>>>>> =
             LazyLock::new(Mutex::default);
         let collector = COLLECTORS
@@ -39,12 +39,12 @@ impl Outage {
         Self { signal, endpoint: endpoint.to_string(), collector }
     }
 
-    /// Records the result of an attempt that began at `begun`, and logs a change.
-    pub(super) fn record(&self, begun: Instant, sent: &OTelSdkResult) {
+    /// Records the result of an attempt that began at `start`, and logs a change.
+    pub(super) fn record(&self, start: Instant, sent: &OTelSdkResult) {
         let (signal, endpoint) = (self.signal, &self.endpoint);
         let mut collector = self.collector.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {
-            Ok(()) if collector.accepted(signal, begun, Instant::now()) => {
+            Ok(()) if collector.accepted(signal, start, Instant::now()) => {
                 info!("telemetry is exported again ({signal}, {endpoint})");
             }
             Err(error) if collector.failed(signal, Instant::now()) => {
@@ -58,7 +58,7 @@ impl Outage {
     }
 }
 
-/// What is known about one collector.
+/// The state of one collector, as far as the attempts to export show it.
 #[derive(Debug, Default)]
 struct Collector {
     /// The signals whose last attempt failed.
@@ -86,7 +86,7 @@ impl Collector {
             return false;
         }
         let last_accepted = self.last_accepted;
-        // A signal that fails while the collector accepts others says nothing about an outage.
+        // A signal that fails while the collector accepts others is no sign of an outage.
         let is_outage = |failure: &SignalFailure| {
             last_accepted.is_none_or(|last_accepted| last_accepted < failure.since)
         };
@@ -102,11 +102,11 @@ impl Collector {
         true
     }
 
-    /// Records a successful attempt to export `signal`, which began at `begun`. Returns whether to
+    /// Records a successful attempt to export `signal`, which began at `start`. Returns whether to
     /// log it.
-    fn accepted(&mut self, signal: &'static str, begun: Instant, now: Instant) -> bool {
+    fn accepted(&mut self, signal: &'static str, start: Instant, now: Instant) -> bool {
         let before = self.last_accepted;
-        self.last_accepted = before.max(Some(begun));
+        self.last_accepted = before.max(Some(start));
         let Some(SignalFailure { is_logged: true, .. }) = self.failing.remove(signal) else {
             return false;
         };
@@ -140,7 +140,7 @@ mod tests {
     const ACCEPTED: bool = true;
 
     #[test]
-    fn an_outage_of_all_signals_has_one_line_at_its_begin_and_one_at_its_end() {
+    fn an_outage_of_all_signals_is_logged_once_when_it_begins_and_once_when_it_ends() {
         let events = [
             (0, "traces", ACCEPTED),
             (0, "logs", ACCEPTED),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flapping_collector_is_logged_now_and_then_and_an_outage_that_lasts_in_any_case() {
+    fn a_flapping_collector_is_logged_rarely_and_a_lasting_outage_always() {
         let events = [
             (0, "traces", FAILED),
             (1, "traces", ACCEPTED),

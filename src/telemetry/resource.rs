@@ -1,4 +1,4 @@
-//! The OpenTelemetry resource: which process everything that is exported comes from.
+//! The OpenTelemetry resource, which identifies the process that exports telemetry.
 
 use std::process;
 
@@ -53,7 +53,7 @@ impl Service {
                     .iter()
                     .map(|(name, value)| KeyValue::new(name.clone(), value.clone())),
             )
-            // Of two attributes with one name the later one counts.
+            // If two attributes have the same name, the later one wins.
             .with_attributes(own)
             .with_attributes(deployment)
             .with_attributes(given)

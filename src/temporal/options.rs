@@ -148,8 +148,8 @@ fn check_address(target: &Url, given: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Parses the certificates and the key. The SDK parses them at each attempt to connect: it reports
-/// wrong ones as it reports an unreachable server, and a file without a certificate not at all.
+/// Parses the certificates and the key. The SDK parses them only at each attempt to connect. It reports a
+/// wrong certificate as an unreachable server, and a file without a certificate not at all.
 fn check_certificates(tls: &TlsOptions) -> Result<(), Error> {
     let holds_certificate =
         |pem: &[u8]| String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----");

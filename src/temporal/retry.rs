@@ -36,7 +36,7 @@ const MOST_FAILURES: usize = 10;
 pub(crate) struct RetryingClient {
     client: Client,
     target: Target,
-    /// Held by the one caller that asks whether the server is there.
+    /// The lock of the caller that probes whether the server answers.
     probing: Mutex<()>,
 }
 
@@ -105,7 +105,7 @@ impl RetryingClient {
     /// Waits until the server answers a probe. The call that failed says too little: it may be a long
     /// poll, which takes long even when all is well.
     async fn until_answered(&self, failure: &Status) -> Result<(), CallFailure> {
-        // Every waiting call comes here; the one that holds the lock probes and logs.
+        // Every failed call waits here. The call that holds the lock probes the server and logs.
         let _turn = self.probing.lock().await;
         let started = Instant::now();
         let left = || self.target.connect_timeout.saturating_sub(started.elapsed());

@@ -1,4 +1,4 @@
-//! The server as errors name it.
+//! The description of the server in error messages.
 
 use std::{error::Error as _, time::Duration};
 

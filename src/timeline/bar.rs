@@ -136,11 +136,11 @@ mod tests {
             (task(Some(100), Some(800), Some(801)), " ░░░░░░░█"),
             (task(Some(100), Some(101), Some(102)), " █"),
             (task(Some(100), Some(900), Some(1000)), " ░░░░░░░░█"),
-            // No worker has taken it yet.
+            // No worker has taken the task yet.
             (task(Some(100), None, None), " ░░░░░░░░░"),
-            // No worker took it in time.
+            // No worker took the task in time.
             (task(Some(100), None, Some(500)), " ░░░░"),
-            // It is still running.
+            // The task is still running.
             (task(Some(100), Some(500), None), " ░░░░█████"),
             // Earlier attempts failed, and when the last one was queued is unknown.
             (task(None, Some(600), Some(700)), " ▒▒▒▒▒█"),

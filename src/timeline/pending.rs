@@ -218,7 +218,7 @@ fn subject(row: &Row) -> String {
     text
 }
 
-/// How far an open row has come, and since when (`from`) it is there.
+/// Describes the progress of an open row, and since when (`from`) it has been in that state.
 fn progress(row: &Row, unserved: bool, from: SystemTime, until: SystemTime) -> String {
     let ago = short(since(from, until));
     let queue = &row.task_queue;

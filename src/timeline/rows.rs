@@ -182,7 +182,7 @@ fn note(row: &Row) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// How a row ended, if that needs saying.
+/// How a row ended, if that is worth a note.
 fn ending(row: &Row) -> Option<String> {
     match (row.status, &row.failure) {
         (RowStatus::Abandoned, _) => Some("still open when the run ended".to_owned()),

@@ -55,7 +55,7 @@ pub(super) struct TaskTimes {
     pub(super) execution: Option<TimeSummary>,
 }
 
-/// Many durations in three numbers.
+/// A summary of durations in three numbers.
 pub(super) struct TimeSummary {
     /// The lower of the two middle ones if their number is even.
     pub(super) median: Duration,

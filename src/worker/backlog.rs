@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Prometheus usually scrapes this often.
+/// The interval between two requests, which is how often Prometheus usually scrapes.
 const PERIOD: Duration = Duration::from_secs(15);
 
 /// Periodically asks the server how many tasks wait in the queue that a worker in `role` polls, and
@@ -28,7 +28,7 @@ pub(super) async fn record_backlog(
     let Some(metrics) = metrics else { return pending().await };
     loop {
         for kind in TaskKind::all_of(role) {
-            // A server that cannot be reached is no news here: the connection's metrics show that.
+            // An unreachable server is not reported here, because the connection's metrics show it.
             let backlog = timeout(TRY_TIMEOUT, task_queue::backlog(client, queue, kind));
             if let Ok(Ok(backlog)) = backlog.await {
                 metrics.record_backlog(queue, kind.as_str(), backlog.tasks, backlog.oldest);

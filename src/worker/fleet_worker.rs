@@ -163,9 +163,9 @@ impl FleetWorker {
         let (workflow_tasks, activities) =
             (vitals.workflow_tasks_in_flight(), vitals.activities_in_flight());
         info!(%role, workflow_tasks, activities, deadline = show(deadline), "draining");
-        let begun = Instant::now();
+        let start = Instant::now();
         let in_time = timeout(deadline, self.sdk_workers.drain()).await;
-        let took = begun.elapsed();
+        let took = start.elapsed();
         let (outcome, result) = match in_time {
             Ok(Err(error)) => return Err(error),
             Ok(Ok(())) => {

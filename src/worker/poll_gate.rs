@@ -1,8 +1,8 @@
 //! A gate in front of a worker's polls for one kind of task.
 //!
 //! The SDK takes a slot before each poll and gives it back when the poll brought nothing, or when
-//! the task that it brought is done and reported. So slots of our own can hold polls back, and can
-//! count what is in flight.
+//! the task that it brought is done and reported. Therefore, slots of our own can delay polls, and can
+//! count the tasks in flight.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -59,7 +59,7 @@ impl PollGate {
 
     /// Completes when `condition` holds.
     pub(super) async fn until(&self, condition: impl FnMut(&SlotUse) -> bool) {
-        // It fails only without a sender, and `self` has one.
+        // This fails only without a sender, and `self` has one.
         let _ = self.0.subscribe().wait_for(condition).await;
     }
 

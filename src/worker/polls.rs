@@ -12,8 +12,8 @@
 //! 2. Polls that bring tasks return by themselves. The worker waits until they have brought nothing
 //!    for a while, because a task that the server hands out at the moment when it ends the polls can
 //!    get lost in the server.
-//! 3. The server is told that the worker is gone, and ends the remaining polls.
-//! 4. The worker takes up the tasks that these polls brought.
+//! 3. The server is notified that the worker is gone, and ends the remaining polls.
+//! 4. The worker runs the tasks that these polls brought.
 //!
 //! A worker that was replaced by another one in this process has more time: its activity polls return
 //! by themselves, and it finishes the tasks that they bring, however long that takes.
@@ -46,16 +46,16 @@ use super::{
 use crate::process::host::memory_is_known;
 
 /// For how long the polls have to bring nothing. It is longer than a busy server takes from
-/// scheduling a task to handing it out (90 % within 0.2 s on two cores that had no rest). A worker
-/// that has received nothing for this long does not wait.
+/// scheduling a task to delivering it (90 % within 0.2 s on two cores under full load). A worker that
+/// has received nothing for this long does not wait.
 const QUIET_TIME: Duration = Duration::from_millis(200);
 /// How long to wait for that. Workflows that are never idle keep their sticky queue from being quiet.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the server may take to end the polls. It answers within milliseconds, or not at all.
 const SERVER_TIMEOUT: Duration = Duration::from_millis(700);
-/// When to tell the server again that the worker is gone, if polls are still open. Servers up to 1.32
+/// When to notify the server again that the worker is gone, if polls are still open. Servers up to 1.32
 /// overlook a poll that arrives at the same moment (<https://github.com/temporalio/temporal/pull/11841>).
-const TELL_SERVER_AGAIN: Duration = Duration::from_millis(100);
+const NOTIFY_SERVER_AGAIN: Duration = Duration::from_millis(100);
 /// How long to wait for open polls if the server does not end them. Those that bring tasks return by
 /// themselves.
 const WITHOUT_SERVER: Duration = Duration::from_millis(100);
@@ -92,7 +92,7 @@ pub(super) struct Polls {
     sticky_queue: StickyQueue,
     workflow_tasks: PollGate,
     activities: PollGate,
-    // It holds the SDK's telemetry, which must live as long as the worker.
+    // The runtime holds the SDK's telemetry, which must live as long as the worker.
     _runtime: CoreRuntime,
 }
 
@@ -147,7 +147,7 @@ impl Polls {
     }
 
     /// Completes when nothing has been in flight for a while, and everything is reported. If a
-    /// stopped SDK worker still waits then, it waits for a server that is away: to end its polls, or
+    /// stopped SDK worker still waits then, it waits for a server that is unreachable: to end its polls, or
     /// to learn that the worker leaves (<https://github.com/temporalio/sdk-rust/issues/1297>).
     pub(super) async fn until_idle(&self) {
         let gates = [&self.workflow_tasks, &self.activities];
@@ -198,13 +198,13 @@ impl Polls {
     async fn end_open_polls(&self, client: &Client) -> Result<(), Status> {
         if !self.core.get_namespace_capabilities().graceful_poll_shutdown() {
             // The server does not end polls, but it stops adding tasks to the sticky queue.
-            let told = self.tell_server(client).await;
+            let notified = self.notify_server(client).await;
             let _ = timeout(WITHOUT_SERVER, self.until_none_open()).await;
-            return told;
+            return notified;
         }
         loop {
-            self.tell_server(client).await?;
-            if timeout(TELL_SERVER_AGAIN, self.until_none_open()).await.is_ok() {
+            self.notify_server(client).await?;
+            if timeout(NOTIFY_SERVER_AGAIN, self.until_none_open()).await.is_ok() {
                 break;
             }
         }
@@ -218,9 +218,9 @@ impl Polls {
         self.activities.until(|slots| slots.polls == 0).await;
     }
 
-    /// Tells the server that this worker is gone, with the request that the SDK sends once more when
+    /// Notifies the server that this worker is gone, with the request that the SDK sends once more when
     /// it stops.
-    async fn tell_server(&self, client: &Client) -> Result<(), Status> {
+    async fn notify_server(&self, client: &Client) -> Result<(), Status> {
         let config = self.core.get_config();
         let workflows = config.task_types.enable_workflows.then_some(TaskQueueType::Workflow);
         let activities =

@@ -21,7 +21,7 @@ pub(super) struct SdkWorker {
     pub(super) role: Role,
 }
 
-/// Watches an SDK worker that runs, and tells it when it was replaced.
+/// Watches an SDK worker that runs, and notifies it when it was replaced.
 #[derive(Clone)]
 pub(super) struct SdkWorkerHandle {
     pub(super) polls: Arc<Polls>,

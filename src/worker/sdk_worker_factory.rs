@@ -21,7 +21,7 @@ use crate::{
     temporal::connection,
 };
 
-/// The SDK's own default. The fleet has no setting for local activities.
+/// The number of slots for local activities: the SDK's own default, for which the fleet has no setting.
 const LOCAL_ACTIVITY_SLOTS: usize = 100;
 
 /// Creates SDK workers that are all alike: they have the same options, and share their activity slots.
@@ -57,7 +57,7 @@ impl SdkWorkerFactory {
         Ok(Self { options, slots, config: config.clone(), role, telemetry: telemetry.clone() })
     }
 
-    /// After how many activities an SDK worker is replaced. `None`: never.
+    /// The number of activities after which an SDK worker is replaced; `None` to keep it forever.
     pub(super) fn activities_per_sdk_worker(&self) -> Option<NonZeroUsize> {
         self.config.activities_per_sdk_worker
     }

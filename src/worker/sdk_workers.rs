@@ -1,7 +1,7 @@
 //! The SDK workers that run in this process: one, or two while one replaces the other.
 //!
 //! The SDK's worker keeps a map entry of each activity for as long as it exists, so that a process
-//! would grow by some 0.4 kB with each activity (docs/sdk.md). Therefore it is replaced after a
+//! would grow by about 0.4 kB with each activity (docs/sdk.md). Therefore it is replaced after a
 //! number of activities. The replacement polls before the old one stops, and the old one finishes
 //! what it has in flight meanwhile.
 
@@ -20,7 +20,7 @@ use super::{
 use crate::error::{Error, chain};
 
 /// How long to wait, at least, until another try to create a replacement. A try fails, for example,
-/// while the server is away.
+/// while the server is unreachable.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// An SDK worker that runs; it completes when that worker has ended.
@@ -123,7 +123,7 @@ impl Replacer {
         let polls = handle.polls.clone();
         let run = async move {
             match run.await {
-                // It never polled, so that nothing is lost with it: the current worker continues.
+                // The replacement never polled, so no task is lost with it, and the current worker continues.
                 Err(error) if polls.until_polling().now_or_never().is_none() => {
                     let _ = failed.send(error);
                     Ok(())

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_that_begins_with_the_identity_is_the_name_and_is_not_passed_on() {
+    fn the_label_with_the_identity_gives_the_name_and_is_replaced() {
         let queue = StickyQueue::of("worker@here:1", "orders");
         let read = |value| match queue.read(queue_label(value)).attributes.remove(0).value {
             MetricValue::String(value) => value,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_is_read_without_a_meter_to_pass_it_on_to() {
+    fn the_label_is_read_even_if_no_meter_uses_it() {
         let queue = StickyQueue::of("worker@here:1", "orders");
         let mut meter = queue.meter(None);
         meter.merge_attributes(queue_label("worker@here:1-f00"));

@@ -1,16 +1,16 @@
-//! What a workflow of the sample costs its workers, in counts: allocations, and writes to sockets and to
-//! other threads. Unlike time these hardly depend on what else the machine does, so that a change which
-//! makes each workflow dearer fails here. What it costs in time, `benches/compare` tells.
-#![expect(clippy::unwrap_used, reason = "a test that finds nothing fails")]
+//! Limits for what a workflow of the sample costs its workers, as counts of allocations and of writes to
+//! sockets and to other threads. Unlike times, these counts hardly depend on other load of the machine,
+//! so that a change that makes workflows more expensive fails here. `benches/compare` measures the time.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use temporal_fleet::{Environment, Fleet, FleetWorker, Role, parallelized::ParallelizedWorkflow};
 use tokio::sync::oneshot;
 
-// Shared with the other tests, of which these need a part.
-#[allow(dead_code, reason = "a part")]
+// The modules below are shared with the other tests. These tests use only a part of them.
+#[allow(dead_code, reason = "partly used")]
 #[path = "../it/server.rs"]
 mod server;
-#[allow(dead_code, unused_imports, reason = "a part")]
+#[allow(dead_code, unused_imports, reason = "partly used")]
 #[path = "../it/support/mod.rs"]
 mod support;
 
@@ -19,18 +19,19 @@ use support::{Process, World, run};
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// How far above its budget a count may be: what differs from run to run is how often a poll of the sticky
-/// queue has to be made again, and how many threads have to be woken.
+/// The factor by which a count may differ from its budget. Between runs, the number of repeated polls of
+/// the sticky queue differs, and the number of threads that have to be woken.
 const MARGIN: f64 = 1.5;
 
-/// Allocations of a workflow worker for each workflow: counted in November 2026, SDK 1.1.1.
+/// Allocations of a workflow worker for each workflow, counted in November 2026 with SDK 1.1.1.
 const ALLOCATIONS: f64 = 862.0;
-/// Their bytes.
+/// Bytes that these allocations have in total.
 const BYTES: f64 = 398_000.0;
-/// Writes of the workflow worker and of the activity worker, wake-ups of threads among them.
+/// Writes of the workflow worker and of the activity worker for each workflow. They include wake-ups of
+/// threads.
 const WRITES: [f64; 2] = [21.0, 5.3];
 
-/// Enough to make what is done once, or once a minute, disappear.
+/// The number of workflows, large enough to make work that happens once, or once a minute, negligible.
 const WORKFLOWS: usize = 100;
 
 #[track_caller]
@@ -93,9 +94,10 @@ fn a_workflow_needs_no_more_writes_than_recorded() {
     let world = World::new();
     let up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "1"]));
     run_batch(&world, 20);
-    let workers: Vec<u32> = support::children_of(up.pid()).into_iter().map(|it| it.0).collect();
+    let workers: Vec<u32> =
+        support::children_of(up.pid()).into_iter().map(|child| child.0).collect();
     assert_eq!(workers.len(), 2);
-    // Calls of write and its kin: messages to the server, and wake-ups of a thread that sleeps.
+    // The number of `write` calls and the like: messages to the server, and wake-ups of sleeping threads.
     let writes = |worker: &u32| -> f64 {
         let text = std::fs::read_to_string(format!("/proc/{worker}/io")).unwrap();
         text.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap().parse().unwrap()
@@ -106,7 +108,7 @@ fn a_workflow_needs_no_more_writes_than_recorded() {
     let count = WORKFLOWS as f64;
     for ((worker, before), budget) in workers.iter().zip(before).zip(WRITES) {
         let (_, command) =
-            support::children_of(up.pid()).into_iter().find(|it| it.0 == *worker).unwrap();
+            support::children_of(up.pid()).into_iter().find(|child| child.0 == *worker).unwrap();
         assert_within(&format!("writes of {command:?}"), (writes(worker) - before) / count, budget);
     }
 }

@@ -1,4 +1,4 @@
-//! What docker-compose.yml says, as Compose itself understands it.
+//! docker-compose.yml, as Compose itself resolves it.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
 const FLEET: [&str; 3] = ["workflow-worker", "activity-worker", "starter"];
 const POSTGRES: [&str; 4] = ["-f", "docker-compose.yml", "-f", "deploy/docker/postgres.yml"];
 
-/// The configuration that Compose makes of these files with these profiles.
+/// Returns the configuration that Compose resolves from these files with these profiles.
 fn config(files: &[&str], profiles: &str) -> Value {
     config_of(files, Some(profiles))
 }
 
-/// The same with the profiles of `.env`, where none are given.
+/// Like [`config`], but with the profiles of `.env` if `profiles` is `None`.
 fn config_of(files: &[&str], profiles: Option<&str>) -> Value {
     let mut command = program("docker");
     command.current_dir(checkout()).arg("compose").args(files).args(["config", "--format", "json"]);
@@ -27,7 +27,7 @@ fn config_of(files: &[&str], profiles: Option<&str>) -> Value {
         None => command.env_remove("COMPOSE_PROFILES"),
     };
     let Finished { code, out, err } = run(command);
-    assert_eq!((code, &err[..]), (0, &[][..]), "Compose has nothing to complain about");
+    assert_eq!((code, &err[..]), (0, &[][..]), "Compose accepts the files without a warning");
     serde_json::from_str(&out.join("\n")).unwrap()
 }
 
@@ -102,7 +102,7 @@ fn grafana_runs_by_default_and_images_are_pinned() {
         assert_eq!(
             config_of(files, None),
             config(files, "grafana"),
-            "as a user has it who types no more"
+            "the default configuration, without any profile set by the user"
         );
         assert!(!services(&config(files, "")).contains_key("grafana"));
         for (name, service) in services(&config(files, "grafana")) {
@@ -110,7 +110,7 @@ fn grafana_runs_by_default_and_images_are_pinned() {
                 "temporal-fleet" => continue,
                 image => image.split_once(':').unwrap_or_else(|| panic!("{name}: {image}")),
             };
-            assert!(tag.starts_with(|it: char| it.is_ascii_digit()), "{name}: {tag}");
+            assert!(tag.starts_with(|character: char| character.is_ascii_digit()), "{name}: {tag}");
         }
     }
 }
@@ -122,7 +122,7 @@ fn a_server_with_a_database_changes_nothing_about_the_fleet() {
         assert_eq!(plain["services"][name], postgres["services"][name], "{name}");
     }
     let server = &postgres["services"]["temporal"];
-    assert_eq!(server["command"], Value::Null, "nothing of the dev server's is left");
+    assert_eq!(server["command"], Value::Null, "the dev server's command is gone");
     assert_eq!(server["environment"]["DB"], "postgres12");
     let mut names: Vec<_> = services(&postgres).keys().map(String::as_str).collect();
     names.retain(|name| !FLEET.contains(name));
@@ -133,7 +133,7 @@ fn a_server_with_a_database_changes_nothing_about_the_fleet() {
 }
 
 #[test]
-fn telemetry_is_exported_to_grafana_only_where_it_runs() {
+fn telemetry_is_exported_to_grafana_only_if_it_runs() {
     for (profiles, endpoint) in [("grafana", "http://grafana:4317"), ("", "")] {
         let config = config(&[], profiles);
         for name in FLEET {

@@ -1,4 +1,4 @@
-//! Stopping a container.
+//! Stopping a container: the worker drains within the time that Compose gives it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     support::{Process, eventually, run},
 };
 
-/// What compose gives a worker before it is killed.
+/// The time that Compose gives a worker to stop before it kills the worker.
 const GRACE: Duration = Duration::from_secs(30);
 
 fn health(container: &Container) -> Value {
@@ -28,9 +28,9 @@ fn docker_stop_ends_an_idle_worker_with_0() {
     }
 }
 
-/// The bound is the issue's own: a server that is away must not make a rollout wait.
+/// A server that is down must not delay a rollout.
 #[test]
-fn docker_stop_takes_a_moment_while_the_server_is_down() {
+fn docker_stop_takes_less_than_two_seconds_while_the_server_is_down() {
     let fleet = Project::new();
     fleet.up(1);
     fleet.run(["stop", "temporal"]);
@@ -61,13 +61,13 @@ fn a_draining_worker_is_unhealthy_and_its_activity_completes_at_the_first_attemp
     });
     let id = worker.0.clone();
     let stop = std::thread::spawn(move || Container(id).stop());
-    eventually("it drains unhealthy", || health(&worker) == "unhealthy");
-    assert_eq!(worker.state()["Running"], true, "and goes on");
+    eventually("the draining worker is unhealthy", || health(&worker) == "unhealthy");
+    assert_eq!(worker.state()["Running"], true, "the worker continues its activity");
     let took = stop.join().unwrap();
     assert!(took < GRACE, "{took:?}");
     assert_eq!(worker.state()["ExitCode"], 0);
 
-    // What comes after the charge needs a worker again.
+    // The activities after the charge need a worker again.
     run(fleet.compose(["start", "activity-worker"])).success();
     assert_eq!(starter.exit_code(), 0, "{}", starter.err.so_far().join("\n"));
     let result = &starter.out.wait_end()[0];

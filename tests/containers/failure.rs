@@ -1,4 +1,4 @@
-//! What goes wrong with containers: killed, cut off, without their server, told a wrong address.
+//! Failures of containers: one is killed, loses its network or its server, or gets a wrong address.
 
 use rustix::process::Signal;
 
@@ -16,21 +16,21 @@ fn a_killed_worker_is_restarted_and_the_batch_completes() {
     batch.completed(20);
     let killed = fleet.containers("workflow-worker").remove(0);
     killed.signal_from_host(Signal::KILL);
-    eventually("the engine starts it again", || {
+    eventually("the engine starts the container again", || {
         killed.inspect()["RestartCount"] == 1 && killed.state()["Running"] == true
     });
     fleet.healthy("workflow-worker", 2);
     batch.whole();
 }
 
-/// As docs/operations.md says.
+/// docs/operations.md describes this.
 #[test]
 fn docker_kill_counts_as_a_deliberate_stop_and_nothing_is_restarted() {
     let fleet = Project::new();
     fleet.up(1);
     let worker = fleet.container("activity-worker");
     docker(["kill", &worker.0]);
-    eventually("it is gone", || worker.state()["Status"] == "exited");
+    eventually("the container has exited", || worker.state()["Status"] == "exited");
     assert_eq!(worker.state()["ExitCode"], 137);
     assert_eq!(worker.inspect()["RestartCount"], 0);
     run(fleet.compose(["up", "--detach", "--no-build", "activity-worker"])).success();
@@ -41,7 +41,8 @@ fn docker_kill_counts_as_a_deliberate_stop_and_nothing_is_restarted() {
 fn a_server_restarted_in_mid_batch_loses_nothing() {
     let fleet = Project::new();
     fleet.up(2);
-    let before: Vec<_> = fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect();
+    let before: Vec<_> =
+        fleet.containers("workflow-worker").into_iter().map(|container| container.0).collect();
     let batch = Batch::start(&fleet, 150);
     batch.completed(20);
     fleet.run(["restart", "temporal"]);
@@ -60,7 +61,7 @@ fn a_worker_resumes_when_its_network_is_back() {
     let batch = Batch::start(&fleet, 150);
     batch.completed(20);
     docker(["network", "disconnect", &network, &worker.0]);
-    // Nobody else can work on the rest.
+    // No other worker can run the rest of the batch.
     assert_eq!(worker.state()["Running"], true);
     docker(["network", "connect", &network, &worker.0]);
     batch.whole();
@@ -90,7 +91,7 @@ fn a_wrong_address_ends_the_container_with_one_line_and_exit_code_69_or_78() {
     ] {
         let ended = worker(address);
         assert_eq!(ended.code, code, "{ended:#?}");
-        let errors: Vec<_> = ended.err.iter().filter(|it| it.starts_with("error: ")).collect();
+        let errors: Vec<_> = ended.err.iter().filter(|line| line.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && errors[0].contains(line), "{ended:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The image, and how its containers run.
+//! The image, and the properties of its containers.
 
 use std::{collections::BTreeSet, fs};
 
@@ -9,7 +9,7 @@ use crate::{
     support::{eventually, labels, run},
 };
 
-/// What the issue of a small image comes to: registries and clusters move it often.
+/// The upper limit for the image's size in bytes: clusters pull images often, so a small one matters.
 const LARGEST: u64 = 20_000_000;
 
 #[test]
@@ -20,21 +20,21 @@ fn the_image_is_small_and_labelled() {
     assert!(image["Size"].as_u64().unwrap() <= LARGEST, "{} bytes", image["Size"]);
     let config = &image["Config"];
     assert_eq!(config["User"], "65532:65532");
-    assert_eq!(config["Entrypoint"], json!(["/fleet"]), "no shell in between: signals arrive");
+    assert_eq!(config["Entrypoint"], json!(["/fleet"]), "without a shell, signals reach the fleet");
     assert_eq!(config["Healthcheck"]["Test"], json!(["CMD", "/fleet", "health"]));
     let label = |name: &str| &config["Labels"][format!("org.opencontainers.image.{name}")];
     assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
     assert_eq!(label("revision"), REVISION);
     for name in ["title", "description", "licenses"] {
-        assert!(label(name).as_str().is_some_and(|it| !it.is_empty()), "{name}");
+        assert!(label(name).as_str().is_some_and(|value| !value.is_empty()), "{name}");
     }
     let version = docker(["run", "--rm", IMAGE, "--version"]);
     assert_eq!(version, [format!("fleet {} ({REVISION})", env!("CARGO_PKG_VERSION"))]);
 }
 
-/// The README's two commands, as people type them.
+/// These are the README's first two commands for containers.
 #[test]
-fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
+fn two_workflow_workers_share_the_workflows_of_a_one_shot_starter() {
     let fleet = Project::new();
     let up = ["up", "--detach", "--build", "--scale", "workflow-worker=2"];
     fleet.run(up);
@@ -45,19 +45,19 @@ fn up_with_two_workflow_workers_and_run_starter_share_twenty_five_workflows() {
         lines.iter().map(|labels| labels[which].strip_prefix("1@").unwrap().to_owned()).collect()
     };
     let workers = fleet.hosts("workflow-worker");
-    assert_eq!(workers.len(), 2, "the starter stops no worker");
+    assert_eq!(workers.len(), 2, "the starter did not stop a worker");
     assert_eq!((hosts(0), hosts(2)), (workers.clone(), workers), "{results:#?}");
     assert_eq!(hosts(1), fleet.hosts("activity-worker"), "{results:#?}");
 
-    // The service itself ran once with `up`, with what the sample starts by default.
+    // The starter's service itself ran once with `up`, with the sample's default number of workflows.
     let starters = fleet.run(["ps", "--all", "--quiet", "starter"]);
     let once = crate::project::Container(starters[0].clone());
     eventually("up's own starter ends", || once.state()["Status"] == "exited");
     assert_eq!(once.state()["ExitCode"], 0);
 
-    // And so it does at each `up`, which otherwise leaves alone what runs.
+    // Another `up` runs the starter again, and leaves the running workers as they are.
     let ids = |fleet: &Project| -> BTreeSet<_> {
-        fleet.containers("workflow-worker").into_iter().map(|it| it.0).collect()
+        fleet.containers("workflow-worker").into_iter().map(|container| container.0).collect()
     };
     let before = ids(&fleet);
     fleet.run(["up", "--detach", "--build", "--scale", "workflow-worker=3"]);
@@ -78,7 +78,7 @@ fn a_worker_runs_unprivileged_on_a_read_only_file_system() {
         assert_eq!(host["SecurityOpt"], json!(["no-new-privileges:true"]));
         assert!(host["Memory"].as_u64().unwrap() > 0 && host["PidsLimit"].as_u64().unwrap() > 0);
 
-        // As the kernel sees it.
+        // The kernel's view of the process confirms this.
         let process = worker.state()["Pid"].as_u64().unwrap();
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let line = |name: &str| {

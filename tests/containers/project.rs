@@ -1,4 +1,4 @@
-//! A fleet of a test's own in containers, and the engine that runs them.
+//! A fleet in containers that belongs to one test, and the engine that runs it.
 
 use std::{
     collections::BTreeSet,
@@ -15,15 +15,16 @@ use uuid::Uuid;
 
 use crate::support::{Finished, Process, eventually, example, get, kill, program};
 
-/// The image with the shipped fleet, built from this source.
+/// The name of the image with the shipped fleet, built from this source.
 pub(crate) const IMAGE: &str = "temporal-fleet-test";
-/// The revision that it is told to have been built from.
+/// The source revision that the build of the image is given.
 pub(crate) const REVISION: &str = "revision-under-test";
 
-/// A fresh machine with two cores builds the image in a quarter of an hour.
+/// The deadline for a command. A new machine with two cores builds the image in a quarter of an hour.
 const LONGEST: Duration = Duration::from_mins(40);
 
-/// One fleet at a time: the machine is small, and the tests wait for what takes a moment alone.
+/// Allows one fleet at a time: several at once would be too slow on a small machine for the tests'
+/// deadlines.
 static ALONE: Mutex<()> = Mutex::new(());
 const PREFIX: &str = "fleet-test-";
 
@@ -31,7 +32,8 @@ pub(crate) fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compose with the files of this checkout, for the project `name`, told nothing but `.env`.
+/// Returns a Compose command for the project `name`, with the files of this checkout and no variables
+/// but those of `.env`.
 fn compose_of<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = program("docker");
     command
@@ -46,7 +48,7 @@ fn compose_of<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) -> C
     command
 }
 
-/// Runs a command that may take long, as building an image does, and returns its stdout.
+/// Runs a command that can take long, such as building an image, to its end.
 #[track_caller]
 fn run(command: Command) -> Finished {
     let shown = format!("{command:?}");
@@ -68,7 +70,7 @@ pub(crate) fn docker<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<St
     run(command).success()
 }
 
-/// Builds the image once in a run.
+/// Builds the image, only once in a run of the tests.
 pub(crate) fn build_image() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -77,8 +79,8 @@ pub(crate) fn build_image() {
     });
 }
 
-/// Builds an image with the `orders` example, as `cargo test` has built it, and the libraries of this
-/// machine that it needs: its activities take as long as they are told to.
+/// Builds an image with the `orders` example, whose activities can be given their duration. It holds the
+/// program that `cargo test` has built, and the libraries of this machine that the program needs.
 fn build_orders_image() -> &'static str {
     const ORDERS: &str = "temporal-fleet-test-orders";
     static BUILT: OnceLock<()> = OnceLock::new();
@@ -112,7 +114,7 @@ fn build_orders_image() -> &'static str {
     ORDERS
 }
 
-/// A fleet of a test's own. Dropped it is gone, with its network and the server's data.
+/// A fleet that belongs to one test. Dropping it removes it with its network and the server's data.
 pub(crate) struct Project {
     name: String,
     image: &'static str,
@@ -120,19 +122,19 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Of the shipped fleet; nothing runs yet.
+    /// Creates a project of the shipped fleet, without starting anything.
     pub(crate) fn new() -> Self {
         build_image();
         Self::of(IMAGE)
     }
 
-    /// Of the `orders` example.
+    /// Creates a project of the `orders` example, without starting anything.
     pub(crate) fn orders() -> Self {
         Self::of(build_orders_image())
     }
 
     fn of(image: &'static str) -> Self {
-        // A test that failed has left its fleet to `drop` as any other.
+        // The lock is poisoned after a failed test, but `drop` has removed that test's fleet too.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         remove_abandoned();
         let name = format!("{PREFIX}{}-{}", std::process::id(), Uuid::new_v4().simple());
@@ -145,7 +147,8 @@ impl Project {
         command
     }
 
-    /// Starts the server, the activity worker and so many workflow workers, and waits for their health.
+    /// Starts the server, an activity worker and this number of workflow workers, and waits until they are
+    /// healthy.
     #[track_caller]
     pub(crate) fn up(&self, workflow_workers: usize) {
         let scale = format!("workflow-worker={workflow_workers}");
@@ -156,35 +159,37 @@ impl Project {
         self.healthy("activity-worker", 1);
     }
 
-    /// Waits until a service has so many containers, all healthy.
+    /// Waits until a service has `count` containers, all of them healthy.
     #[track_caller]
     pub(crate) fn healthy(&self, service: &str, count: usize) {
         eventually(&format!("{count} healthy containers of {service}"), || {
             let containers = self.containers(service);
             containers.len() == count
-                && containers.iter().all(|it| it.state()["Health"]["Status"] == "healthy")
+                && containers
+                    .iter()
+                    .all(|container| container.state()["Health"]["Status"] == "healthy")
         });
     }
 
-    /// Changes the scale of a service in a fleet that runs.
+    /// Changes the scale of a service in a running fleet.
     #[track_caller]
     pub(crate) fn scale(&self, service: &str, count: usize) {
         run(self.compose(["scale", "--no-deps", &format!("{service}={count}")])).success();
     }
 
-    /// The one-shot starter, as `docker compose run --rm starter` with these arguments.
+    /// Returns the command `docker compose run --rm starter` with these arguments.
     pub(crate) fn starter<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         self.compose(["run", "--rm", "--no-TTY", "starter"].into_iter().chain(arguments))
     }
 
-    /// The running containers of a service.
+    /// Returns the running containers of a service.
     #[track_caller]
     pub(crate) fn containers(&self, service: &str) -> Vec<Container> {
         let ids = run(self.compose(["ps", "--quiet", service])).success();
         ids.into_iter().filter(|id| !id.is_empty()).map(Container).collect()
     }
 
-    /// The one container of a service.
+    /// Returns the only container of a service.
     #[track_caller]
     pub(crate) fn container(&self, service: &str) -> Container {
         let mut containers = self.containers(service);
@@ -192,12 +197,12 @@ impl Project {
         containers.remove(0)
     }
 
-    /// The hosts that the workers of a service call themselves.
+    /// Returns the host names in the labels of a service's workers.
     pub(crate) fn hosts(&self, service: &str) -> BTreeSet<String> {
-        self.containers(service).iter().map(|it| it.0[..12].to_owned()).collect()
+        self.containers(service).iter().map(|container| container.0[..12].to_owned()).collect()
     }
 
-    /// Where this machine reaches the server.
+    /// Returns the address at which this machine reaches the server.
     #[track_caller]
     pub(crate) fn address(&self) -> String {
         let lines = run(self.compose(["port", "temporal", "7233"])).success();
@@ -224,7 +229,7 @@ impl Drop for Project {
     }
 }
 
-/// Removes a project with everything in it, also the containers of `compose run`.
+/// Removes a project with everything in it, including the containers of `compose run`.
 fn remove(name: &str) {
     let project = format!("label=com.docker.compose.project={name}");
     let containers = docker(["ps", "--all", "--quiet", "--filter", &project]);
@@ -237,7 +242,8 @@ fn remove(name: &str) {
     run(compose_of(name, ["down", "--volumes", "--remove-orphans", "--timeout", "0"]));
 }
 
-/// Removes what test runs that were killed have left behind: their number is no process any more.
+/// Removes the projects of killed test runs: the process id in such a project's name belongs to no
+/// running process.
 fn remove_abandoned() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
@@ -247,31 +253,32 @@ fn remove_abandoned() {
         for name in projects {
             let run =
                 name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
-            if run.and_then(Pid::from_raw).is_some_and(|it| test_kill_process(it).is_err()) {
+            if run.and_then(Pid::from_raw).is_some_and(|run| test_kill_process(run).is_err()) {
                 remove(&name);
             }
         }
     });
 }
 
-/// A container, by its id.
+/// A container, identified by its id.
 pub(crate) struct Container(pub(crate) String);
 
 impl Container {
-    /// What `docker inspect` tells of it.
+    /// Returns the container's details from `docker inspect`.
     #[track_caller]
     pub(crate) fn inspect(&self) -> Value {
         let text = docker(["inspect", &self.0]).join("\n");
         serde_json::from_str::<Value>(&text).unwrap()[0].take()
     }
 
-    /// Its state: `Status`, `ExitCode`, `Pid`, `Health`.
+    /// Returns the container's state: `Status`, `ExitCode`, `Pid`, `Health`.
     #[track_caller]
     pub(crate) fn state(&self) -> Value {
         self.inspect()["State"].take()
     }
 
-    /// What its health listener answers, over the network that it shares with this machine.
+    /// Returns the answer of the container's health listener, over the network that it shares with this
+    /// machine.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let inspected = self.inspect();
@@ -280,19 +287,19 @@ impl Container {
         get(&format!("{}:8080", network["IPAddress"].as_str()?), path)
     }
 
-    /// Signals its process from outside, as the kernel does when memory runs out: the engine takes
-    /// its own `docker kill` for a wish to have it stopped.
+    /// Signals the container's process from outside, as the kernel does when memory runs out. `docker
+    /// kill` is different: the engine treats it as a request to stop the container.
     #[track_caller]
     pub(crate) fn signal_from_host(&self, signal: Signal) {
         let process = self.state()["Pid"].as_u64().unwrap();
         kill(u32::try_from(process).unwrap(), signal);
     }
 
-    /// `docker stop`, with the time that compose gives it, and how long that took.
+    /// Runs `docker stop` with the time limit that Compose uses, and returns how long it took.
     #[track_caller]
     pub(crate) fn stop(&self) -> Duration {
-        let begun = Instant::now();
+        let start = Instant::now();
         docker(["stop", &self.0]);
-        begun.elapsed()
+        start.elapsed()
     }
 }

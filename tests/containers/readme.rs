@@ -1,4 +1,4 @@
-//! The commands that the README shows for containers, as they stand there.
+//! The commands that the README shows for containers, unchanged.
 
 use rustix::process::Signal;
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Process, commands_in, form, readme_blocks, run},
 };
 
-/// The arguments of a command for Compose.
+/// Returns the arguments of a Compose command.
 #[track_caller]
 fn arguments(typed: &str) -> Vec<String> {
     shlex::split(typed.strip_prefix("docker compose ").expect(typed)).unwrap()
@@ -39,7 +39,7 @@ fn the_commands_of_the_readme_work_one_after_the_other() {
     long(up);
     is(2, up);
 
-    // Compose tells on stderr, in lines of its own, which containers it creates.
+    // Compose adds lines of its own to stderr, about the containers that it creates.
     let finished = run(compose(starter));
     assert_eq!(finished.code, 0, "{finished:#?}");
     let ours = |line: &&String| !line.trim_start().starts_with("Container ");

@@ -8,7 +8,7 @@ use crate::{
     support::Process,
 };
 
-/// A batch that is being worked on: the starter, in its container.
+/// A running batch, with its starter in a container.
 pub(crate) struct Batch {
     starter: Process,
     size: usize,
@@ -21,13 +21,13 @@ impl Batch {
         Self { starter: Process::start(starter), size }
     }
 
-    /// Waits until so many workflows have completed.
+    /// Waits until `count` workflows have completed.
     #[track_caller]
     pub(crate) fn completed(&self, count: usize) {
         self.starter.out.wait_count(count);
     }
 
-    /// Waits for the end, and asserts that every workflow completed; returns their ids.
+    /// Waits for the end of the batch, asserts that every workflow completed, and returns their ids.
     #[track_caller]
     pub(crate) fn whole(mut self) -> Vec<String> {
         let mut lines = self.starter.out.wait_end();
@@ -44,7 +44,7 @@ impl Batch {
     }
 }
 
-/// The attempt of each activity that was begun.
+/// Returns the attempt of each activity that has started.
 fn attempts(address: &str, workflows: &[String]) -> Vec<i32> {
     let of = |id: &String| activity_attempts(&history_at(address, id));
     workflows.iter().flat_map(of).map(|(_, attempt)| attempt).collect()

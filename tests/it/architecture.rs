@@ -1,5 +1,5 @@
-//! The two rules of the structure, held by reading the imports of `src` as text. `docs/architecture.md` says what
-//! the rooms are and why.
+//! The two rules of the code's structure, checked by reading the imports of `src` as text.
+//! `docs/architecture.md` explains the rooms and the rules.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,9 +30,9 @@ struct Source {
 }
 
 struct Import {
-    /// As it is written in full, for messages: `crate::config::Config`.
+    /// The import's full path, for messages: `crate::config::Config`.
     path: String,
-    /// The file of `src` that it leads to.
+    /// The file of `src` that the path leads to.
     target: PathBuf,
 }
 
@@ -96,7 +96,7 @@ fn the_files_of_a_room_do_not_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn the_rule_sees_an_import_in_whatever_form_it_is_written() {
+fn imports_are_found_in_every_form() {
     let text = "use super::{a, b::{C, D as E}};\nfn f() { crate::x::y(); }\n// crate::comment\n\
                 /// [`crate::doc`]\nuse self::z::Z;\nuse std::fmt;\n#[cfg(test)]\nmod tests {\n    use crate::t;\n}";
     let module = ["room".to_owned(), "file".to_owned()];
@@ -104,7 +104,7 @@ fn the_rule_sees_an_import_in_whatever_form_it_is_written() {
     assert_eq!(paths, ["room::a", "room::b::C", "room::b::D", "x::y", "room::file::z::Z"]);
 }
 
-/// Every file of `src` with its imports.
+/// Returns every file of `src` with its imports.
 fn sources() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -139,7 +139,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The module that a file below `src` holds.
+/// Returns the path of the module that a file below `src` holds.
 fn module(file: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         file.with_extension("").iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -154,12 +154,12 @@ fn room(file: &Path) -> String {
 
 fn floor(room: &str) -> usize {
     let floor = FLOORS.iter().position(|rooms| rooms.contains(&room));
-    // Counted from the ground, so that above is more.
+    // Floors are counted from the bottom, so that a higher floor has a larger number.
     FLOORS.len() - floor.unwrap_or_else(|| panic!("FLOORS does not say where {room} is"))
 }
 
-/// The file that a path of this crate leads to: the innermost module that has one. A path to an item of the crate's
-/// root leads to `lib.rs`.
+/// Returns the file that a path of this crate leads to: the file of the innermost module that has one. A
+/// path to an item of the crate's root leads to `lib.rs`.
 fn file_of(src: &Path, path: &[String]) -> Option<PathBuf> {
     (0..=path.len()).rev().find_map(|length| {
         let module = path[..length].join("/");
@@ -172,8 +172,8 @@ fn file_of(src: &Path, path: &[String]) -> Option<PathBuf> {
     })
 }
 
-/// Every path in `text` that begins with `crate`, `self` or `super`, from the crate's root on, without those in
-/// comments and in the test module.
+/// Returns every path in `text` that begins with `crate`, `self` or `super`, as a path from the crate's
+/// root. Comments and the test module are left out.
 fn paths(text: &str, module: &[String]) -> Vec<Vec<String>> {
     let text = text.split("#[cfg(test)]").next().unwrap();
     let code: String = text
@@ -207,7 +207,7 @@ fn paths(text: &str, module: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one use tree, `a::{b, c::D}`, adds its paths to `found` and returns what comes after it.
+/// Reads one use tree, such as `a::{b, c::D}`, adds its paths to `found` and returns the text after it.
 fn tree<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
     let mut path = before.to_vec();
     let mut rest = text.trim_start();
@@ -224,7 +224,7 @@ fn tree<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         if name.is_empty() {
-            // `*`, or something that is no path at all: what stands before it is what is imported.
+            // After `*`, or text that is no path at all, the path before it is the import.
             found.push(path);
             return after
                 .strip_prefix('*')

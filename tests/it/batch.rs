@@ -1,5 +1,5 @@
-//! The starter loses nothing: a batch can be left, killed, run again and grown, and every workflow
-//! of it runs once.
+//! The starter loses no workflow: a batch can be interrupted, killed, run again and enlarged, and each
+//! of its workflows runs once.
 
 use std::{
     collections::BTreeSet,
@@ -16,12 +16,12 @@ use crate::{
     support::{HELD, Process, World, eventually, free_port, labels, on_a_terminal, run},
 };
 
-/// How many workflows there are on a world's queue, in whatever state.
+/// Counts the workflows on a world's task queue, in any state.
 fn started(world: &World) -> i64 {
     server::count(&world.workflow_queue(), "WorkflowType IS NOT NULL")
 }
 
-/// The name that a starter shows for its batch.
+/// Returns the name that a starter shows for its batch.
 fn batch_name(starter: &Process) -> String {
     let line = starter.err.wait_for("batch ");
     line.strip_prefix("batch ").unwrap().split(':').next().unwrap().to_owned()
@@ -32,7 +32,7 @@ fn a_killed_starter_run_again_completes_its_batch_and_every_workflow_runs_once()
     let world = World::new();
     let mut killed = Process::start(world.fleet(["starter", "-n", "30", "--concurrency", "12"]));
     let batch = batch_name(&killed);
-    eventually("some have started", || started(&world) >= 12);
+    eventually("some workflows have started", || started(&world) >= 12);
     killed.signal(Signal::KILL);
     assert_eq!(killed.exit_code(), 128 + 9);
     assert!(killed.out.wait_end().is_empty());
@@ -43,18 +43,18 @@ fn a_killed_starter_run_again_completes_its_batch_and_every_workflow_runs_once()
         again
             .err
             .iter()
-            .any(|it| it.starts_with("30 completed, 0 failed (12 of them begun earlier)")),
+            .any(|line| line.starts_with("30 completed, 0 failed (12 of them begun earlier)")),
         "{again:#?}"
     );
     assert_eq!(again.success().len(), 30);
     assert_eq!(started(&world), 30);
 
-    // Once more: all are read, none is run.
+    // A third run reads all results and starts no workflow.
     let read = run(world.fleet(["starter", "-n", "30", "--batch", &batch]));
     assert!(
         read.err
             .iter()
-            .any(|it| it.starts_with("30 completed, 0 failed (30 of them begun earlier)")),
+            .any(|line| line.starts_with("30 completed, 0 failed (30 of them begun earlier)")),
         "{read:#?}"
     );
     assert_eq!(read.success().len(), 30);
@@ -92,7 +92,7 @@ fn a_batch_can_be_run_again_with_more_workflows_but_not_with_other_settings() {
         grown
             .err
             .iter()
-            .any(|it| it.starts_with("6 completed, 0 failed (3 of them begun earlier)")),
+            .any(|line| line.starts_with("6 completed, 0 failed (3 of them begun earlier)")),
         "{grown:#?}"
     );
     assert_eq!(grown.success().len(), 6);
@@ -100,12 +100,12 @@ fn a_batch_can_be_run_again_with_more_workflows_but_not_with_other_settings() {
 }
 
 #[test]
-fn ctrl_c_prints_what_still_runs_and_the_command_that_continues_it() {
+fn ctrl_c_prints_the_running_workflows_and_the_command_that_continues_the_batch() {
     let world = World::new();
     let mut starter = Process::start(world.fleet(["starter", "-n", "7", "--concurrency", "3"]));
-    let told = starter.err.wait_for("no worker polls");
+    let hint = starter.err.wait_for("no worker polls");
     assert_eq!(
-        told,
+        hint,
         format!("no worker polls '{}': start one with fleet up", world.workflow_queue())
     );
     starter.ctrl_c();
@@ -116,7 +116,7 @@ fn ctrl_c_prints_what_still_runs_and_the_command_that_continues_it() {
     assert!(err.contains(&"4 not started".to_owned()), "{err:#?}");
     assert_eq!(started(&world), 3);
 
-    let line = err.iter().find_map(|it| it.strip_prefix("to continue: ")).unwrap();
+    let line = err.iter().find_map(|line| line.strip_prefix("to continue: ")).unwrap();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let finished = run(world.at_home("/bin/sh", ["-c", line]));
     assert_eq!(finished.success().len(), 7);
@@ -130,13 +130,13 @@ fn a_timeout_ends_the_starter_with_1_while_the_workflows_keep_running() {
     assert_eq!(finished.code, 1, "{finished:#?}");
     assert_eq!(finished.err.last().unwrap(), "error: not done after 500ms (--timeout)");
     assert!(finished.err.contains(&"2 still run:".to_owned()), "{finished:#?}");
-    eventually("both run on", || {
+    eventually("both workflows keep running", || {
         server::count(&world.workflow_queue(), "ExecutionStatus = 'Running'") == 2
     });
 }
 
 #[test]
-fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
+fn a_starter_of_a_silent_server_exits_with_69_and_still_obeys_ctrl_c() {
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     let starter = |more: &[&str]| {
@@ -144,33 +144,34 @@ fn a_silent_server_ends_the_starter_with_69_and_ctrl_c_works_meanwhile() {
         command.args(more).env("TEMPORAL_ADDRESS", &server.address);
         Process::start(command)
     };
-    let (mut patient, mut interrupted) = (starter(&[]), starter(&[]));
-    for starter in [&patient, &interrupted] {
+    let (mut waiting, mut interrupted) = (starter(&[]), starter(&[]));
+    for starter in [&waiting, &interrupted] {
         starter.err.wait_for("no worker polls");
     }
-    // And one that will ask a silent server who polls.
+    // This starter will ask a silent server for the task queue's pollers.
     let mut asking = starter(&["--timeout", "15s"]);
     asking.err.wait_for("batch ");
     server.signal(Signal::STOP);
-    let begun = Instant::now();
+    let start = Instant::now();
     interrupted.ctrl_c();
     assert_eq!(interrupted.exit_code(), 130);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert_eq!(asking.exit_code(), 1);
     assert_eq!(asking.err.wait_end().last().unwrap(), "error: not done after 15s (--timeout)");
 
-    // The transport notices after 45 seconds.
-    assert_eq!(patient.exit_code(), 69);
-    let err = patient.err.wait_end();
+    // The transport notices the silent server after 45 seconds.
+    assert_eq!(waiting.exit_code(), 69);
+    let err = waiting.err.wait_end();
     assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
-    assert!(err.iter().any(|it| it.starts_with("to continue: ")), "{err:#?}");
+    assert!(err.iter().any(|line| line.starts_with("to continue: ")), "{err:#?}");
 }
 
 #[test]
 fn a_starter_whose_output_nobody_reads_still_exits_after_its_timeout() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    // More than a pipe holds, of ended workflows, which are quick to read.
+    // The results of these workflows exceed the capacity of a pipe. The workflows have already ended, so
+    // that the starter reads their results quickly.
     run(world.fleet(["starter", "-n", "300", "--batch", &world.id()])).success();
     let mut command = world.fleet(["starter", "-n", "300", "--batch", &world.id()]);
     command.args(["--output", "json", "--timeout", "3s"]);
@@ -178,7 +179,7 @@ fn a_starter_whose_output_nobody_reads_still_exits_after_its_timeout() {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut starter = command.stdout(writer).spawn().unwrap();
     drop(command);
-    eventually("it leaves", || starter.try_wait().unwrap().is_some());
+    eventually("the starter exits", || starter.try_wait().unwrap().is_some());
     drop(reader);
 }
 
@@ -187,7 +188,7 @@ fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let prefix = world.id();
-    // Somebody started one of the batch's workflows with a timeout, which the starter has no flag for.
+    // The starter has no flag for a run timeout, so the test starts one of the batch's workflows itself.
     let namespace = Uuid::from_u128(0x6c1f_5a0e_3d94_4f0b_9c52_7d1e_a8b4_60f3);
     let id =
         |index| format!("{prefix}-{}", Uuid::new_v5(&namespace, format!("b/{index}").as_bytes()));
@@ -197,7 +198,7 @@ fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {
     starter.args(["--workflow-id-prefix", &prefix, "--output", "json"]);
     let mut starter = Process::start(starter);
     for index in 0..3 {
-        eventually("it is held", || pending_timers(&id(index)) == 1);
+        eventually("the order is held", || pending_timers(&id(index)) == 1);
     }
     server::terminate(&id(0), "the customer is gone");
     server::cancel(&id(1), "the customer changed their mind");
@@ -213,14 +214,14 @@ fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {
         assert!(err.contains(&line), "{line}: {err:#?}");
     }
     assert!(
-        err.iter().any(|it| it.starts_with("1 completed, 3 failed (1 of them begun earlier)")),
+        err.iter().any(|line| line.starts_with("1 completed, 3 failed (1 of them begun earlier)")),
         "{err:#?}"
     );
     let lines: Vec<Value> =
-        starter.out.wait_end().iter().map(|it| serde_json::from_str(it).unwrap()).collect();
+        starter.out.wait_end().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let statuses: BTreeSet<_> = lines[..4]
         .iter()
-        .map(|it| (it["index"].as_u64().unwrap(), it["status"].as_str().unwrap()))
+        .map(|result| (result["index"].as_u64().unwrap(), result["status"].as_str().unwrap()))
         .collect();
     assert_eq!(
         statuses,
@@ -238,9 +239,9 @@ fn the_line_of_a_failed_workflow_ends_with_the_activitys_own_message() {
     assert_eq!(failed.code, 1, "{failed:#?}");
     assert!(failed.out.is_empty());
     let words = ": failed: activity Warehouse::charge: the card is stolen";
-    let lines: Vec<_> = failed.err.iter().filter(|it| it.ends_with(words)).collect();
+    let lines: Vec<_> = failed.err.iter().filter(|line| line.ends_with(words)).collect();
     assert_eq!(lines.len(), 2, "{failed:#?}");
-    assert!(lines.iter().all(|it| it.starts_with("orders-")), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.starts_with("orders-")), "{lines:#?}");
 }
 
 #[test]
@@ -266,10 +267,10 @@ fn json_output_is_one_object_for_each_workflow_and_a_matching_summary() {
     let workflows = summary["workers"]["workflows"].as_object().unwrap();
     let pids: BTreeSet<_> =
         workflows.keys().map(|identity| server::pid_of(identity).to_string()).collect();
-    assert_eq!(pids, ended_in, "by the server's account it is the same workers");
-    assert_eq!(workflows.values().map(|it| it.as_u64().unwrap()).sum::<u64>(), 20);
+    assert_eq!(pids, ended_in, "the server names the same workers");
+    assert_eq!(workflows.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), 20);
     let activities = summary["workers"]["activities"].as_object().unwrap();
-    assert_eq!(activities.values().map(|it| it.as_u64().unwrap()).sum::<u64>(), 20);
+    assert_eq!(activities.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), 20);
 }
 
 #[test]
@@ -278,7 +279,8 @@ fn the_summary_counts_workflows_and_activities_of_each_worker() {
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let input = r#"{"id": "1", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
     let finished = run(world.orders(["starter", "-n", "2", "--input", input]));
-    let line = |what: &str| finished.err.iter().find(|it| it.starts_with(what)).unwrap().clone();
+    let line =
+        |what: &str| finished.err.iter().find(|line| line.starts_with(what)).unwrap().clone();
     assert!(line("workflows ").contains(" 2  workflow-worker@"), "{finished:#?}");
     assert!(line("activities ").contains(" 6  activity-worker@"), "{finished:#?}");
 }
@@ -302,13 +304,13 @@ fn workers_and_starter_survive_a_server_that_is_killed_and_restarted() {
     server.signal(Signal::KILL);
     assert_eq!(server.up.exit_code(), 70);
     server.up.err.wait_for("error: the Temporal dev server ended unexpectedly");
-    // The SDK's own patience has ended: from here on it is the starter's.
+    // The SDK has given up retrying. From here on, the starter retries.
     starter.err.wait_for("does not answer");
 
     let _server = start_server();
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
     assert_eq!(starter.out.wait_end().len(), 60);
-    assert!(up.err.so_far().iter().all(|it| !it.contains("exited")), "{:#?}", up.err.so_far());
+    assert!(up.err.so_far().iter().all(|line| !line.contains("exited")), "{:#?}", up.err.so_far());
 }
 
 #[test]

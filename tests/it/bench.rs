@@ -1,4 +1,4 @@
-//! `fleet bench`: what it measures of real workflows, and what its exit code says.
+//! `fleet bench`: what it measures with real workflows, and which exit codes it returns.
 
 use std::{
     process::Command,
@@ -16,21 +16,21 @@ use crate::{
     support::{Process, World, eventually, on_a_terminal, run},
 };
 
-/// A bench in this world.
+/// Returns a `fleet bench` command in this world.
 fn bench(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.fleet(["bench"]);
     command.args(arguments);
     command
 }
 
-/// The one line of JSON that a bench printed.
+/// Returns the single line of JSON that a bench printed.
 #[track_caller]
 fn only_line(out: &[String]) -> Value {
     let [line] = out else { panic!("{out:#?}") };
     serde_json::from_str(line).unwrap()
 }
 
-/// What a bench that reached its goals says.
+/// Runs a bench, asserts that it reached its goals, and returns its JSON.
 #[track_caller]
 fn measured(world: &World, arguments: &[&str]) -> Value {
     let mut command = bench(world, arguments);
@@ -51,12 +51,12 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Each stage has its quantiles, in order.
+/// Asserts that each stage has its quantiles, in ascending order.
 #[track_caller]
-fn assert_has_all_stages(told: &Value) {
+fn assert_has_all_stages(summary: &Value) {
     for stage in STAGES {
-        let spread = &told["latency_ms"][stage];
-        let quantiles = ["p50", "p90", "p99", "p999", "max"].map(|it| number(&spread[it]));
+        let spread = &summary["latency_ms"][stage];
+        let quantiles = ["p50", "p90", "p99", "p999", "max"].map(|name| number(&spread[name]));
         assert!(quantiles.is_sorted(), "{stage}: {spread}");
         assert!(quantiles[0] > 0.0, "{stage}: {spread}");
     }
@@ -66,20 +66,20 @@ fn assert_has_all_stages(told: &Value) {
 fn an_open_loop_keeps_its_rate_and_measures_every_stage() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
-    let told = measured(&world, &["--rate", "10/s", "--duration", "3s", "--warmup", "500ms"]);
-    assert_eq!(told["completed"], 30, "{told}");
-    assert_eq!(told["errors"], 0);
-    assert_eq!(told["interrupted"], false);
-    assert_eq!(told["rate_per_s"], 10.0);
-    assert_eq!(told["histories_sampled"], 30);
-    assert_has_all_stages(&told);
-    // The last is due after 2.9 s, and ends some time later.
-    let rate = number(&told["throughput_per_s"]);
-    assert!(rate > 1.0 && rate < 30.0 / 2.9, "{told}");
-    assert_eq!(told["latency_ms"]["end_to_end"]["count"], 30);
-    assert_eq!(told["latency_ms"]["activity_execution"]["count"], 30);
-    // Those of the warm-up were run too.
-    eventually("all are known", || {
+    let summary = measured(&world, &["--rate", "10/s", "--duration", "3s", "--warmup", "500ms"]);
+    assert_eq!(summary["completed"], 30, "{summary}");
+    assert_eq!(summary["errors"], 0);
+    assert_eq!(summary["interrupted"], false);
+    assert_eq!(summary["rate_per_s"], 10.0);
+    assert_eq!(summary["histories_sampled"], 30);
+    assert_has_all_stages(&summary);
+    // The last workflow is due after 2.9 s and ends a little later.
+    let rate = number(&summary["throughput_per_s"]);
+    assert!(rate > 1.0 && rate < 30.0 / 2.9, "{summary}");
+    assert_eq!(summary["latency_ms"]["end_to_end"]["count"], 30);
+    assert_eq!(summary["latency_ms"]["activity_execution"]["count"], 30);
+    // The workflows of the warm-up were run too.
+    eventually("the server counts all workflows", || {
         server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") == 35
     });
 }
@@ -91,19 +91,19 @@ fn a_closed_loop_runs_the_load_that_its_flags_describe() {
     let shape = ["--activities", "2", "--parallel", "3", "--payload-bytes", "100"];
     let cpu = ["--workflow-cpu", "20ms", "--activity-cpu", "20ms"];
     let more = ["--count", "12", "--concurrency", "3", "--sample", "5"];
-    let told = measured(&world, &[&shape[..], &cpu, &more].concat());
-    assert_eq!(told["completed"], 12, "{told}");
-    assert_eq!(told["concurrency"], 3);
-    assert_eq!(told["histories_sampled"], 5);
-    assert_has_all_stages(&told);
-    let latency = &told["latency_ms"];
+    let summary = measured(&world, &[&shape[..], &cpu, &more].concat());
+    assert_eq!(summary["completed"], 12, "{summary}");
+    assert_eq!(summary["concurrency"], 3);
+    assert_eq!(summary["histories_sampled"], 5);
+    assert_has_all_stages(&summary);
+    let latency = &summary["latency_ms"];
     assert_eq!(latency["activity_execution"]["count"], 5 * 6);
-    // The work was worked out for this machine, in this build, which is now busier.
-    assert!(number(&latency["activity_execution"]["p50"]) > 10.0, "{told}");
-    assert!(number(&latency["workflow_task_execution"]["p99"]) > 10.0, "{told}");
-    // Its own three computations alone.
-    assert!(number(&latency["end_to_end"]["p50"]) > 40.0, "{told}");
-    let load = &told["input"];
+    // The amount of work was calibrated for this machine and this build; the machine is busier now.
+    assert!(number(&latency["activity_execution"]["p50"]) > 10.0, "{summary}");
+    assert!(number(&latency["workflow_task_execution"]["p99"]) > 10.0, "{summary}");
+    // The workflow's own three computations alone take this long.
+    assert!(number(&latency["end_to_end"]["p50"]) > 40.0, "{summary}");
+    let load = &summary["input"];
     assert_eq!((&load["activities"], &load["parallel"]), (&2.into(), &3.into()));
     assert_eq!(server::workflow_ids(&world.workflow_queue()).len(), 12);
 }
@@ -112,27 +112,27 @@ fn a_closed_loop_runs_the_load_that_its_flags_describe() {
 fn a_stall_counts_as_latency_of_every_workflow_that_it_delays() {
     let world = World::new();
     let worker = Process::start_ready(world.fleet(["worker", "--role", "worker"]));
-    // No more than two are under way, so that the stall delays the starts of all others.
+    // At most two workflows are in flight, so that the stall delays the starts of all others.
     let rate = ["--rate", "20/s", "--count", "80", "--max-under-way", "2", "--output", "json"];
     let mut bench = Process::start(bench(&world, &rate));
-    eventually("it runs", || {
+    eventually("the bench runs", || {
         server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") > 5
     });
     worker.signal(Signal::STOP);
-    // The stall itself: 30 workflows are due meanwhile.
-    let begun = Instant::now();
+    // The stall itself, during which 30 workflows are due.
+    let start = Instant::now();
     thread::sleep(Duration::from_millis(1500));
     worker.signal(Signal::CONT);
-    let stall = begun.elapsed().as_secs_f64() * 1000.0;
+    let stall = start.elapsed().as_secs_f64() * 1000.0;
 
     assert_eq!(bench.exit_code(), 0, "{:#?}", bench.err.so_far());
-    let told = only_line(&bench.out.wait_end());
-    assert_eq!(told["completed"], 80);
-    let latency = &told["latency_ms"]["end_to_end"];
-    assert!(number(&latency["max"]) > stall * 0.8, "{stall} {told}");
-    // Measured from their starts only two would have been slow, of 80.
-    assert!(number(&latency["p90"]) > stall * 0.4, "{stall} {told}");
-    assert!(number(&told["behind_schedule_ms"]) > stall * 0.6, "{stall} {told}");
+    let summary = only_line(&bench.out.wait_end());
+    assert_eq!(summary["completed"], 80);
+    let latency = &summary["latency_ms"]["end_to_end"];
+    assert!(number(&latency["max"]) > stall * 0.8, "{stall} {summary}");
+    // If latency counted from the actual starts, only two of 80 workflows would have been slow.
+    assert!(number(&latency["p90"]) > stall * 0.4, "{stall} {summary}");
+    assert!(number(&summary["behind_schedule_ms"]) > stall * 0.6, "{stall} {summary}");
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn each_missed_goal_is_one_line_and_sets_the_exit_code() {
     let missed = ["--slo", "p50=1us", "--slo", "p99=1h", "--slo", "activity_execution.p99=0s"];
     let finished = run(bench(&world, &[&count[..], &missed].concat()));
     assert_eq!(finished.code, 1, "{finished:#?}");
-    let errors: Vec<_> = finished.err.iter().filter(|it| it.starts_with("error: ")).collect();
+    let errors: Vec<_> = finished.err.iter().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(errors[0].starts_with("error: end_to_end p50 is "), "{errors:#?}");
     assert!(errors[0].ends_with(" ms, above 1us (--slo)"), "{errors:#?}");
     assert!(errors[1].starts_with("error: activity_execution p99 is "), "{errors:#?}");
-    assert!(finished.out.iter().any(|it| it.starts_with("goal p50=1us: missed, ")));
+    assert!(finished.out.iter().any(|line| line.starts_with("goal p50=1us: missed, ")));
 }
 
 #[test]
@@ -167,18 +167,18 @@ fn workflows_that_fail_use_up_the_error_budget() {
         command.args(["--workflow-type", "OrderWorkflow", "--input", stolen]);
         run_json(command, &["--max-errors", budget])
     };
-    let (code, told, err) = failing("50%");
+    let (code, summary, err) = failing("50%");
     assert_eq!(code, 1);
-    assert_eq!((&told["completed"], &told["errors"]), (&0.into(), &3.into()), "{told}");
-    let (cause, count) = told["causes"].as_object().unwrap().iter().next().unwrap();
-    assert!(cause.contains("the card is stolen") && *count == 3, "{told}");
-    assert!(told["latency_ms"]["end_to_end"].is_null(), "{told}");
+    assert_eq!((&summary["completed"], &summary["errors"]), (&0.into(), &3.into()), "{summary}");
+    let (cause, count) = summary["causes"].as_object().unwrap().iter().next().unwrap();
+    assert!(cause.contains("the card is stolen") && *count == 3, "{summary}");
+    assert!(summary["latency_ms"]["end_to_end"].is_null(), "{summary}");
     let last = "error: 3 of 3 workflows did not complete, more than 50% (--max-errors)";
     assert_eq!(err.last().unwrap(), last);
     assert_eq!(failing("3").0, 0);
 }
 
-/// The exit code, the JSON and stderr of a bench.
+/// Runs a bench and returns its exit code, its JSON and its stderr.
 #[track_caller]
 fn run_json(mut command: Command, more: &[&str]) -> (i32, Value, Vec<String>) {
     command.args(more).args(["--output", "json"]);
@@ -213,22 +213,22 @@ fn ctrl_c_prints_the_results_so_far_and_marks_them_as_partial() {
         command.arg("--report").arg(&page);
         let before = server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'");
         let mut bench = Process::start(command);
-        eventually("some have ended", || {
+        eventually("some workflows have ended", || {
             server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") > before + 5
         });
         bench.signal(signal);
         assert_eq!(bench.exit_code(), code);
         let out = bench.out.wait_end();
         if output == "json" {
-            let told = only_line(&out);
-            assert_eq!(told["interrupted"], true, "{told}");
-            assert!(told["completed"].as_u64().unwrap() > 5, "{told}");
-            assert_has_all_stages(&told);
+            let summary = only_line(&out);
+            assert_eq!(summary["interrupted"], true, "{summary}");
+            assert!(summary["completed"].as_u64().unwrap() > 5, "{summary}");
+            assert_has_all_stages(&summary);
         } else {
             assert_eq!(out[0], "INTERRUPTED: these are partial results");
         }
-        // Nothing was missed: it was not finished.
-        assert!(!bench.err.wait_end().iter().any(|it| it.starts_with("error: ")));
+        // No goal counts as missed, because the run was not finished.
+        assert!(!bench.err.wait_end().iter().any(|line| line.starts_with("error: ")));
         assert!(std::fs::read_to_string(page).unwrap().contains("(interrupted: partial)"));
     }
 }
@@ -237,23 +237,26 @@ fn ctrl_c_prints_the_results_so_far_and_marks_them_as_partial() {
 fn an_interrupted_run_reports_workflows_that_were_due_but_not_started() {
     for output in ["json", "text"] {
         let world = World::new();
-        // No worker, and so no end of the first two.
+        // No worker runs, so that the first two workflows never end.
         let pace = ["--rate", "50/s", "--max-under-way", "2", "--duration", "10m"];
         let mut bench = Process::start(bench(&world, &[&pace[..], &["--output", output]].concat()));
-        // Its hint comes after five seconds without a result.
+        // The bench prints this hint after five seconds without a result.
         bench.err.wait_for("no worker polls");
         bench.signal(Signal::INT);
         assert_eq!(bench.exit_code(), 130);
         let out = bench.out.wait_end();
         if output == "json" {
-            let told = only_line(&out);
-            assert_eq!(told["under_way"], 2, "{told}");
-            assert!(told["not_started"].as_u64().unwrap() > 50, "{told}");
-            assert!(number(&told["behind_schedule_ms"]) > 1000.0, "{told}");
+            let summary = only_line(&out);
+            assert_eq!(summary["under_way"], 2, "{summary}");
+            assert!(summary["not_started"].as_u64().unwrap() > 50, "{summary}");
+            assert!(number(&summary["behind_schedule_ms"]) > 1000.0, "{summary}");
         } else {
             let about = " were due but not started; the latencies do not include them";
-            assert!(out.iter().any(|it| it.ends_with(about)), "{out:#?}");
-            assert!(!out.iter().any(|it| it.contains("which the latencies include")), "{out:#?}");
+            assert!(out.iter().any(|line| line.ends_with(about)), "{out:#?}");
+            assert!(
+                !out.iter().any(|line| line.contains("which the latencies include")),
+                "{out:#?}"
+            );
         }
     }
 }
@@ -262,11 +265,15 @@ fn an_interrupted_run_reports_workflows_that_were_due_but_not_started() {
 fn bench_without_workers_reports_that_and_exits() {
     let world = World::new();
     for pace in [&["--rate", "5/s", "--duration", "1s"][..], &["--count", "5"]] {
-        let (code, told, err) = run_json(bench(&world, pace), &["--timeout", "1s"]);
+        let (code, summary, err) = run_json(bench(&world, pace), &["--timeout", "1s"]);
         assert_eq!(code, 1, "{err:#?}");
-        assert_eq!((&told["completed"], &told["unfinished"]), (&0.into(), &5.into()), "{told}");
-        // They take longer than they were waited for.
-        assert!(number(&told["latency_ms"]["end_to_end"]["p50"]) >= 1000.0, "{told}");
+        assert_eq!(
+            (&summary["completed"], &summary["unfinished"]),
+            (&0.into(), &5.into()),
+            "{summary}"
+        );
+        // The workflows take longer than the bench waited for them.
+        assert!(number(&summary["latency_ms"]["end_to_end"]["p50"]) >= 1000.0, "{summary}");
         let hint = format!("no worker polls '{}': start one with fleet up", world.workflow_queue());
         assert!(err.contains(&hint), "{err:#?}");
         let last = "error: 5 of 5 workflows did not complete, more than 0 (--max-errors)";
@@ -275,7 +282,7 @@ fn bench_without_workers_reports_that_and_exits() {
 }
 
 #[test]
-fn the_report_is_a_self_contained_picture() {
+fn the_report_is_a_picture_that_needs_no_other_file() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let folder = tempfile::tempdir().unwrap();
@@ -287,7 +294,7 @@ fn the_report_is_a_self_contained_picture() {
         run(command).success();
         let report = std::fs::read_to_string(&path).unwrap();
         assert!(report.contains("<svg ") && report.contains("p99: "), "{report}");
-        assert!(!report.contains("xx"), "what was there before is gone");
+        assert!(!report.contains("xx"), "the previous content is gone");
         assert_eq!(report.matches("http").count(), 1, "the SVG's own name space: {report}");
         assert_eq!(name.ends_with("html"), report.contains("5 completed, 0 failed"));
     }
@@ -336,7 +343,7 @@ fn a_run_without_results_leaves_no_report_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.svg");
     let mut command = bench(&world, &["--connect-timeout", "100ms"]);
-    // Nobody listens on port 1.
+    // No server listens on port 1.
     command.arg("--report").arg(&path).env("TEMPORAL_ADDRESS", "127.0.0.1:1");
     let finished = run(command);
     assert_eq!(finished.code, 69, "{finished:#?}");
@@ -364,20 +371,22 @@ fn losing_the_server_ends_the_run_with_the_results_so_far() {
     let _up = Process::start_ready(here(&["up", "-w", "1"]));
     let pace = ["--rate", "20/s", "--duration", "10m", "--connect-timeout", "1s"];
     let mut bench = Process::start(here(&[&["bench", "--output", "json"][..], &pace].concat()));
-    eventually("some have ended", || completed_at(&server.address, &world.workflow_queue()) > 5);
+    eventually("some workflows have ended", || {
+        completed_at(&server.address, &world.workflow_queue()) > 5
+    });
     server.signal(Signal::KILL);
     assert_eq!(bench.exit_code(), 69);
-    let told = only_line(&bench.out.wait_end());
-    assert_eq!(told["interrupted"], true, "{told}");
-    assert!(told["completed"].as_u64().unwrap() > 5, "{told}");
-    assert!(told["under_way"].as_u64().unwrap() > 0, "{told}");
+    let summary = only_line(&bench.out.wait_end());
+    assert_eq!(summary["interrupted"], true, "{summary}");
+    assert!(summary["completed"].as_u64().unwrap() > 5, "{summary}");
+    assert!(summary["under_way"].as_u64().unwrap() > 0, "{summary}");
     let err = bench.err.wait_end();
     assert!(err.last().unwrap().starts_with("error: cannot reach Temporal at "), "{err:#?}");
-    // It says so once, and not for each call.
+    // The bench reports the lost server once, not for each call.
     assert!(err.len() <= 5, "{err:#?}");
 }
 
-/// How many workflows on a queue of the server at `address` have completed.
+/// Counts the completed workflows on a task queue of the server at `address`.
 fn completed_at(address: &str, queue: &str) -> i64 {
     let query = format!("TaskQueue = '{queue}' AND ExecutionStatus = 'Completed'");
     ask_at(address, async |mut client| {

@@ -1,4 +1,5 @@
-//! A collector: takes OTLP over gRPC or HTTP and keeps what it got; and ways to be a bad one.
+//! A telemetry collector that accepts OTLP over gRPC or HTTP and stores what it receives, and one
+//! that never answers.
 
 use std::{
     collections::BTreeMap,
@@ -37,13 +38,13 @@ use tonic::{Status, codec::CompressionEncoding};
 
 use crate::support::{eventually, free_port};
 
-/// A span as it was received.
+/// A span that the collector received.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) name: String,
     pub(crate) trace: String,
     pub(crate) id: String,
-    /// Empty for a root.
+    /// The id of the parent span; empty for a root span.
     pub(crate) parent: String,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) resource: BTreeMap<String, String>,
@@ -58,21 +59,21 @@ impl Span {
     }
 }
 
-/// A log record as it was received.
+/// A log record that the collector received.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     pub(crate) text: String,
     pub(crate) level: String,
-    /// Which code says it.
+    /// The module that logged it.
     pub(crate) target: String,
-    /// Both empty for what is said outside of any.
+    /// The ids of the trace and the span; both are empty for a record outside of any span.
     pub(crate) trace: String,
     pub(crate) span: String,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) resource: BTreeMap<String, String>,
 }
 
-/// A metric as it was received last.
+/// The latest state of a metric that the collector received.
 #[derive(Clone, Debug)]
 pub(crate) struct Metric {
     pub(crate) name: String,
@@ -89,7 +90,7 @@ struct Received {
     headers: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
-/// A collector of a test's own.
+/// A collector that only one test uses.
 pub(crate) struct Collector {
     pub(crate) port: u16,
     http: bool,
@@ -160,7 +161,7 @@ impl Collector {
         self.received.headers.lock().unwrap().clone()
     }
 
-    /// Waits until there are that many spans.
+    /// Waits until at least `count` spans have arrived, and returns all spans.
     #[track_caller]
     pub(crate) fn wait(&self, count: usize) -> Vec<Span> {
         eventually(&format!("{count} spans"), || self.spans().len() >= count);
@@ -171,7 +172,7 @@ impl Collector {
 impl Drop for Collector {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // The port is free after that.
+        // Afterwards the port is free again.
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
@@ -182,7 +183,7 @@ impl Received {
         let mut spans = self.spans.lock().unwrap();
         for of_resource in request.resource_spans {
             let resource = values(&of_resource.resource.unwrap().attributes);
-            let all = of_resource.scope_spans.into_iter().flat_map(|it| it.spans);
+            let all = of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
             spans.extend(all.map(|span| read(span, resource.clone())));
         }
     }
@@ -193,7 +194,7 @@ impl Received {
         let mut metrics = self.metrics.lock().unwrap();
         for of_resource in request.resource_metrics {
             let resource = values(&of_resource.resource.unwrap().attributes);
-            for metric in of_resource.scope_metrics.into_iter().flat_map(|it| it.metrics) {
+            for metric in of_resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
                 let (name, unit) = (metric.name, metric.unit);
                 metrics.push(Metric { name, unit, resource: resource.clone() });
             }
@@ -209,7 +210,7 @@ impl Received {
             for of_scope in of_resource.scope_logs {
                 let target = of_scope.scope.unwrap_or_default().name;
                 logs.extend(of_scope.log_records.into_iter().map(|record| Log {
-                    text: record.body.and_then(|it| it.value).map(shown).unwrap_or_default(),
+                    text: record.body.and_then(|body| body.value).map(shown).unwrap_or_default(),
                     level: record.severity_text,
                     target: target.clone(),
                     trace: hex(&record.trace_id),
@@ -231,7 +232,11 @@ fn read(span: Proto, resource: BTreeMap<String, String>) -> Span {
         parent: hex(&span.parent_span_id),
         attributes: values(&span.attributes),
         resource,
-        events: span.events.into_iter().map(|it| (it.name, values(&it.attributes))).collect(),
+        events: span
+            .events
+            .into_iter()
+            .map(|event| (event.name, values(&event.attributes)))
+            .collect(),
         status: status.code(),
         message: status.message,
     }
@@ -255,8 +260,11 @@ fn shown(value: Value) -> String {
 }
 
 fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let value = |it: &KeyValue| it.value.clone()?.value.map(shown);
-    attributes.iter().map(|it| (it.key.clone(), value(it).unwrap_or_default())).collect()
+    let value = |attribute: &KeyValue| attribute.value.clone()?.value.map(shown);
+    attributes
+        .iter()
+        .map(|attribute| (attribute.key.clone(), value(attribute).unwrap_or_default()))
+        .collect()
 }
 
 #[tonic::async_trait]
@@ -327,7 +335,7 @@ async fn serve_http(listener: tokio::net::TcpListener, received: Received) {
                     .collect();
                 headers.insert(":path".into(), request.uri().path().to_owned());
                 let mut body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
-                if headers.get("content-encoding").is_some_and(|it| it == "gzip") {
+                if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
                     let mut plain = Vec::new();
                     GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
                     body = plain;
@@ -346,8 +354,8 @@ async fn serve_http(listener: tokio::net::TcpListener, received: Received) {
     }
 }
 
-/// A port that takes connections and never answers, as long as this lives.
+/// Opens a port that accepts connections and never answers, until the listener is dropped.
 pub(crate) fn black_hole() -> TcpListener {
-    // The system completes connections, as many as the backlog has room for, without anybody's help.
+    // The kernel completes connections on its own, as many as the listener's backlog holds.
     TcpListener::bind("127.0.0.1:0").unwrap()
 }

@@ -1,4 +1,4 @@
-//! Collectors behind TLS: whom the fleet trusts there, and who it says it is.
+//! Collectors behind TLS: which certificates the fleet trusts, and which one it presents.
 
 use std::{fs, process::Command};
 
@@ -8,7 +8,7 @@ use crate::{
     support::{Finished, World, run},
 };
 
-/// A collector, and a port before it that speaks TLS with a certificate of `authority`.
+/// Starts a collector and a TLS port in front of it, with a certificate of `authority`.
 fn behind_tls(
     collector: Collector,
     authority: &Authority,
@@ -20,7 +20,7 @@ fn behind_tls(
     (collector, port)
 }
 
-/// A starter that nobody works for: it sends two spans and a line of its log, and leaves with 1.
+/// Returns a starter without any workers: it exports two spans and one log record, and exits with 1.
 fn starter(world: &World, collector: &Collector, port: &TlsPort) -> Command {
     let mut command = world.fleet(["starter", "-n", "1", "--timeout", "1s"]);
     let protocol = if collector.is_http() { "http/protobuf" } else { "grpc" };
@@ -34,7 +34,7 @@ fn starter(world: &World, collector: &Collector, port: &TlsPort) -> Command {
 #[track_caller]
 fn arrives(collector: &Collector, finished: &Finished) {
     assert_eq!(finished.code, 1, "{finished:#?}");
-    assert!(!finished.err.iter().any(|it| it.contains("telemetry ")), "{finished:#?}");
+    assert!(!finished.err.iter().any(|line| line.contains("telemetry ")), "{finished:#?}");
     assert_eq!((collector.spans().len(), collector.logs().len()), (2, 1), "{finished:#?}");
 }
 
@@ -61,8 +61,9 @@ fn nothing_is_exported_to_an_untrusted_collector_and_one_line_warns() {
             }
             let finished = run(starter);
             assert_eq!(finished.code, 1, "{finished:#?}");
-            let told = finished.err.iter().filter(|it| it.contains("telemetry cannot be exported"));
-            assert_eq!(told.count(), 1, "{finished:#?}");
+            let warnings =
+                finished.err.iter().filter(|line| line.contains("telemetry cannot be exported"));
+            assert_eq!(warnings.count(), 1, "{finished:#?}");
             assert!(collector.spans().is_empty() && collector.logs().is_empty());
         }
     }
@@ -90,7 +91,7 @@ fn a_collector_that_requires_a_client_certificate_receives_it() {
 }
 
 #[test]
-fn a_file_without_a_certificate_is_refused() {
+fn a_collector_setting_that_names_a_file_without_a_certificate_is_refused() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let authority = Authority::new("ours");
     let [certificate, key] = authority.client_files();

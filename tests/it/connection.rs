@@ -1,4 +1,5 @@
-//! TLS as it is set for every Temporal tool: what works, and what is said when it does not.
+//! TLS with the settings that all Temporal tools share: what works, and which errors are reported
+//! when it does not.
 
 use std::process::Command;
 
@@ -25,7 +26,7 @@ fn with(mut command: Command, settings: Settings<'_>) -> Command {
     command
 }
 
-/// Runs a command that cannot connect: it has to say why in one line, and no more than that.
+/// Runs a command that cannot connect, and checks that it reports the reason in exactly one line.
 #[track_caller]
 fn fails(command: Command) -> (Finished, String) {
     let finished = run(command);
@@ -37,8 +38,8 @@ fn fails(command: Command) -> (Finished, String) {
     (finished, last)
 }
 
-/// A server can be replaced by one that fits: it is tried again for as long as one that is away.
-/// What may be wrong is said at the first try and at the end.
+/// Checks that a command retries until its connect timeout, as it does for a server that is down:
+/// the server might be replaced by one that fits. The first message and the last give the hint.
 #[track_caller]
 fn gives_up(command: Command, settings: Settings<'_>, hint: &str) {
     let (finished, error) =
@@ -49,7 +50,7 @@ fn gives_up(command: Command, settings: Settings<'_>, hint: &str) {
     assert!(finished.err[0].contains(&format!("{hint}; trying again")), "{finished:#?}");
 }
 
-/// What no other server can make good is not tried again.
+/// Checks that a command fails at once, because no other server could fix its configuration.
 #[track_caller]
 fn is_misconfigured(command: Command, settings: Settings<'_>, expected: &str) {
     let (finished, error) = fails(with(command, settings));
@@ -66,7 +67,7 @@ fn is_ready(command: Command, settings: Settings<'_>) {
 }
 
 #[test]
-fn tls_to_a_plaintext_port_ends_with_69_and_a_hint() {
+fn tls_to_a_plaintext_port_exits_with_69_and_a_hint() {
     let world = World::new();
     let https = format!("https://{}", server::address());
     let starter = || world.fleet(["starter", "-n", "1"]);
@@ -80,7 +81,7 @@ fn tls_to_a_plaintext_port_ends_with_69_and_a_hint() {
 }
 
 #[test]
-fn plaintext_to_a_tls_port_ends_with_69_and_a_hint() {
+fn plaintext_to_a_tls_port_exits_with_69_and_a_hint() {
     let world = World::new();
     let port = TlsPort::open(&Authority::new("ours"), "127.0.0.1", None);
     for arguments in [&["worker", "--role", "worker"][..], &["starter", "-n", "1"]] {
@@ -110,28 +111,29 @@ fn a_fleet_and_its_starter_work_over_tls() {
 }
 
 #[test]
-fn an_untrusted_server_ends_with_69_and_a_hint() {
+fn an_untrusted_server_exits_with_69_and_a_hint() {
     let world = World::new();
     let starter = || world.fleet(["starter", "-n", "1"]);
     let authority = Authority::new("ours");
     let port = TlsPort::open(&authority, "127.0.0.1", None);
-    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
-    // The machine's own authorities did not sign it either.
-    gives_up(starter(), &[there, ("TEMPORAL_TLS", "true")], AUTHORITY);
-    // One of the same name, as it is when the certificates were made anew.
+    let address = ("TEMPORAL_ADDRESS", port.address.as_str());
+    // None of the machine's own authorities signed the server's certificate.
+    gives_up(starter(), &[address, ("TEMPORAL_TLS", "true")], AUTHORITY);
+    // Other authorities did not sign it either, even one with the same name: that happens after all
+    // certificates were created again.
     for other in ["theirs", "ours"] {
         let other = Authority::new(other);
         let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &*other.file());
-        gives_up(starter(), &[there, trusted], AUTHORITY);
+        gives_up(starter(), &[address, trusted], AUTHORITY);
     }
 
     let port = TlsPort::open(&authority, "temporal.test", None);
-    let there = ("TEMPORAL_ADDRESS", port.address.as_str());
+    let address = ("TEMPORAL_ADDRESS", port.address.as_str());
     let trusted = authority.file();
     let trusted = ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str());
-    gives_up(starter(), &[there, trusted], NAME);
+    gives_up(starter(), &[address, trusted], NAME);
     let worker = world.fleet(["worker", "--role", "worker"]);
-    is_ready(worker, &[there, trusted, ("TEMPORAL_TLS_SERVER_NAME", "temporal.test")]);
+    is_ready(worker, &[address, trusted, ("TEMPORAL_TLS_SERVER_NAME", "temporal.test")]);
 }
 
 #[test]
@@ -141,11 +143,11 @@ fn a_server_that_requires_client_certificates_accepts_only_those_of_its_authorit
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let port = TlsPort::open(&servers, "127.0.0.1", Some(&clients));
     let trusted = servers.file();
-    let there = [
+    let settings = [
         ("TEMPORAL_ADDRESS", port.address.as_str()),
         ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", trusted.as_str()),
     ];
-    gives_up(worker(), &there, CLIENT_CERTIFICATE);
+    gives_up(worker(), &settings, CLIENT_CERTIFICATE);
     let with_certificate_of = |authority: &Authority| {
         let [certificate, key] = authority.client_files();
         let mut command = worker();
@@ -153,8 +155,8 @@ fn a_server_that_requires_client_certificates_accepts_only_those_of_its_authorit
         command.env("TEMPORAL_TLS_CLIENT_KEY_PATH", key);
         command
     };
-    gives_up(with_certificate_of(&servers), &there, OTHER_CLIENT_CERTIFICATE);
-    is_ready(with_certificate_of(&clients), &there);
+    gives_up(with_certificate_of(&servers), &settings, OTHER_CLIENT_CERTIFICATE);
+    is_ready(with_certificate_of(&clients), &settings);
 }
 
 #[test]
@@ -195,17 +197,17 @@ fn invalid_certificates_are_refused_with_78_immediately() {
 #[test]
 fn messages_are_compressed_only_on_request() {
     let world = World::new();
-    let packings = |settings: Settings<'_>| {
+    let compressions = |settings: Settings<'_>| {
         let port = PollTrap::open(server::address(), || {});
         let mut command = with(world.fleet(["status"]), settings);
         command.env("TEMPORAL_ADDRESS", &port.address);
         run(command).success();
-        port.packings()
+        port.compressions()
     };
-    assert_eq!(packings(&[]), [None].into());
-    // The first call asks whether the server can.
-    let packed = packings(&[("FLEET_GRPC_COMPRESSION", "gzip")]);
-    assert!(packed.contains(&Some("gzip".into())), "{packed:?}");
+    assert_eq!(compressions(&[]), [None].into());
+    // The first call is not compressed: it asks whether the server supports compression.
+    let compressed = compressions(&[("FLEET_GRPC_COMPRESSION", "gzip")]);
+    assert!(compressed.contains(&Some("gzip".into())), "{compressed:?}");
 
     let finished = run(with(world.fleet(["status"]), &[("FLEET_GRPC_COMPRESSION", "zstd")]));
     assert_eq!(finished.code, 78, "{finished:#?}");
@@ -224,14 +226,14 @@ fn a_result_that_the_server_failed_to_deliver_is_polled_again() {
     starter.env("TEMPORAL_ADDRESS", &port.address);
     let lines = run(starter).success();
     let workflow: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
-    // The first question was lost, so that its whole second is in it.
+    // The latency includes the whole second that the first poll waited, because it was lost.
     let latency = workflow["latency_ms"].as_f64().unwrap();
-    assert!(latency > 1000.0, "nothing was lost: {latency} ms");
-    assert!(latency < 20_000.0, "as late as without asking again: {latency} ms");
+    assert!(latency > 1000.0, "no poll was lost: {latency} ms");
+    assert!(latency < 20_000.0, "as late as without a second poll: {latency} ms");
 }
 
 #[test]
-fn a_key_without_permissions_ends_every_command_with_78() {
+fn every_command_exits_with_78_for_a_key_without_permissions() {
     let port = RefusingPort::open(server::address());
     let world = World::new();
     for arguments in [

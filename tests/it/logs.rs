@@ -1,5 +1,5 @@
-//! The log, as a collector gets it: each line once, with the trace that it belongs to, and nothing of
-//! what the export itself says.
+//! Log records that a collector receives: each line once, with the trace that it belongs to, and
+//! without the lines of the export itself.
 
 use std::process::Command;
 
@@ -24,7 +24,7 @@ fn each_log_record_is_exported_once_with_its_span_and_its_origin() {
         let world = World::new();
         let fleet = |arguments: &[&'static str]| {
             let mut command = world.at_home(example("traces"), arguments.iter().copied());
-            // Nothing is cached: each workflow task replays what was before, and what that said.
+            // Without a workflow cache, each workflow task replays the whole history with its log lines.
             command.env("FLEET_MAX_CACHED_WORKFLOWS", "0").env("RUST_LOG", "warn,traces=info");
             command.env("FLEET_LOG_FORMAT", "json");
             to(command, &collector)
@@ -42,21 +42,21 @@ fn each_log_record_is_exported_once_with_its_span_and_its_origin() {
             ("decided", "RunWorkflow:Breakfast"),
             ("pressing", "RunActivity:Kitchen::press"),
         ] {
-            let said: Vec<_> = logs.iter().filter(|it| it.text == text).collect();
-            let [Log { level, target, trace, span, attributes, resource, .. }] = said[..] else {
+            let found: Vec<_> = logs.iter().filter(|log| log.text == text).collect();
+            let [Log { level, target, trace, span, attributes, resource, .. }] = found[..] else {
                 panic!("{text}, not once: {logs:#?}")
             };
-            let expected = spans.iter().find(|it| it.name == name).unwrap();
+            let expected = spans.iter().find(|span| span.name == name).unwrap();
             assert_eq!((trace, span), (&expected.trace, &expected.id), "{text}: {spans:#?}");
             assert_eq!((level.as_str(), target.as_str()), ("INFO", "traces"));
             assert_eq!(resource["service.name"], "fleet-worker");
-            // By which the dashboard asks for logs.
+            // The dashboard selects logs by this attribute.
             assert_eq!(resource["fleet.role"], "worker");
             assert_eq!(resource["service.instance.id"], expected.resource["service.instance.id"]);
             let drink = attributes.get("drink").map(String::as_str);
             assert_eq!(drink, (text == "brewing").then_some("tea"));
         }
-        // As many as there are on stderr, which goes on.
+        // stderr keeps all lines, and there are as many log records.
         let lines = worker.err.wait_end();
         assert_eq!(logs.len(), lines.len(), "{logs:#?} {lines:#?}");
     }
@@ -69,14 +69,14 @@ fn logs_can_be_disabled_and_can_have_their_own_endpoint() {
         ("OTEL_LOGS_EXPORTER", "none".to_owned(), 0),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", own.endpoint() + "/v1/logs", 1),
     ] {
-        // No worker: the starter ends soon, and has this one thing to say.
+        // No worker runs, so the starter soon ends and logs exactly one line.
         let mut starter = to(world.fleet(["starter", "-n", "1", "--timeout", "1s"]), &all);
         starter.env(name, value).env("TRACEPARENT", "nonsense");
         let finished = run(starter);
-        assert!(finished.err.iter().any(|it| it.contains("TRACEPARENT")), "{finished:#?}");
+        assert!(finished.err.iter().any(|line| line.contains("TRACEPARENT")), "{finished:#?}");
         assert_eq!(all.logs().len(), 0, "{name}: {:#?}", all.logs());
         assert_eq!(own.logs().len(), count, "{name}: {:#?}", own.logs());
-        assert!(!all.spans().is_empty(), "the other signals go on");
+        assert!(!all.spans().is_empty(), "the other signals are still exported");
     }
 }
 
@@ -88,12 +88,12 @@ fn log_lines_of_the_export_itself_are_not_exported() {
         starter.env("RUST_LOG", "trace").env("OTEL_BLRP_SCHEDULE_DELAY", "1");
         let finished = run(starter);
         let port = collector.port.to_string();
-        assert!(finished.err.iter().any(|it| it.contains(&port)), "{finished:#?}");
+        assert!(finished.err.iter().any(|line| line.contains(&port)), "{finished:#?}");
         let logs = collector.logs();
-        assert!(logs.iter().any(|it| it.target.starts_with("hyper_util")), "{logs:#?}");
+        assert!(logs.iter().any(|log| log.target.starts_with("hyper_util")), "{logs:#?}");
         for log in logs {
             assert!(!log.text.contains(&port), "{log:#?}");
-            assert!(!log.attributes.values().any(|it| it.contains(&port)), "{log:#?}");
+            assert!(!log.attributes.values().any(|value| value.contains(&port)), "{log:#?}");
             assert!(!log.target.starts_with("opentelemetry"), "{log:#?}");
         }
     }

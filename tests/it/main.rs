@@ -1,14 +1,14 @@
-//! The fleet as its users meet it: real processes, real signals, a real Temporal server.
+//! Tests of the fleet as users run it: with real processes, real signals and a real Temporal server.
 //!
-//! One dev server serves all tests of a run; each test has queues of its own. Nothing here sleeps
-//! for a fixed time: it waits for a line, an exit or a state, with a deadline.
+//! One dev server serves all tests of a run; each test has its own task queues. No test sleeps for a
+//! fixed time: tests wait for a line, an exit or a state, with a deadline.
 //!
-//! What people read is compared with the files in `snapshots`. After an intended change update them with
-//! `INSTA_UPDATE=always cargo test --test it -- command_line:: printed:: json_shapes::` and read the
-//! diff, or use `cargo insta review`. Files that no test uses any more are deleted by hand, or by
-//! `cargo insta test --unreferenced delete`.
+//! Output that people read is compared with the files in `snapshots`. After an intended change, update
+//! them with `INSTA_UPDATE=always cargo test --test it -- command_line:: printed:: json_shapes::` and
+//! read the diff, or use `cargo insta review`. A test in `snapshot.rs` fails for a file that no test
+//! uses any more; delete such a file by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod architecture;
 mod batch;

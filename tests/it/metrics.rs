@@ -1,4 +1,5 @@
-//! `/metrics`: the SDK's, the fleet's and a program's own, under the names that dashboards ask for.
+//! `/metrics`: the metrics of the SDK, of the fleet and of a user's program, under the names that
+//! dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use crate::{
     support::{Process, World, eventually, get, kill, run},
 };
 
-/// The samples of a scrape: name, labels, value.
+/// The samples of a scrape, each with its name, labels and value.
 struct Scrape(Vec<(String, BTreeMap<String, String>, f64)>);
 
 impl Scrape {
@@ -30,10 +31,10 @@ impl Scrape {
         Self(samples)
     }
 
-    /// The sum of a metric's samples that have all of these labels; `None` where there is none.
+    /// Returns the sum of a metric's samples that have all of these labels, or `None` if there are none.
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |of: &BTreeMap<String, String>| {
-            labels.iter().all(|(key, value)| of.get(*key).is_some_and(|it| it == value))
+            labels.iter().all(|(key, value)| of.get(*key).is_some_and(|label| label == value))
         };
         self.0
             .iter()
@@ -42,17 +43,17 @@ impl Scrape {
             .reduce(|a, b| a + b)
     }
 
-    /// The workers that a metric has samples of.
+    /// Returns the workers for which a metric has samples.
     fn workers(&self, name: &str) -> BTreeSet<&str> {
-        let of_it = self.0.iter().filter(|(its, ..)| its == name);
-        of_it.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
+        let of_name = self.0.iter().filter(|(its, ..)| its == name);
+        of_name.filter_map(|(_, of, _)| of.get("worker").map(String::as_str)).collect()
     }
 }
 
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|it| !it.is_empty());
+    let labels = labels.strip_suffix('}').unwrap().split("\",").filter(|label| !label.is_empty());
     let label = |text: &str| {
         let (key, value) = text.split_once("=\"").unwrap();
         (key.to_owned(), value.trim_end_matches('"').to_owned())
@@ -67,15 +68,17 @@ fn a_worker_of_both_kinds_receives_activities_eagerly() {
     run(world.fleet(["starter", "-n", "5"])).success();
     let scrape = Scrape::of(&address);
     let received = |eager| scrape.sum("temporal_activity_task_received_total", &[("eager", eager)]);
-    // None of them came by a poll.
+    // The worker received no activity by a poll.
     assert_eq!((received("true"), received("false")), (Some(5.0), None));
 }
 
 #[test]
-fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_docs() {
+fn a_fleet_exposes_its_workers_metrics_with_the_names_in_temporals_docs() {
     let world = World::new();
     let (up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "1"]));
-    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    eventually("the fleet is ready", || {
+        get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
+    });
     run(world.fleet(["starter", "-n", "25"])).success();
 
     let scrape = Scrape::of(&address);
@@ -101,12 +104,12 @@ fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_d
     ] {
         assert!(scrape.sum(name, &[]).is_some(), "{name}");
     }
-    // The SDK's own buckets: in seconds, and those of the metric.
+    // The histogram has the SDK's own buckets for this metric, in seconds.
     let quickest = [("le", "0.1")];
     let waits = "temporal_workflow_task_schedule_to_start_latency_seconds_bucket";
     assert!(scrape.sum(waits, &quickest).is_some());
 
-    // Those of sticky queues would be a metric each.
+    // Sticky queues do not appear: each would add another time series.
     let queues: BTreeSet<_> =
         scrape.0.iter().filter_map(|(_, of, _)| of.get("task_queue")).collect();
     assert_eq!(queues, [&world.activity_queue(), &world.workflow_queue()].into());
@@ -136,7 +139,9 @@ fn the_metrics_of_a_fleet_are_those_of_its_workers_with_the_names_of_temporals_d
 fn a_hanging_worker_is_left_out_and_a_dead_one_is_counted() {
     let world = World::new();
     let (_up, address) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "0"]));
-    eventually("the fleet is ready", || get(&address, "/readyz").is_some_and(|it| it.0 == 200));
+    eventually("the fleet is ready", || {
+        get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
+    });
     let pid = |index: usize| {
         let status: serde_json::Value =
             serde_json::from_str(&get(&address, "/status").unwrap().1).unwrap();
@@ -149,7 +154,7 @@ fn a_hanging_worker_is_left_out_and_a_dead_one_is_counted() {
     kill(hanging, Signal::CONT);
     kill(pid(1), Signal::KILL);
     let restarts = [("worker", "workflow-worker:1")];
-    eventually("its successor is told of", || {
+    eventually("the metrics include the replacement", || {
         let scrape = Scrape::of(&address);
         scrape.sum("fleet_worker_restarts_total", &restarts) == Some(1.0)
             && scrape.workers("fleet_build_info").len() == 2
@@ -166,7 +171,7 @@ fn an_activity_can_record_its_own_metrics() {
     run(world.orders(["starter", "-n", "3", "--input", order])).success();
     let scrape = Scrape::of(&address);
     assert_eq!(scrape.sum("orders_shipped_total", &[]), Some(3.0));
-    // A worker alone has a target of its own in Prometheus, which names it.
+    // A worker that runs alone is a Prometheus target itself, and the target's labels name it.
     assert_eq!(scrape.workers("orders_shipped_total"), [].into());
     assert_eq!(scrape.sum("fleet_tasks_in_hand", &[("kind", "activity")]), Some(0.0));
 }
@@ -202,7 +207,7 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         let path = if collector.is_http() { "/v1/metrics" } else { "" };
         let endpoint = collector.endpoint() + path;
         let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
-        // Not once in an hour: what arrives was sent at the end.
+        // With an interval of an hour, the metrics that arrive were exported at the end.
         up.env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint)
             .env("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
         let mut up = Process::start(up);
@@ -211,8 +216,8 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         assert_eq!(up.exit_code(), 0);
         let metrics = collector.metrics();
         let services = |name: &str| -> BTreeSet<_> {
-            let of_it = metrics.iter().filter(|it| it.name == name);
-            of_it.map(|it| it.resource["service.name"].as_str()).collect()
+            let of_name = metrics.iter().filter(|metric| metric.name == name);
+            of_name.map(|metric| metric.resource["service.name"].as_str()).collect()
         };
         let [workflows, activities, up] =
             ["fleet-workflow-worker", "fleet-activity-worker", "fleet-up"];
@@ -227,7 +232,8 @@ fn metrics_of_each_worker_are_exported_by_otlp_and_flushed_at_its_end() {
         ] {
             assert_eq!(services(name), by.into_iter().collect(), "{name}");
         }
-        let seconds = metrics.iter().find(|it| it.name == "temporal_request_latency").unwrap();
+        let seconds =
+            metrics.iter().find(|metric| metric.name == "temporal_request_latency").unwrap();
         assert_eq!(seconds.unit, "s");
         assert!(seconds.resource["service.instance.id"].contains("-worker@"), "{seconds:?}");
     }

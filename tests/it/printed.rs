@@ -1,4 +1,4 @@
-//! What the commands print for people, whole: a snapshot for each command and case.
+//! The complete text output of the commands: a snapshot for each command and case.
 
 use std::{fs, path::PathBuf};
 
@@ -27,7 +27,7 @@ fn the_starter_prints_each_failure_and_a_summary() {
 }
 
 #[test]
-fn the_starter_prints_what_still_runs_and_how_to_continue() {
+fn the_starter_prints_the_running_workflows_and_how_to_continue() {
     let printed = undisturbed(|world| {
         let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
         transcript(world.orders(["starter", "-n", "1", "--input", HELD, "--timeout", "1s"]))
@@ -61,7 +61,7 @@ fn trace_prints_the_timeline_of_a_sample_workflow() {
     assert_snapshot!(scrubbed "trace", printed);
 }
 
-/// What `fleet trace` prints of an order that has ended.
+/// Runs an order to its end and returns the output of `fleet trace` for it.
 fn trace_of_an_order(order: &str) -> String {
     undisturbed(|world| {
         let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
@@ -101,7 +101,7 @@ fn bench_prints_throughput_latencies_and_goals() {
     assert_snapshot!(scrubbed "bench", printed);
 }
 
-/// The README and the pages in `docs`.
+/// Returns the README and the pages in `docs`.
 fn documents() -> Vec<(PathBuf, String)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
@@ -110,7 +110,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The blocks of a document that show a terminal.
+/// Returns the terminal blocks of a document.
 fn console_blocks(document: &str) -> impl Iterator<Item = &str> {
     document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap())
 }
@@ -133,7 +133,7 @@ fn the_documents_show_only_commands_and_flags_that_exist() {
                     }
                     _ => continue,
                 };
-                // Help is printed where nothing before it is wrong.
+                // The program prints help only if the arguments before it are valid.
                 let mut command = program(FLEET);
                 command.args(arguments).arg("--help");
                 let finished = run(command);
@@ -151,7 +151,7 @@ fn the_timeline_in_the_documents_is_the_one_of_the_recorded_history() {
     let mut checked = 0;
     for (path, document) in documents() {
         for block in console_blocks(&document) {
-            // The header names ids and hosts; the table does not.
+            // The comparison starts below the header, which names ids and hosts.
             let Some(start) = block.find("the workflow  ") else { continue };
             let table = block[start..].split_inclusive('\n').take_while(|line| *line != "\n");
             let table: String = table.collect();

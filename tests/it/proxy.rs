@@ -1,5 +1,5 @@
-//! What stands between a fleet and its server in some tests: a port that speaks TLS, and one that
-//! does something when the first poll comes by.
+//! Proxies between a fleet and its server: one that terminates TLS, one that refuses calls, and one
+//! that observes polls, acts on the first one, and can lose a call.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,7 +40,7 @@ use tokio_rustls::{
 
 use crate::server;
 
-/// Someone who signs certificates, with a folder for what a client reads from files.
+/// A certificate authority, with a folder for the files that a client reads.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -55,12 +55,13 @@ impl Authority {
         Self { issuer, folder: TempDir::new().unwrap() }
     }
 
-    /// The file for `TEMPORAL_TLS_SERVER_CA_CERT_PATH`.
+    /// Writes the authority's certificate to a file for `TEMPORAL_TLS_SERVER_CA_CERT_PATH`.
     pub(crate) fn file(&self) -> String {
         self.write("ca.pem", &self.issuer.pem())
     }
 
-    /// A client's certificate and its key, for `TEMPORAL_TLS_CLIENT_CERT_PATH` and `_KEY_PATH`.
+    /// Writes a client's certificate and its key to files for `TEMPORAL_TLS_CLIENT_CERT_PATH` and
+    /// `TEMPORAL_TLS_CLIENT_KEY_PATH`.
     pub(crate) fn client_files(&self) -> [String; 2] {
         let (certificate, key) = self.sign("a client", ExtendedKeyUsagePurpose::ClientAuth);
         [
@@ -83,7 +84,7 @@ impl Authority {
     }
 }
 
-/// A port of this machine, and a thread to serve it with.
+/// Opens a local port, together with a runtime of one thread that serves it.
 fn listen() -> (Runtime, TcpListener, String) {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
@@ -92,20 +93,21 @@ fn listen() -> (Runtime, TcpListener, String) {
     (runtime, listener, address)
 }
 
-/// A port of this machine that speaks TLS and hands on to a server without it what it decrypts.
+/// A local port that terminates TLS and forwards the decrypted bytes to a server without TLS.
 pub(crate) struct TlsPort {
     pub(crate) address: String,
     _runtime: Runtime,
 }
 
 impl TlsPort {
-    /// Before the shared dev server: see [`Self::before`].
+    /// Opens a port in front of the shared dev server; see [`Self::before`].
     pub(crate) fn open(authority: &Authority, name: &str, clients: Option<&Authority>) -> Self {
         Self::before(server::address().to_owned(), "h2", authority, name, clients)
     }
 
-    /// Before a server that speaks `protocol`, by its name in TLS. With a certificate for `name` that
-    /// `authority` signed; where `clients` is given, for clients that have one of that authority only.
+    /// Opens a port in front of a server that speaks `protocol` (its name in TLS's ALPN). The port's
+    /// certificate is for `name`, signed by `authority`. If `clients` is given, the port accepts only
+    /// clients with a certificate of that authority.
     pub(crate) fn before(
         server: String,
         protocol: &str,
@@ -134,7 +136,7 @@ impl TlsPort {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, server) = (acceptor.clone(), server.clone());
                 tokio::spawn(async move {
-                    // A client that it refuses has been told why.
+                    // The handshake has already reported the reason to a client that it refuses.
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let Ok(mut server) = TcpStream::connect(server).await else { return };
                     let _ = copy_bidirectional(&mut stream, &mut server).await;
@@ -145,8 +147,8 @@ impl TlsPort {
     }
 }
 
-/// A port of this machine that passes a connection's first question, about the system, on to a server, and
-/// refuses every other call: as a server does with a key that has no permissions.
+/// A local port that refuses every call but `GetSystemInfo`, the first call of a connection, which it
+/// forwards to a server. A server behaves so towards an API key without permissions.
 pub(crate) struct RefusingPort {
     pub(crate) address: String,
     _runtime: Runtime,
@@ -184,19 +186,19 @@ impl RefusingPort {
     }
 }
 
-/// A port of this machine that hands every call on to a server. When the first poll comes by, and
-/// before it is handed on, it does what it was told to.
+/// A local port that forwards every call to a server. It runs an action once: when the first poll
+/// arrives, before that poll is forwarded.
 pub(crate) struct PollTrap {
     pub(crate) address: String,
     unanswered: Calls,
-    packings: Packings,
+    compressions: Compressions,
     _runtime: Runtime,
 }
 
-/// How the messages of calls were packed, as `gzip`; `None`: they were not.
-type Packings = Arc<Mutex<BTreeSet<Option<String>>>>;
+/// The compressions of the calls' messages, such as `gzip`; `None` stands for no compression.
+type Compressions = Arc<Mutex<BTreeSet<Option<String>>>>;
 
-/// How many calls of a name wait for an answer.
+/// The number of calls that wait for an answer, by the name of the call.
 type Calls = Arc<Mutex<HashMap<String, usize>>>;
 
 impl PollTrap {
@@ -204,7 +206,7 @@ impl PollTrap {
         Self::open_for(server, "", act)
     }
 
-    /// Where the first call of the name `lost` is never answered, and the server does not hear of it.
+    /// Opens a port that loses the first call named `lost`: it is neither forwarded nor answered.
     pub(crate) fn losing(server: &str, lost: &'static str) -> Self {
         Self::open_for(server, lost, || {})
     }
@@ -213,8 +215,8 @@ impl PollTrap {
         let lose = Arc::new(AtomicBool::new(true));
         let unanswered = Calls::default();
         let (runtime, listener, address) = listen();
-        let packings = Packings::default();
-        let (server, waiting, packed) = (server.to_owned(), unanswered.clone(), packings.clone());
+        let compressions = Compressions::default();
+        let (server, waiting, seen) = (server.to_owned(), unanswered.clone(), compressions.clone());
         let act = Arc::new(Mutex::new(Some(act)));
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -222,14 +224,14 @@ impl PollTrap {
                 let handshake = client::conn::http2::handshake(TokioExecutor::new(), server);
                 let (calls, connection) = handshake.await.unwrap();
                 tokio::spawn(connection);
-                let (waiting, packed, act) = (waiting.clone(), packed.clone(), act.clone());
+                let (waiting, seen, act) = (waiting.clone(), seen.clone(), act.clone());
                 let lose = lose.clone();
-                let hand_on = service_fn(move |call: Request<Incoming>| {
+                let forward = service_fn(move |call: Request<Incoming>| {
                     let (mut calls, waiting) = (calls.clone(), waiting.clone());
                     let name = call.uri().path().rsplit('/').next().unwrap().to_owned();
-                    let packing = call.headers().get("grpc-encoding");
-                    let packing = packing.map(|it| it.to_str().unwrap().to_owned());
-                    packed.lock().unwrap().insert(packing);
+                    let compression = call.headers().get("grpc-encoding");
+                    let compression = compression.map(|name| name.to_str().unwrap().to_owned());
+                    seen.lock().unwrap().insert(compression);
                     if name.starts_with("Poll")
                         && let Some(act) = act.lock().unwrap().take()
                     {
@@ -247,18 +249,18 @@ impl PollTrap {
                     }
                 });
                 let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(http.serve_connection(TokioIo::new(stream), hand_on));
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), forward));
             }
         });
-        Self { address, unanswered, packings, _runtime: runtime }
+        Self { address, unanswered, compressions, _runtime: runtime }
     }
 
-    /// How the messages of the calls so far were packed.
-    pub(crate) fn packings(&self) -> BTreeSet<Option<String>> {
-        self.packings.lock().unwrap().clone()
+    /// Returns the compressions of the calls so far.
+    pub(crate) fn compressions(&self) -> BTreeSet<Option<String>> {
+        self.compressions.lock().unwrap().clone()
     }
 
-    /// How many calls of a name, as `PollActivityTaskQueue`, wait for an answer now.
+    /// Returns how many calls named `name`, such as `PollActivityTaskQueue`, wait for an answer now.
     pub(crate) fn unanswered(&self, name: &str) -> usize {
         self.unanswered.lock().unwrap().get(name).copied().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! The README, followed by the letter: every command that it shows is run here, by the tests that
-//! `COMMANDS` names, or by those of the containers, and what it prints has the form that is shown.
+//! The README's commands: each of them is run by the test that `COMMANDS` names, here or in
+//! `tests/containers`, and its output has the form that the README shows.
 
 use std::{
     collections::BTreeSet,
@@ -28,18 +28,18 @@ const COMMANDS: [(&str, &str); 27] = [
     ("fleet up --dev-server", "an_installed_fleet_does_what_get_started_shows"),
     ("export TEMPORAL_ADDRESS=127.0.0.1:7233", "an_installed_fleet_does_what_get_started_shows"),
     ("fleet starter -n 100", "an_installed_fleet_does_what_get_started_shows"),
-    ("FLEET_ROLE=workflow-worker fleet", "a_role_makes_a_worker_of_a_process"),
-    ("fleet worker", "a_role_makes_a_worker_of_a_process"),
-    ("fleet health", "a_role_makes_a_worker_of_a_process"),
-    ("fleet up", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet starter", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet status", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet trace", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet trace WORKFLOW_ID", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet bench", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet bench --rate 20/s --duration 20s", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet config", "what_the_readme_says_of_a_running_fleet"),
-    ("fleet completions", "what_the_readme_says_of_a_running_fleet"),
+    ("FLEET_ROLE=workflow-worker fleet", "a_role_makes_a_process_a_worker"),
+    ("fleet worker", "a_role_makes_a_process_a_worker"),
+    ("fleet health", "a_role_makes_a_process_a_worker"),
+    ("fleet up", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet starter", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet status", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet trace", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet trace WORKFLOW_ID", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet bench", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet bench --rate 20/s --duration 20s", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet config", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet completions", "the_readmes_commands_work_with_a_running_fleet"),
     ("cargo run -- demo --input '\"you\"'", "the_crate_in_the_readme_greets"),
     (
         "docker compose up -d --build --scale workflow-worker=2",
@@ -65,7 +65,7 @@ const COMMANDS: [(&str, &str); 27] = [
     ("deploy/airgap/build-images", "itself"),
 ];
 
-/// What stands in code between two words of text, and what is typed in a terminal block.
+/// Returns the commands that the README shows: as code within its text, and in its terminal blocks.
 fn typed() -> BTreeSet<String> {
     let readme = readme();
     let mut typed = BTreeSet::new();
@@ -81,7 +81,7 @@ fn typed() -> BTreeSet<String> {
             format!("{program} ") == *known || known.ends_with('/') && program.starts_with(known)
         })
     };
-    // `fleet` alone is the program's name.
+    // `fleet` alone is the name of the program, not a command.
     typed.extend(code.filter(is_command).filter(|code| *code != "fleet").map(str::to_owned));
     typed
 }
@@ -101,7 +101,7 @@ fn every_command_of_the_readme_is_run_by_a_test() {
     }
 }
 
-/// What a command prints in a terminal: both streams in one.
+/// Returns what a command prints in a terminal, with both streams in one.
 #[track_caller]
 fn in_a_terminal(command: &Command) -> Vec<String> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -150,7 +150,7 @@ fn an_installed_fleet_does_what_get_started_shows() {
         command
     };
 
-    // On any free port, since the machine may have a server.
+    // The server uses any free port, because another one may run on this machine.
     let mut up = fleet(up);
     up.args(["--port", "0", "--ui-port", "0"]);
     let up = Process::start(up);
@@ -162,7 +162,7 @@ fn an_installed_fleet_does_what_get_started_shows() {
 }
 
 #[test]
-fn a_role_makes_a_worker_of_a_process() {
+fn a_role_makes_a_process_a_worker() {
     let world = World::new();
     let mut with_variable = world.fleet([]);
     with_variable.env("FLEET_ROLE", "workflow-worker");
@@ -178,7 +178,7 @@ fn a_role_makes_a_worker_of_a_process() {
 }
 
 #[test]
-fn what_the_readme_says_of_a_running_fleet() {
+fn the_readmes_commands_work_with_a_running_fleet() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up"]));
     let batch = world.id();
@@ -186,7 +186,11 @@ fn what_the_readme_says_of_a_running_fleet() {
     let first = first.success();
     let again = run(world.fleet(["starter", "-n", "3", "--batch", &batch]));
     assert!(again.err.iter().any(|line| line.contains("3 completed")), "{again:#?}");
-    assert_eq!(again.success().len(), 3, "started once, told twice");
+    assert_eq!(
+        again.success().len(),
+        3,
+        "workflows run once, and both starters print their results"
+    );
 
     let workflow: serde_json::Value = serde_json::from_str(&first[0]).unwrap();
     let id = workflow["workflow_id"].as_str().unwrap();
@@ -203,21 +207,21 @@ fn what_the_readme_says_of_a_running_fleet() {
     assert!(measured.iter().any(|line| line.contains("400")), "20 s at 20/s: {measured:#?}");
 }
 
-/// The cargo that runs the test, with the folder that this build has its dependencies in.
+/// Returns the cargo that runs the test, with the target folder of this build.
 fn cargo() -> Command {
-    #[expect(clippy::disallowed_methods, reason = "cargo tells which cargo runs the test")]
+    #[expect(clippy::disallowed_methods, reason = "cargo passes its own path to tests")]
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = program(cargo);
     command.env("CARGO_TARGET_DIR", profile().parent().unwrap());
     command
 }
 
-/// The folder of this build's profile.
+/// Returns the folder of the programs that this build made.
 fn profile() -> &'static Path {
     Path::new(FLEET).parent().unwrap()
 }
 
-/// A build takes as long as it takes.
+/// Runs a command without a deadline, because the duration of a build is unknown.
 #[track_caller]
 fn run_for_long(mut command: Command) {
     let output = command.output().unwrap();

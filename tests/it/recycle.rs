@@ -1,4 +1,5 @@
-//! A worker that replaces its SDK worker: no activity is lost, late or repeated meanwhile.
+//! A worker that replaces its SDK worker: during the replacement, no activity is lost, late or
+//! repeated.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,8 @@ use crate::{
     support::{Process, World, eventually, get},
 };
 
-/// A pause in polling would be as long as a lost task: ten seconds.
+/// The upper limit for an activity's wait. If polling paused, tasks would be lost, and a lost task
+/// waits for ten seconds.
 const NO_PAUSE: Duration = Duration::from_secs(8);
 
 #[test]
@@ -20,7 +22,9 @@ fn activities_run_once_and_on_time_while_the_sdk_worker_is_replaced() {
     let mut worker = world.fleet(["worker", "--role", "activity-worker"]);
     worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "25");
     let (worker, health) = Process::start_probed(worker);
-    eventually("it is ready", || get(&health, "/readyz").is_some_and(|(code, _)| code == 200));
+    eventually("the worker is ready", || {
+        get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
+    });
     let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
     let batch = ["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "30"];
     let mut starter = Process::start(world.fleet(batch));
@@ -29,18 +33,26 @@ fn activities_run_once_and_on_time_while_the_sdk_worker_is_replaced() {
         starter.ended().is_some()
     });
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
-    assert_eq!(starter.out.wait_end().iter().filter(|it| it.starts_with("wf-")).count(), WORKFLOWS);
+    assert_eq!(
+        starter.out.wait_end().iter().filter(|line| line.starts_with("wf-")).count(),
+        WORKFLOWS
+    );
 
-    // The slots of an SDK worker that goes may bring it some more than its 25.
+    // An SDK worker that is being replaced can run a few more than its 25 activities, in slots that
+    // it still has.
     let (_, metrics) = get(&health, "/metrics").unwrap();
     let count =
-        metrics.lines().find_map(|it| it.strip_prefix("fleet_sdk_worker_replacements_total"));
+        metrics.lines().find_map(|line| line.strip_prefix("fleet_sdk_worker_replacements_total"));
     let count = count.unwrap().rsplit(' ').next().unwrap().parse::<usize>().unwrap();
     assert!((4..=WORKFLOWS / 25).contains(&count), "{count} replacements");
     assert_eq!(replacements(&worker), count);
-    // The last ones may still have polls open.
-    let ends =
-        worker.err.so_far().iter().filter(|it| it.contains("finished its work and stops")).count();
+    // The last SDK workers may still have polls open.
+    let ends = worker
+        .err
+        .so_far()
+        .iter()
+        .filter(|line| line.contains("finished its work and stops"))
+        .count();
     assert!(ends + 2 >= count, "{ends} of {count} have ended");
     for history in server::histories(&world.workflow_queue()) {
         assert_all_at_first_attempt(&history);
@@ -64,12 +76,12 @@ fn a_worker_of_both_kinds_replaces_its_sdk_worker_too() {
     assert_eq!(histories.len(), WORKFLOWS);
     let timeouts: usize = histories
         .iter()
-        .map(|it| {
-            assert_all_at_first_attempt(it);
-            server::count_events(it, EventType::WorkflowTaskTimedOut)
+        .map(|history| {
+            assert_all_at_first_attempt(history);
+            server::count_events(history, EventType::WorkflowTaskTimedOut)
         })
         .sum();
-    // As in `drain.rs`, of which this is a case.
+    // The same limit as in `drain.rs`: a replacement loses workflow tasks for the same reason.
     assert!(timeouts <= 12, "{timeouts} workflow tasks timed out");
 }
 
@@ -78,7 +90,7 @@ fn an_activity_in_flight_during_a_replacement_is_neither_cancelled_nor_repeated(
     let world = World::new();
     let (worker, workflow, mut starter, _workflows) = packing(&world, 10_000, "500ms");
     replace(&world, &worker, 2);
-    assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
+    assert_eq!(server::pending_activities(&workflow).len(), 1, "the activity is still running");
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
     assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
     assert_all_at_first_attempt(&history(&workflow));
@@ -90,17 +102,18 @@ fn sigterm_drains_the_replaced_sdk_worker_and_the_new_one() {
     let (mut worker, workflow, _starter, _workflows) = packing(&world, 6_000, "15s");
     replace(&world, &worker, 1);
     worker.signal(Signal::TERM);
-    assert_eq!(server::pending_activities(&workflow).len(), 1, "it runs on");
+    assert_eq!(server::pending_activities(&workflow).len(), 1, "the activity is still running");
     assert_eq!(worker.exit_code(), 0, "{:#?}", worker.err.so_far());
     worker.err.wait_for("drained");
     let history = history(&workflow);
     let done = server::count_events(&history, EventType::ActivityTaskCompleted);
-    assert_eq!(done, 2, "charged and packed");
+    assert_eq!(done, 2, "both activities, charge and pack, completed");
     assert_all_at_first_attempt(&history);
 }
 
-/// An order that is packed for so long, its id, its starter, and the workers of its workflow and of its
-/// activities; the SDK worker of the latter is replaced after three.
+/// Starts an order whose packing takes `pack_ms`. Returns its activity worker, its workflow id, its
+/// starter and its workflow worker. The activity worker replaces its SDK worker after every three
+/// activities.
 fn packing(world: &World, pack_ms: u32, grace: &str) -> (Process, String, Process, Process) {
     let mut worker = world.orders(["worker", "--role", "activity-worker"]);
     worker.env("FLEET_ACTIVITIES_PER_SDK_WORKER", "3").env("FLEET_ACTIVITY_GRACE", grace);
@@ -118,7 +131,7 @@ fn start(world: &World, count: usize, pack_ms: u32) -> Process {
     Process::start(world.orders(["starter", "-n", &count.to_string(), "--input", &order]))
 }
 
-/// Starts more orders until `times` SDK workers were replaced.
+/// Starts more orders until the worker has replaced its SDK worker `times` times.
 fn replace(world: &World, worker: &Process, times: usize) {
     assert_eq!(start(world, 2 * times, 1).exit_code(), 0);
     eventually("SDK workers are replaced", || replacements(worker) >= times);
@@ -134,10 +147,10 @@ fn assert_all_at_first_attempt(history: &[HistoryEvent]) {
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
 }
 
-/// How long the activity of a history waited for a worker.
+/// Returns how long the activity of a history waited for a worker.
 fn waited(history: &[HistoryEvent]) -> Duration {
     let at = |of: EventType| {
-        let event = history.iter().find(|it| it.event_type() == of).unwrap();
+        let event = history.iter().find(|event| event.event_type() == of).unwrap();
         SystemTime::try_from(event.event_time.unwrap()).unwrap()
     };
     let (scheduled, started) =

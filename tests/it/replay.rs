@@ -1,5 +1,5 @@
-//! The sample reads its process id in workflow code: why that is safe is told in
-//! `temporal_fleet::label`; that it is safe is shown here.
+//! Replay of recorded histories. The sample reads its process id in workflow code;
+//! `temporal_fleet::label` explains why that is safe, and these tests show it.
 
 use temporal_fleet::{load::LoadWorkflow, parallelized::ParallelizedWorkflow, worker_label};
 use temporalio_client::WorkflowHistory;
@@ -42,7 +42,7 @@ fn the_history_of_the_benches_replays() {
 
 #[test]
 fn a_history_of_other_activities_does_not_replay() {
-    // The counterpart, without which the test above could not fail.
+    // This shows that replay detects a difference, so that the tests above can fail.
     let world = World::new();
     let _up = Process::start(world.fleet(["up", "-w", "1"]));
     run(world.fleet(["starter", "-n", "1"])).success();
@@ -67,7 +67,7 @@ fn a_load_workflow_that_computed_waited_and_fanned_out_replays() {
     let workflow = server::workflow_ids(&world.workflow_queue()).remove(0);
     let json = String::from_utf8(server::history_json(&workflow)).unwrap();
     replay(json.as_bytes()).unwrap();
-    // And not whatever it is shown.
+    // A changed history does not replay.
     assert!(json.contains("load_activity"));
     replay(json.replace("load_activity", "another_activity").as_bytes()).unwrap_err();
 }

@@ -1,4 +1,4 @@
-//! The sample, whole: the words, the lines, the names, the spread.
+//! The sample as a whole: its output, its names, and how its workflows spread over the workers.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn up_prints_the_samples_lines_and_each_worker_is_its_own_process() {
     assert_eq!(acted.len(), 1, "{results:#?}");
     assert!(started.is_disjoint(&acted), "{results:#?}");
     for [start, _, end] in &lines {
-        assert_eq!(start, end, "nothing died: each workflow ends where it started");
+        assert_eq!(start, end, "no worker died, so each workflow ends where it started");
         assert!(start.parse::<u32>().is_ok_and(|pid| pid != up.pid()), "{start}");
     }
 

@@ -1,4 +1,4 @@
-//! The dev server that the tests share, and questions to it.
+//! The dev server that the tests share, and requests to it.
 
 use std::{collections::BTreeSet, ffi::OsStr, future::Future, sync::OnceLock, time::Duration};
 
@@ -29,9 +29,11 @@ use crate::support::{FLEET, Process, children_of, eventually, kill, program};
 
 static SERVER: OnceLock<(Process, String)> = OnceLock::new();
 
-/// The address of this run's dev server, obtained as a user's is: by `fleet up --dev-server`.
+/// Returns the address of the tests' dev server, which `fleet up --dev-server` starts as it does for a
+/// user.
 ///
-/// It runs under `fleet guard`, which ends it when this process ends and with it the pipe.
+/// The server runs under `fleet guard`. When this process ends, its pipe to the guard closes, and the
+/// guard stops the server.
 pub(crate) fn address() -> &'static str {
     let (_, address) = SERVER.get_or_init(|| {
         let mut command = program(FLEET);
@@ -45,18 +47,19 @@ pub(crate) fn address() -> &'static str {
     address
 }
 
-/// A dev server of a test's own, to be stopped, killed and restarted.
+/// A dev server that only one test uses, which can stop, kill and restart it.
 pub(crate) struct OwnServer {
     pub(crate) up: Process,
     pub(crate) address: String,
-    /// The process of Temporal itself.
+    /// The process id of the Temporal server itself.
     pub(crate) temporal: u32,
-    /// The CLI that it runs.
+    /// The path of the Temporal CLI that runs the server.
     pub(crate) cli: String,
 }
 
 impl OwnServer {
-    /// On this port; "0" is any that is free. `more` are further arguments of `fleet up`.
+    /// Starts a server on this port; "0" stands for any free port. `more` holds further arguments of
+    /// `fleet up`.
     pub(crate) fn start(port: &str, more: &[&OsStr]) -> Self {
         let mut command = program(FLEET);
         command.args([
@@ -86,12 +89,12 @@ impl OwnServer {
     }
 }
 
-/// Asks the server something.
+/// Runs `question` with a client of the shared server.
 pub(crate) fn ask<F: Future>(question: impl FnOnce(Client) -> F) -> F::Output {
     ask_at(address(), question)
 }
 
-/// Asks the server at `address` something.
+/// Runs `question` with a client of the server at `address`.
 pub(crate) fn ask_at<F: Future>(address: &str, question: impl FnOnce(Client) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -101,12 +104,12 @@ pub(crate) fn ask_at<F: Future>(address: &str, question: impl FnOnce(Client) -> 
     })
 }
 
-/// A workflow's history.
+/// Returns a workflow's history.
 pub(crate) fn history(workflow_id: &str) -> Vec<HistoryEvent> {
     history_at(address(), workflow_id)
 }
 
-/// The history of a workflow of the server at `address`.
+/// Returns the history of a workflow on the server at `address`.
 pub(crate) fn history_at(address: &str, workflow_id: &str) -> Vec<HistoryEvent> {
     ask_at(address, async |client| {
         client
@@ -118,7 +121,7 @@ pub(crate) fn history_at(address: &str, workflow_id: &str) -> Vec<HistoryEvent> 
     })
 }
 
-/// The histories of all workflows on a queue.
+/// Returns the histories of all workflows on a task queue.
 pub(crate) fn histories(queue: &str) -> Vec<Vec<HistoryEvent>> {
     let ids = workflow_ids(queue);
     ask(async |client| {
@@ -132,7 +135,7 @@ pub(crate) fn histories(queue: &str) -> Vec<Vec<HistoryEvent>> {
     })
 }
 
-/// The history as JSON, the form in which people keep recorded histories.
+/// Returns the history as JSON, the form of recorded histories in files.
 pub(crate) fn history_json(workflow_id: &str) -> Vec<u8> {
     ask(async |client| {
         client
@@ -144,7 +147,7 @@ pub(crate) fn history_json(workflow_id: &str) -> Vec<u8> {
     })
 }
 
-/// The identities that completed workflow tasks of a history, in order.
+/// Returns the identities of the workers that completed a history's workflow tasks, in order.
 pub(crate) fn workflow_task_workers(history: &[HistoryEvent]) -> Vec<String> {
     history
         .iter()
@@ -157,7 +160,8 @@ pub(crate) fn workflow_task_workers(history: &[HistoryEvent]) -> Vec<String> {
         .collect()
 }
 
-/// The identity and attempt of each activity that a history shows as started, in order.
+/// Returns the worker's identity and the attempt of each activity that a history shows as started, in
+/// order.
 pub(crate) fn activity_attempts(history: &[HistoryEvent]) -> Vec<(String, i32)> {
     history
         .iter()
@@ -170,12 +174,12 @@ pub(crate) fn activity_attempts(history: &[HistoryEvent]) -> Vec<(String, i32)> 
         .collect()
 }
 
-/// How many events of a type a history has.
+/// Counts the events of a type in a history.
 pub(crate) fn count_events(history: &[HistoryEvent], of: EventType) -> usize {
     history.iter().filter(|event| event.event_type() == of).count()
 }
 
-/// The queues on which a history schedules activities.
+/// Returns the task queues on which a history schedules activities.
 pub(crate) fn activity_queues(history: &[HistoryEvent]) -> BTreeSet<String> {
     history
         .iter()
@@ -188,7 +192,7 @@ pub(crate) fn activity_queues(history: &[HistoryEvent]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The ids of the workflows on a queue.
+/// Returns the ids of the workflows on a task queue.
 pub(crate) fn workflow_ids(queue: &str) -> Vec<String> {
     let query = format!("TaskQueue = '{queue}'");
     ask(async |client| {
@@ -205,7 +209,7 @@ pub(crate) fn workflow_ids(queue: &str) -> Vec<String> {
     })
 }
 
-/// The id of the first workflow that is listed of a queue, once there is one.
+/// Waits until the server lists a workflow on a task queue, and returns the id of the first one.
 #[track_caller]
 pub(crate) fn the_workflow(queue: &str) -> String {
     let mut ids = Vec::new();
@@ -216,7 +220,8 @@ pub(crate) fn the_workflow(queue: &str) -> String {
     ids.remove(0)
 }
 
-/// How many workflows on a queue match a visibility query, as `ExecutionStatus = 'Completed'`.
+/// Counts the workflows on a task queue that match a visibility query, such as
+/// `ExecutionStatus = 'Completed'`.
 pub(crate) fn count(queue: &str, query: &str) -> i64 {
     let query = format!("TaskQueue = '{queue}' AND {query}");
     ask(async |client| {
@@ -227,7 +232,7 @@ pub(crate) fn count(queue: &str, query: &str) -> i64 {
     })
 }
 
-/// The activities of a workflow that are scheduled or running.
+/// Returns the activities of a workflow that are scheduled or running.
 pub(crate) fn pending_activities(workflow_id: &str) -> Vec<PendingActivityInfo> {
     ask(async |client| {
         let request = DescribeWorkflowExecutionRequest {
@@ -243,8 +248,8 @@ pub(crate) fn pending_activities(workflow_id: &str) -> Vec<PendingActivityInfo> 
     })
 }
 
-/// Makes a build the current one of a worker deployment, as Temporal's worker controller does. The
-/// server knows a build some time after its first poll.
+/// Makes a build the current one of a worker deployment, as Temporal's worker controller does. Waits
+/// for the server, which registers a build some time after its first poll.
 pub(crate) fn make_current(deployment: &str, build_id: &str) {
     eventually(&format!("the server knows build {build_id}"), || {
         ask(async |client| {
@@ -260,30 +265,32 @@ pub(crate) fn make_current(deployment: &str, build_id: &str) {
     });
 }
 
-/// Waits until an order on the queue is being packed, and returns the workflow's id and who packs.
+/// Waits until an order on the task queue is being packed, and returns the workflow's id and the
+/// identity of the worker that packs it.
 pub(crate) fn packing(queue: &str) -> (String, String) {
     let mut found = None;
     eventually("an order is being packed", || {
         let packer = |id: &String| {
-            pending_activities(id).into_iter().find(|it| {
-                let packs = it.activity_type.as_ref().is_some_and(|it| it.name.contains("pack"));
-                packs && it.state() == PendingActivityState::Started
+            pending_activities(id).into_iter().find(|activity| {
+                let packs =
+                    activity.activity_type.as_ref().is_some_and(|kind| kind.name.contains("pack"));
+                packs && activity.state() == PendingActivityState::Started
             })
         };
         found = workflow_ids(queue)
             .into_iter()
-            .find_map(|id| packer(&id).map(|it| (id, it.last_worker_identity)));
+            .find_map(|id| packer(&id).map(|activity| (id, activity.last_worker_identity)));
         found.is_some()
     });
     found.unwrap()
 }
 
-/// Sends a signal without arguments.
+/// Sends a workflow a signal without arguments.
 pub(crate) fn signal(workflow_id: &str, name: &str) {
     signal_often(workflow_id, name, 1);
 }
 
-/// Sends a signal so often.
+/// Sends a workflow the same signal `times` times.
 pub(crate) fn signal_often(workflow_id: &str, name: &str, times: usize) {
     ask(async |mut client| {
         for _ in 0..times {
@@ -298,7 +305,7 @@ pub(crate) fn signal_often(workflow_id: &str, name: &str, times: usize) {
     });
 }
 
-/// Ends a workflow, as somebody who gives a reason.
+/// Terminates a workflow and gives a reason.
 pub(crate) fn terminate(workflow_id: &str, reason: &str) {
     ask(async |mut client| {
         let request = TerminateWorkflowExecutionRequest {
@@ -311,7 +318,7 @@ pub(crate) fn terminate(workflow_id: &str, reason: &str) {
     });
 }
 
-/// Asks a workflow to cancel itself, as somebody who gives a reason.
+/// Requests the cancellation of a workflow and gives a reason.
 pub(crate) fn cancel(workflow_id: &str, reason: &str) {
     ask(async |mut client| {
         let request = RequestCancelWorkflowExecutionRequest {
@@ -324,7 +331,7 @@ pub(crate) fn cancel(workflow_id: &str, reason: &str) {
     });
 }
 
-/// Starts a workflow that times out after two seconds.
+/// Starts a workflow whose run times out after two seconds.
 pub(crate) fn start_with_run_timeout(workflow_id: &str, of_type: &str, queue: &str, input: &str) {
     ask(async |client| {
         let payload = Payload {
@@ -340,7 +347,7 @@ pub(crate) fn start_with_run_timeout(workflow_id: &str, of_type: &str, queue: &s
     });
 }
 
-/// How many timers of a workflow run.
+/// Counts a workflow's timers that have not fired yet.
 pub(crate) fn pending_timers(workflow_id: &str) -> usize {
     ask(async |mut client| {
         let request = GetWorkflowExecutionHistoryRequest {
@@ -348,10 +355,12 @@ pub(crate) fn pending_timers(workflow_id: &str) -> usize {
             execution: Some(latest_run(workflow_id)),
             ..Default::default()
         };
-        // Not started yet: it has none.
+        // The workflow has not started yet, so it has no timers.
         let answer = client.get_workflow_execution_history(request.into_request()).await;
-        let events = answer
-            .map_or_else(|_| Vec::new(), |it| it.into_inner().history.unwrap_or_default().events);
+        let events = answer.map_or_else(
+            |_| Vec::new(),
+            |response| response.into_inner().history.unwrap_or_default().events,
+        );
         count_events(&events, EventType::TimerStarted)
             - count_events(&events, EventType::TimerFired)
     })
@@ -361,7 +370,7 @@ fn latest_run(workflow_id: &str) -> WorkflowExecution {
     WorkflowExecution { workflow_id: workflow_id.to_owned(), ..Default::default() }
 }
 
-/// The process id at the end of an identity `<role>@<host>:<pid>`.
+/// Returns the process id at the end of a worker's identity, `<role>@<host>:<pid>`.
 pub(crate) fn pid_of(identity: &str) -> u32 {
     identity.rsplit(':').next().unwrap().parse().unwrap()
 }

@@ -1,14 +1,15 @@
-//! The shape of JSON output: the path of each value with the types that it has.
+//! The shape of JSON output: the path of each value, with the value's types.
 //!
-//! Scripts rely on it. A field that disappears, is renamed or changes its type changes a snapshot.
+//! Scripts rely on this shape. A field that disappears, is renamed or changes its type changes a
+//! snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// A line for each path in `values`, with its types: `.rows[].worker: null | string`. A field that some
-/// objects at a path have and others have not is marked `(optional)`. The keys of the objects at `maps`
-/// are data, as identities are: they are shown as `*`.
+/// Returns a line for each path in `values`, with its types: `.rows[].worker: null | string`. A field
+/// that only some objects at a path have is marked `(optional)`. The keys of the objects at the paths
+/// `maps` are data, such as identities, and shown as `*`.
 pub(crate) fn shape<'a>(values: impl IntoIterator<Item = &'a Value>, maps: &[&str]) -> String {
     let mut found = Shape { maps, types: BTreeMap::new(), objects: BTreeMap::new() };
     for value in values {
@@ -28,9 +29,9 @@ pub(crate) fn shape<'a>(values: impl IntoIterator<Item = &'a Value>, maps: &[&st
 
 struct Shape<'a> {
     maps: &'a [&'a str],
-    /// By path: the types, and how many values there are.
+    /// The types and the number of the values at each path.
     types: BTreeMap<String, (BTreeSet<&'static str>, usize)>,
-    /// By path: how many of the values are objects.
+    /// The number of objects at each path.
     objects: BTreeMap<String, usize>,
 }
 

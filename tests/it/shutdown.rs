@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, a second signal and `kill -9`: work in flight finishes, and nothing stays
+//! Ctrl-C, SIGTERM, a second signal and `kill -9`: work in flight finishes, and no process is left
 //! behind.
 
 use std::{fs, net::TcpStream, thread, time::Instant};
@@ -26,7 +26,7 @@ fn ctrl_c_lets_a_running_activity_complete_at_its_first_attempt() {
     let out = up.out.wait_end();
     assert!(out.contains(&"activity-worker:0 shutting down".to_owned()), "{out:?}");
 
-    // Nobody works now: the next fleet takes up what the first one left.
+    // No worker runs now. The next fleet continues the workflow that the first one left.
     let _up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
     assert!(starter.out.wait_end()[0].contains("packed 1 item(s) at attempt 1, shipped"));
@@ -36,7 +36,7 @@ fn ctrl_c_lets_a_running_activity_complete_at_its_first_attempt() {
 
 #[test]
 fn sigterm_to_every_process_at_once_completes_the_work_in_flight() {
-    // As systemd stops a service, and a machine that shuts down stops everything.
+    // systemd stops a service this way, and so does a machine that shuts down.
     let world = World::new();
     let mut up = Process::start(world.orders(["up", "-w", "1", "-a", "1"]));
     let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", ORDER]));
@@ -50,13 +50,13 @@ fn sigterm_to_every_process_at_once_completes_the_work_in_flight() {
     assert_eq!(up.exit_code(), 0, "{:?}", up.err.so_far());
     let history = history(&workflow);
     let packed = server::count_events(&history, EventType::ActivityTaskCompleted);
-    assert_eq!(packed, 2, "charged and packed");
+    assert_eq!(packed, 2, "both activities, charge and pack, completed");
     let attempts = activity_attempts(&history);
     assert!(attempts.iter().all(|(_, attempt)| *attempt == 1), "{attempts:?}");
 }
 
 #[test]
-fn stopping_while_the_workers_start_is_an_ordinary_drain() {
+fn workers_stopped_while_they_start_drain_and_exit_with_0() {
     let world = World::new();
     for _ in 0..3 {
         let mut up = Process::start(world.fleet(["up", "-w", "4", "-a", "2"]));
@@ -80,7 +80,7 @@ fn ctrl_c_works_while_nobody_reads_the_results() {
         server::count(&world.workflow_queue(), "ExecutionStatus = 'Completed'") == 5
     });
     crate::support::kill(starter.id(), Signal::INT);
-    eventually("the starter leaves", || starter.try_wait().unwrap().is_some());
+    eventually("the starter exits", || starter.try_wait().unwrap().is_some());
     assert_eq!(starter.wait().unwrap().code(), Some(130));
     drop(reader);
 }
@@ -106,7 +106,7 @@ fn work_in_flight_at_the_drain_deadline_is_abandoned_with_75_and_retried() {
 }
 
 fn leaves_a_charge_with_75(arguments: &[&str]) {
-    // Charging heeds no cancellation, and this is longer than any deadline here.
+    // The charge activity ignores cancellation, and it takes longer than any deadline in this test.
     let order = r#"{"id": "1", "items": [], "charge_ms": 600000, "card": "valid"}"#;
     let world = World::new();
     let _workflows = Process::start(world.orders(["worker", "--role", "workflow-worker"]));
@@ -118,8 +118,8 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
         let ids = server::workflow_ids(&world.workflow_queue());
         ids.iter().flat_map(|id| server::pending_activities(id)).next()
     };
-    // The worker's own word that it has the charge: the server knows of it when it hands it out, and
-    // the SDK loses what is still on its way when the polls stop.
+    // Wait for the worker's own log line that the charge has started. The server already counts it as
+    // started when it sends the task, and the SDK loses tasks that arrive after the polls have stopped.
     stopped.err.wait_for("activity Warehouse::charge may run for");
     stopped.signal(Signal::TERM);
     assert_eq!(stopped.exit_code(), 75, "{:?}", stopped.err.so_far());
@@ -127,9 +127,11 @@ fn leaves_a_charge_with_75(arguments: &[&str]) {
     let error = "error: the drain was not over after 300ms (FLEET_DRAIN_TIMEOUT); Temporal retries \
                  what was in flight on another worker";
     assert_eq!(err.last().unwrap(), error);
-    let warned = err.iter().any(|it| it.contains("drain deadline passed with work in flight"));
+    let warned = err.iter().any(|line| line.contains("drain deadline passed with work in flight"));
     assert!(warned, "{err:#?}");
-    eventually("the server has another attempt", || charge().is_some_and(|it| it.attempt > 1));
+    eventually("the server has another attempt", || {
+        charge().is_some_and(|activity| activity.attempt > 1)
+    });
 }
 
 #[test]
@@ -141,11 +143,11 @@ fn a_second_signal_ends_a_worker_immediately() {
         let order =
             r#"{"id": "1", "items": ["a"], "pack_ms": 60000, "hold_ms": 1, "card": "valid"}"#;
         let _starter = Process::start(world.orders(["starter", "-n", "1", "--input", order]));
-        eventually("this worker packs", || {
+        eventually("this worker runs the packing", || {
             server::workflow_ids(&world.workflow_queue()).iter().any(|id| {
-                server::pending_activities(id)
-                    .iter()
-                    .any(|it| it.last_worker_identity.ends_with(&format!(":{}", worker.pid())))
+                server::pending_activities(id).iter().any(|activity| {
+                    activity.last_worker_identity.ends_with(&format!(":{}", worker.pid()))
+                })
             })
         });
         worker.signal(signal);
@@ -166,14 +168,14 @@ fn a_second_ctrl_c_ends_up_and_its_workers_immediately() {
     up.out.wait_for("activity-worker:0 shutting down");
     up.ctrl_c();
     assert_eq!(up.exit_code(), 130);
-    // The packing would go on for the grace of 15 s and longer.
-    let left = Instant::now();
+    // Without the second signal, the packing would continue for the activity grace of 15 s.
+    let exited = Instant::now();
     up.err.wait_end();
-    assert!(left.elapsed().as_secs() < 10, "{:?}", left.elapsed());
+    assert!(exited.elapsed().as_secs() < 10, "{:?}", exited.elapsed());
 }
 
 #[test]
-fn stopping_while_connecting_takes_less_than_a_second_and_is_not_a_failure() {
+fn a_worker_stopped_while_connecting_exits_with_0_without_waiting_for_the_timeout() {
     let world = World::new();
     for signal in [Signal::INT, Signal::TERM] {
         let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
@@ -183,7 +185,8 @@ fn stopping_while_connecting_takes_less_than_a_second_and_is_not_a_failure() {
         let asked = Instant::now();
         worker.signal(signal);
         assert_eq!(worker.exit_code(), 0);
-        // Not a measurement: retries go on for a minute, so this tells obeyed from ignored.
+        // This is no measurement: retries last for a minute, so any time well below that shows that the
+        // signal was obeyed.
         assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
     }
 }
@@ -201,20 +204,20 @@ fn killing_up_leaves_no_process_behind_not_even_the_server() {
     starter.env("TEMPORAL_ADDRESS", &address);
     let _starter = Process::start(starter);
     eventually("an activity is in flight", || {
-        let in_hand = || {
+        let in_flight = || {
             let fleet: serde_json::Value =
                 serde_json::from_str(&get(&health, "/status")?.1).ok()?;
             let worker = get(fleet["workers"][0]["health_addr"].as_str()?, "/status")?.1;
             serde_json::from_str::<serde_json::Value>(&worker).ok()?["activities_in_hand"].as_u64()
         };
-        in_hand() == Some(1)
+        in_flight() == Some(1)
     });
 
     up.signal(Signal::KILL);
     assert_eq!(up.exit_code(), 128 + 9);
-    // Workers, guard and server all hold the stderr they were given: its end is the end of all.
+    // The workers, the guard and the server share one stderr, which ends when all of them have exited.
     let err = up.err.wait_end();
-    // The server was there until the last worker had drained.
+    // The server stayed up until the last worker had drained.
     let drained = err.iter().filter(|line| line.contains("drained role=")).count();
     assert_eq!(drained, 2, "{err:#?}");
     assert!(!err.iter().any(|line| line.contains("WARN temporalio")), "{err:#?}");
@@ -244,15 +247,18 @@ fn killing_the_servers_guard_stops_the_fleet_and_leaves_no_server_behind() {
     let address = line.split_once('=').unwrap().1.to_owned();
     up.out.wait_for("activity-worker:0 starting");
     let guard = guard_of(up.pid());
-    let said = format!("/proc/{}/fd/1", children_of(guard)[0].0);
-    eventually("the server greets", || fs::read_to_string(&said).unwrap().contains("Temporal CLI"));
+    let output = format!("/proc/{}/fd/1", children_of(guard)[0].0);
+    eventually("the server prints its greeting", || {
+        fs::read_to_string(&output).unwrap().contains("Temporal CLI")
+    });
     crate::support::kill(guard, Signal::KILL);
     assert_eq!(up.exit_code(), 70, "{:?}", up.err.so_far());
     let error = "error: the Temporal dev server ended unexpectedly (signal: 9)";
-    // And not that greeting for a reason.
+    // The error does not quote the greeting as its reason.
     assert_eq!(up.err.wait_for(error), error);
     up.err.wait_end();
-    // It was killed as well, and nobody waited for it: a busy machine takes a moment to clear it away.
+    // The server was killed too, but no process waited for its end. On a busy machine it can take a
+    // moment until it is gone.
     eventually("the server is gone", || TcpStream::connect(&address).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! Workers that are there before their server, their namespace or a right address.
+//! Workers that start before their server or namespace exists, or with a wrong address.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
@@ -18,27 +18,27 @@ fn workers_started_before_the_server_wait_for_it() {
     let world = World::new();
     let port = free_port().to_string();
     let address = format!("127.0.0.1:{port}");
-    let there = |mut command: Command| {
+    let at_address = |mut command: Command| {
         command.env("TEMPORAL_ADDRESS", &address);
         command
     };
-    let up = Process::start(there(world.fleet(["up"])));
+    let up = Process::start(at_address(world.fleet(["up"])));
     let waiting = up.err.wait_for("trying again");
     assert!(waiting.contains(&format!("cannot reach Temporal at http://{address}")), "{waiting}");
 
     let _server = OwnServer::start(&port, &[]);
-    let results = run(there(world.fleet(["starter", "-n", "4"]))).success();
+    let results = run(at_address(world.fleet(["starter", "-n", "4"]))).success();
     assert_eq!(results.len(), 4);
     for line in &results {
         labels(line);
     }
 }
 
-/// A server finds ports for itself beside those that it is told, and each can be another's a moment
-/// later: on a busy machine they are what connections go out by. Three of its parts tell of that, each
-/// in its way: here much as they did where another program took their ports between check and use.
+/// Besides the ports that it is given, a dev server picks free ports for itself. On a busy machine an
+/// outgoing connection can take such a port between the server's check and its use. Three parts of
+/// the server then report it, each in its own format; the script below imitates their messages.
 #[test]
-fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
+fn a_dev_server_is_started_again_if_another_program_took_its_port() {
     let cli = OwnServer::start("0", &[]).cli;
     let folder = TempDir::new().unwrap();
     let (script, tried) = (folder.path().join("temporal"), folder.path().join("tried"));
@@ -84,7 +84,7 @@ fn a_dev_server_whose_port_was_taken_meanwhile_is_started_again() {
 }
 
 #[test]
-fn a_wrong_address_ends_with_69_and_one_line() {
+fn a_wrong_address_exits_with_69_and_one_error_line() {
     for arguments in [&["worker", "--role", "activity-worker"][..], &["starter", "-n", "1"]] {
         let mut command = program(FLEET);
         command
@@ -93,7 +93,7 @@ fn a_wrong_address_ends_with_69_and_one_line() {
             .env("FLEET_CONNECT_TIMEOUT", "1s");
         let finished = run(command);
         assert_eq!(finished.code, 69, "{finished:#?}");
-        let errors: Vec<_> = finished.err.iter().filter(|it| it.starts_with("error")).collect();
+        let errors: Vec<_> = finished.err.iter().filter(|line| line.starts_with("error")).collect();
         let [error] = errors[..] else { panic!("{finished:#?}") };
         let expected = "error: cannot reach Temporal at http://127.0.0.1:1 (tried for 1s): ";
         assert!(error.starts_with(expected), "{error}");
@@ -108,17 +108,20 @@ fn up_exits_with_the_code_of_workers_that_never_reach_their_server() {
     command.arg("up").env("TEMPORAL_ADDRESS", "127.0.0.1:1").env("FLEET_CONNECT_TIMEOUT", "1s");
     let finished = run(command);
     assert_eq!(finished.code, 69, "{finished:#?}");
-    assert!(finished.err.iter().any(|it| it.contains("cannot reach Temporal")), "{finished:#?}");
+    assert!(
+        finished.err.iter().any(|line| line.contains("cannot reach Temporal")),
+        "{finished:#?}"
+    );
 }
 
 #[test]
-fn a_missing_namespace_is_waited_for_and_then_ends_with_78() {
+fn a_worker_waits_for_a_missing_namespace_and_then_exits_with_78() {
     let world = World::new();
     let mut command = world.fleet(["worker", "--role", "workflow-worker"]);
     command.env("TEMPORAL_NAMESPACE", "nowhere").env("FLEET_CONNECT_TIMEOUT", "1s");
     let finished = run(command);
     assert_eq!(finished.code, 78, "{finished:#?}");
-    assert!(finished.err.iter().any(|it| it.contains("trying again")), "{finished:#?}");
+    assert!(finished.err.iter().any(|line| line.contains("trying again")), "{finished:#?}");
     let error = finished.err.last().unwrap();
     let expected = format!(
         "error: namespace \"nowhere\" does not exist at http://{}: create it or set \
@@ -132,11 +135,11 @@ fn a_missing_namespace_is_waited_for_and_then_ends_with_78() {
 fn a_namespace_that_is_created_late_is_found() {
     let world = World::new();
     let namespace = format!("late-{}", Uuid::new_v4());
-    let there = |mut command: Command| {
+    let in_namespace = |mut command: Command| {
         command.env("TEMPORAL_NAMESPACE", &namespace);
         command
     };
-    let up = Process::start(there(world.fleet(["up"])));
+    let up = Process::start(in_namespace(world.fleet(["up"])));
     let waiting = up.err.wait_for("trying again");
     assert!(waiting.contains(&format!("namespace \"{namespace}\" does not exist")), "{waiting}");
     server::ask(async |client| {
@@ -149,7 +152,7 @@ fn a_namespace_that_is_created_late_is_found() {
         let mut client = client;
         client.register_namespace(request.into_request()).await.unwrap();
     });
-    let results = run(there(world.fleet(["starter", "-n", "2"]))).success();
+    let results = run(in_namespace(world.fleet(["starter", "-n", "2"]))).success();
     assert_eq!(results.len(), 2);
 }
 
@@ -157,25 +160,25 @@ fn a_namespace_that_is_created_late_is_found() {
 fn a_fleet_that_was_ready_survives_a_server_outage_even_if_a_worker_dies() {
     let world = World::new();
     let port = free_port().to_string();
-    let there = |mut command: Command| {
+    let at_address = |mut command: Command| {
         command
             .env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"))
             .env("FLEET_CONNECT_TIMEOUT", "1s");
         command
     };
     let mut server = OwnServer::start(&port, &[]);
-    let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
-    let results = run(there(world.fleet(["starter", "-n", "1"]))).success();
+    let up = Process::start_ready(at_address(world.fleet(["up", "-w", "1", "-a", "1"])));
+    let results = run(at_address(world.fleet(["starter", "-n", "1"]))).success();
 
     server.up.signal(Signal::TERM);
     assert_eq!(server.up.exit_code(), 0);
     kill(labels(&results[0])[0].parse().unwrap(), Signal::KILL);
-    // Its replacement finds no server, twice.
+    // Two replacements of the killed worker find no server.
     up.err.wait_for("workflow-worker:0 (signal: 9)");
     eventually("two replacements give up", || {
         let lines = up.err.so_far();
-        lines.iter().filter(|it| it.contains("workflow-worker:0 (exit code: 69)")).count() >= 2
+        lines.iter().filter(|line| line.contains("workflow-worker:0 (exit code: 69)")).count() >= 2
     });
     let _server = OwnServer::start(&port, &[]);
-    run(there(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
+    run(at_address(world.fleet(["starter", "-n", "2", "--connect-timeout", "60s"]))).success();
 }

@@ -1,4 +1,4 @@
-//! `fleet status`: a known fleet, told by the server.
+//! `fleet status`: the server's view of a fleet whose workers the test knows.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The queues that `fleet status --output json` shows.
+/// Returns the task queues that `fleet status --output json` shows.
 fn queues(world: &World, more: &[&str]) -> Vec<Value> {
     let arguments = [&["status", "--output", "json"], more].concat();
     let out = run(world.fleet(arguments)).success();
@@ -26,7 +26,7 @@ fn queues(world: &World, more: &[&str]) -> Vec<Value> {
 
 fn pids(queue: &Value) -> BTreeSet<u32> {
     let pollers = queue["pollers"].as_array().unwrap();
-    pollers.iter().map(|it| pid_of(it["identity"].as_str().unwrap())).collect()
+    pollers.iter().map(|poller| pid_of(poller["identity"].as_str().unwrap())).collect()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn status_shows_each_worker_at_its_queue() {
     }
 
     run(world.fleet(["starter", "-n", "30"])).success();
-    eventually("the rates tell of the batch", || {
+    eventually("the rates include the batch", || {
         let found = queues(&world, &[]);
         found.iter().all(|queue| {
             queue["add_rate"].as_f64().unwrap() > 0.0
@@ -65,7 +65,7 @@ fn status_shows_activities_on_the_queue_of_workers_that_serve_both() {
     let _up = Process::start_ready(world.fleet(["up", "--num-workers", "1"]));
     let shared = world.workflow_queue();
     let found = queues(&world, &["--task-queue", &shared]);
-    let kinds: Vec<_> = found.iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<_> = found.iter().map(|queue| queue["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["workflow", "activity"]);
     assert_eq!(pids(&found[0]).len(), 1);
     assert_eq!(pids(&found[0]), pids(&found[1]));
@@ -75,7 +75,7 @@ fn status_shows_activities_on_the_queue_of_workers_that_serve_both() {
 fn a_queue_with_waiting_tasks_and_no_worker_fails_the_check() {
     let world = World::new();
     let mut starter = Process::start(world.fleet(["starter", "-n", "3"]));
-    eventually("three wait", || queues(&world, &[])[0]["backlog"].as_i64() >= Some(3));
+    eventually("three tasks wait", || queues(&world, &[])[0]["backlog"].as_i64() >= Some(3));
     let queue = world.workflow_queue();
     let checked = run(world.fleet(["status", "--check"]));
     assert_eq!(checked.code, 1, "{checked:#?}");
@@ -111,7 +111,7 @@ fn watch_prints_a_line_of_json_each_interval_until_a_signal_or_its_reader_ends_i
     let (reader, writer) = std::io::pipe().unwrap();
     let mut unread = unread.stdout(writer).spawn().unwrap();
     drop(reader);
-    eventually("it leaves", || unread.try_wait().unwrap().is_some());
+    eventually("the command exits", || unread.try_wait().unwrap().is_some());
     assert_eq!(unread.wait().unwrap().code(), Some(0));
 }
 
@@ -126,7 +126,7 @@ fn watch_redraws_in_place_on_a_terminal_and_restores_it() {
     for (hides, shows) in [("\u{1b}[?25l", frame), ("\u{1b}[?7l", "\u{1b}[?7h")] {
         assert_eq!(seen.matches(hides).count(), seen.matches(shows).count(), "{seen:?}");
     }
-    // Each but the first goes up over the one before, line by line.
+    // Every frame but the first moves the cursor up to the start of the frame before it.
     let frames: Vec<_> = seen.split("\u{1b}[?25l").skip(1).collect();
     let height = frames[0].matches('\n').count();
     assert!(height > 5, "{seen:?}");

@@ -1,10 +1,10 @@
-//! What runs on which thread of a worker: `FLEET_ACTIVITY_THREADS`.
+//! `FLEET_ACTIVITY_THREADS`: the threads on which a worker runs activities.
 
 use serde_json::Value;
 
 use crate::support::{Process, World, eventually, get};
 
-/// A worker of activities that answers to probes, and where.
+/// Starts an activity worker that answers health probes, and returns its health address too.
 fn activity_worker(world: &World, threads: Option<&str>) -> (Process, String) {
     let mut command = world.fleet(["worker", "--role", "activity-worker"]);
     if let Some(threads) = threads {
@@ -15,12 +15,12 @@ fn activity_worker(world: &World, threads: Option<&str>) -> (Process, String) {
     (worker, address)
 }
 
-/// The threads of tokio's that run asynchronous code beside the first one of the process.
+/// Counts tokio's worker threads, which do not include the main thread of the process.
 #[cfg(target_os = "linux")]
 fn threads_beside(worker: &Process) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
     let names =
-        tasks.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("comm")).ok());
+        tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("tokio-rt-worker")).count()
 }
 
@@ -39,7 +39,7 @@ fn cpu_bound_activities_run_in_parallel_in_a_worker_with_one_thread() {
     let world = World::new();
     let _workflows = Process::start(world.fleet(["worker", "--role", "workflow-worker"]));
     let (_worker, address) = activity_worker(&world, Some("1"));
-    // For seconds each, even in a build that is not optimised: the second has to be taken meanwhile.
+    // Each activity takes seconds, so that the second one has to start while the first one runs.
     let load = r#"{"parallel": 2, "activity_iterations": 300000000}"#;
     let mut starter = Process::start(world.fleet([
         "starter",

@@ -1,20 +1,32 @@
-//! `fleet up --output json`: what happens in a fleet, as lines of JSON.
+//! `fleet up --output json`: the events of a fleet as lines of JSON.
+
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{Process, World, kill};
 
-/// An event by its name and the worker that it is about, such as `worker_ready workflow-worker:0`.
+/// Returns an `up` command with one workflow worker, which prints its events as JSON.
+fn up() -> Command {
+    World::new().fleet(["up", "-w", "1", "-a", "0", "--output", "json"])
+}
+
+/// Waits for the end of a fleet and returns its events.
+fn events(up: &Process) -> Vec<Value> {
+    up.out.wait_end().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Returns the name of an event with the worker that it concerns, such as
+/// `worker_ready workflow-worker:0`.
 fn label(event: &Value) -> String {
     let name = event["event"].as_str().unwrap();
     event["worker"].as_str().map_or(name.to_owned(), |worker| format!("{name} {worker}"))
 }
 
 #[test]
-fn up_reports_the_life_of_its_workers_as_json() {
-    let mut up =
-        Process::start(World::new().fleet(["up", "-w", "1", "-a", "0", "--output", "json"]));
+fn up_reports_starts_exits_and_replacements_of_workers_as_json() {
+    let mut up = Process::start(up());
     let ready = up.out.wait_for("worker_ready");
     let first = serde_json::from_str::<Value>(&ready).unwrap()["pid"].as_u64().unwrap();
     up.out.wait_for("fleet_ready");
@@ -23,8 +35,7 @@ fn up_reports_the_life_of_its_workers_as_json() {
     up.signal(Signal::TERM);
     assert_eq!(up.exit_code(), 0);
 
-    let lines = up.out.wait_end();
-    let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = events(&up);
     assert_eq!(
         events.iter().map(label).collect::<Vec<_>>(),
         [
@@ -62,18 +73,17 @@ fn up_reports_the_life_of_its_workers_as_json() {
         .iter()
         .map(|event| humantime::parse_rfc3339(event["time"].as_str().unwrap()))
         .collect();
-    assert!(times.iter().all(Result::is_ok), "{lines:#?}");
+    assert!(times.iter().all(Result::is_ok), "{events:#?}");
     assert!(times.is_sorted_by(|one, next| one.as_ref().unwrap() <= next.as_ref().unwrap()));
 }
 
 #[test]
 fn up_reports_a_worker_that_cannot_start_as_json() {
-    let mut command = World::new().fleet(["up", "-w", "1", "-a", "0", "--output", "json"]);
+    let mut command = up();
     command.env("TEMPORAL_ADDRESS", "127.0.0.1:1").env("FLEET_CONNECT_TIMEOUT", "100ms");
     let mut up = Process::start(command);
     assert_eq!(up.exit_code(), 69);
-    let lines = up.out.wait_end();
-    let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = events(&up);
     assert_eq!(
         events.iter().map(label).collect::<Vec<_>>(),
         [

@@ -1,4 +1,5 @@
-//! Versioned workers, named as Temporal's worker controller names them: who gets which workflow.
+//! Versioned workers, with the variables that Temporal's worker controller sets: which build runs
+//! which workflow.
 
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ const QUICK_ORDER: &str = r#"{"id": "1", "items": [], "hold_ms": 1, "card": "val
 /// An order that waits until it is expedited.
 const HELD_ORDER: &str = r#"{"id": "2", "items": [], "hold_ms": 600000, "card": "valid"}"#;
 
-/// A worker deployment of a test's own.
+/// A worker deployment that only one test uses.
 struct Deployment {
     world: World,
     behavior: &'static str,
@@ -27,7 +28,7 @@ impl Deployment {
         self.world.workflow_queue()
     }
 
-    /// A worker of a build, which polls.
+    /// Starts a worker of a build and waits until it polls.
     fn worker(&self, build_id: &str) -> Process {
         let mut command = self.world.orders(["worker", "--role", "worker"]);
         command
@@ -91,7 +92,7 @@ fn a_versioned_worker_gets_no_workflow_before_its_build_is_current() {
     deployment.make_current("one");
     assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
     let history = history(&workflow);
-    let started = history.iter().find(|it| it.event_type() == EventType::WorkflowTaskStarted);
+    let started = history.iter().find(|event| event.event_type() == EventType::WorkflowTaskStarted);
     let started = SystemTime::try_from(started.unwrap().event_time.unwrap()).unwrap();
     assert!(started > before, "{started:?} {before:?}");
     for step in deployment.steps(&history) {
@@ -99,8 +100,8 @@ fn a_versioned_worker_gets_no_workflow_before_its_build_is_current() {
     }
 }
 
-/// Holds an order with build one, makes build two current, and lets the order go on. Returns the
-/// workers' process ids and the order's history.
+/// Starts an order with build one, makes build two current while the order waits, and then lets it
+/// continue. Returns the process ids of both workers and the order's history.
 fn across_builds(deployment: &Deployment) -> (u32, u32, Vec<HistoryEvent>) {
     let one = deployment.worker("one");
     deployment.make_current("one");

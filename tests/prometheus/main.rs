@@ -1,10 +1,10 @@
-//! The dashboard and the alerts against a real fleet under load: with a real Prometheus that scrapes it,
-//! and with `VictoriaMetrics`, which takes OTLP and answers like Prometheus (Debian builds Prometheus
-//! without that).
+//! Tests of the dashboard and the alerts with a real fleet under load: with a real Prometheus that scrapes
+//! it, and with `VictoriaMetrics`, which receives OTLP and answers queries like Prometheus (Debian builds
+//! Prometheus without an OTLP receiver).
 //!
-//! `cargo test --test prometheus`, with `prometheus`, `promtool` and `victoria-metrics` on PATH, as
-//! Debian has them.
-#![expect(clippy::unwrap_used, reason = "a test that finds nothing fails")]
+//! Run them with `cargo test --test prometheus`. They need `prometheus`, `promtool` and
+//! `victoria-metrics` on PATH, all of which Debian packages.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     collections::BTreeSet,
@@ -15,11 +15,11 @@ use std::{
 
 use serde_json::Value;
 
-// Shared with the tests that need no Prometheus, of which these need a part.
-#[allow(dead_code, reason = "a part")]
+// The modules below are shared with the tests without Prometheus. These tests use only a part of them.
+#[allow(dead_code, reason = "partly used")]
 #[path = "../it/server.rs"]
 mod server;
-#[allow(dead_code, unused_imports, reason = "a part")]
+#[allow(dead_code, unused_imports, reason = "partly used")]
 #[path = "../it/support/mod.rs"]
 mod support;
 
@@ -35,7 +35,7 @@ fn promtool(arguments: &[&str], file: &str) {
     run(command).success();
 }
 
-/// A Prometheus of the test's own, or what answers as one.
+/// A Prometheus server of one test, or another server with the same API.
 struct Prometheus {
     _process: Process,
     url: String,
@@ -43,7 +43,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// That asks a fleet for its metrics every second.
+    /// Starts a Prometheus that scrapes the metrics of these targets every second.
     fn scraping(targets: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
@@ -64,7 +64,7 @@ impl Prometheus {
         Self::start(command, &address, folder)
     }
 
-    /// That takes what it is sent by OTLP, at [`Self::otlp`].
+    /// Starts a server that receives metrics by OTLP, at [`Self::otlp`].
     fn taking_otlp() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", free_port());
@@ -78,16 +78,16 @@ impl Prometheus {
 
     fn start(command: Command, address: &str, folder: tempfile::TempDir) -> Self {
         let process = Process::start(command);
-        let it = Self { _process: process, url: format!("http://{address}"), _folder: folder };
-        eventually("it is ready", || it.get("/-/ready").is_some());
-        it
+        let server = Self { _process: process, url: format!("http://{address}"), _folder: folder };
+        eventually("the server is ready", || server.get("/-/ready").is_some());
+        server
     }
 
     fn otlp(&self) -> String {
         format!("{}/opentelemetry/v1/metrics", self.url)
     }
 
-    /// The JSON that its API answers with, about `path`.
+    /// Returns the JSON that the server's API answers for `path`.
     fn api(&self, path: &str) -> Value {
         let text = self.get(&format!("/api/v1/{path}")).unwrap();
         serde_json::from_str::<Value>(&text).unwrap()["data"].take()
@@ -97,13 +97,15 @@ impl Prometheus {
     fn draws_everything(&self, world: &World) {
         let mut empty: BTreeSet<_> = dashboard_queries().into_iter().collect();
         assert!(empty.len() > 30, "{empty:#?}");
-        // Rates want several samples, and what they count has to grow in between.
+        // A rate needs several samples, between which its counter has to grow.
         eventually("every query returns data", || {
             run(world.fleet(["starter", "-n", "20"])).success();
             empty.retain(|(_, query)| {
                 let series = self.query(query);
-                // Not a number is drawn as nothing.
-                let drawn = |it: &Value| it["value"][1].as_str().is_some_and(|it| it != "NaN");
+                // A sample that is not a number is not drawn.
+                let drawn = |sample: &Value| {
+                    sample["value"][1].as_str().is_some_and(|value| value != "NaN")
+                };
                 !series.iter().any(drawn)
             });
             if !empty.is_empty() {
@@ -119,7 +121,7 @@ impl Prometheus {
             .map(|(_, body)| body)
     }
 
-    /// The series that an expression yields now.
+    /// Returns the series that an expression yields now.
     fn query(&self, expression: &str) -> Vec<Value> {
         let mut command = Command::new("promtool");
         command.args(["query", "instant", "--format=json", &self.url, expression]);
@@ -134,7 +136,7 @@ impl Prometheus {
     }
 }
 
-/// Every query of the dashboard, with its panel's title.
+/// Returns every query of the dashboard, with its panel's title.
 fn dashboard_queries() -> Vec<(String, String)> {
     let text = fs::read_to_string(deploy("grafana/dashboards/fleet.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -145,7 +147,7 @@ fn dashboard_queries() -> Vec<(String, String)> {
                 continue;
             }
             let expression = target["expr"].as_str().unwrap();
-            // What Grafana puts in their place.
+            // Grafana replaces these variables before it runs a query.
             let expression =
                 expression.replace("$__rate_interval", "1m").replace("$task_queue", ".*");
             queries.push((panel["title"].as_str().unwrap().to_owned(), expression));
@@ -183,32 +185,33 @@ fn every_alert_fires_when_it_should_and_has_a_runbook() {
     }
 }
 
-/// The names that samples of `/metrics` have.
+/// Returns the names of the samples of `/metrics`.
 fn scraped_names(address: &str) -> BTreeSet<String> {
     let (_, metrics) = support::get(address, "/metrics").unwrap();
     let samples = metrics.lines().filter(|line| !line.starts_with('#'));
     samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect()
 }
 
-/// The metrics that alerts ask for and every fleet has.
+/// Returns the metrics that the alerts query and that every fleet exposes.
 fn alert_names() -> BTreeSet<String> {
     let not_yet = [
-        // By the SDK, once something fails; the names are those of sdk-core and the client.
+        // The SDK exposes these after the first failure. Their names come from sdk-core and the client.
         "temporal_workflow_task_execution_failed_total",
         "temporal_request_failure_total",
         "temporal_long_request_failure_total",
-        // By a worker that has drained.
+        // A worker exposes this after its drain.
         "fleet_drain_duration_seconds_count",
     ];
     let rules = fs::read_to_string(deploy("prometheus/alerts.yml")).unwrap();
-    let words = rules.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let words =
+        rules.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     let ours = words.filter(|word| word.starts_with("temporal_") || word.starts_with("fleet_"));
     let names: BTreeSet<_> = ours.map(str::to_owned).collect();
     assert!(names.len() > 8, "{names:?}");
     names.into_iter().filter(|name| !not_yet.contains(&name.as_str())).collect()
 }
 
-/// A name that nobody exports makes an alert that never fires.
+/// An alert that queries a metric without samples never fires.
 #[test]
 fn alerts_query_only_existing_metrics() {
     let world = World::new();
@@ -217,7 +220,7 @@ fn alerts_query_only_existing_metrics() {
     up.env("FLEET_HEALTH_ADDR", &address);
     let _up = Process::start(up);
     eventually("the fleet is ready", || {
-        support::get(&address, "/readyz").is_some_and(|it| it.0 == 200)
+        support::get(&address, "/readyz").is_some_and(|answer| answer.0 == 200)
     });
     run(world.fleet(["starter", "-n", "2"])).success();
     let scraped = scraped_names(&address);
@@ -240,14 +243,15 @@ fn metrics_exported_by_otlp_have_the_same_names() {
     receiver.draws_everything(&world);
 
     let mut scraped = scraped_names(&address);
-    // What it tells is in the labels of each series there.
+    // With OTLP, the contents of this metric are labels of every series.
     assert!(scraped.remove("target_info"));
     assert!(scraped.len() > 30, "{scraped:#?}");
-    eventually("what was scraped has been sent too", || {
+    eventually("all scraped metrics are exported by OTLP too", || {
         let names = receiver.api("label/__name__/values");
         let names: BTreeSet<_> =
-            names.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-        let missing: Vec<_> = scraped.iter().filter(|it| !names.contains(it.as_str())).collect();
+            names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let missing: Vec<_> =
+            scraped.iter().filter(|name| !names.contains(name.as_str())).collect();
         if !missing.is_empty() {
             eprintln!("not sent yet: {missing:#?}");
         }
@@ -258,13 +262,14 @@ fn metrics_exported_by_otlp_have_the_same_names() {
     }
     let of_instances = receiver.query(r#"fleet_worker_state{service_instance_id!=""}"#);
     assert_eq!(of_instances.len(), 9, "three workers in three states: {of_instances:#?}");
-    // As Prometheus reads the rules.
+    // The receiver gets the expressions of the rules as Prometheus has parsed them.
     let rules = Prometheus::scraping(&[]).api("rules");
     let groups = rules["groups"].as_array().unwrap();
-    let rules: Vec<_> = groups.iter().flat_map(|it| it["rules"].as_array().unwrap()).collect();
+    let rules: Vec<_> =
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
     assert!(rules.len() > 10, "{rules:#?}");
     for rule in rules {
-        // It answers, be it with nothing where all is well.
+        // The query must succeed, even if its result is empty because nothing is wrong.
         receiver.query(rule["query"].as_str().unwrap());
     }
 }

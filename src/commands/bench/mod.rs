@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::report_file::ReportFile;
 use super::{
-    context::{Context, log_options},
+    context::{Context, connect_overrides, log_options},
     run_batch::print_why_nothing_ends,
 };
 use crate::{
@@ -22,9 +22,9 @@ use crate::{
         stages, text,
     },
     cli::BenchArgs,
-    config::{Config, layers::Overrides, show},
+    config::Config,
     error::{CommandError, Error, Exit},
-    telemetry::{self, Telemetry},
+    telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
 };
@@ -33,7 +33,7 @@ use crate::{
 const CONCURRENCY: usize = 10;
 /// The length of a run without `--duration` and `--count`.
 const DURATION: Duration = Duration::from_secs(30);
-/// The SDK logs each call that it retries. If the server is away, hundreds fail at the same time;
+/// The SDK logs each call that it retries. If the server is unreachable, hundreds fail at the same time;
 /// the batch reports that once.
 const LOG_FILTER: &str = "warn,temporalio_client::retry=off";
 /// How long there may be no result before a hint is printed.
@@ -43,12 +43,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long histories are read after an interrupted run.
 const READ_TIMEOUT_INTERRUPTED: Duration = Duration::from_secs(2);
 /// How long an interrupted run waits for a slow reader of its standard output.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+const STDOUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<Exit, CommandError> {
-    let flags: Overrides =
-        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.config(flags)?;
+    let config = context.config(connect_overrides(args.connect_timeout))?;
     let batch = workload::batch(context.fleet, &args, &config)?;
     let mut report = args.report.as_deref().map(ReportFile::open).transpose()?;
 
@@ -56,7 +54,7 @@ pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<Exit, 
     telemetry.install(&log_options(&config, LOG_FILTER));
     let bench = Bench { context, args: &args, config: &config, plan: plan(&args) };
     let end = Box::pin(bench.run(batch, &telemetry, report.as_mut())).await;
-    telemetry.flush(telemetry::FLUSH_TIMEOUT).await;
+    telemetry.flush(FLUSH_TIMEOUT).await;
     end
 }
 
@@ -161,7 +159,7 @@ impl Bench<'_> {
         end
     }
 
-    /// Adds the times of the stages to `results`, unless the server is away. After a complete run a
+    /// Adds the times of the stages to `results`, unless the server is unreachable. After a complete run a
     /// stop request ends the reading; what was read until then counts.
     async fn read_histories(
         &self,
@@ -204,7 +202,7 @@ impl Bench<'_> {
                 () = self.context.shutdown.requested() => {}
             },
             BenchEnd::Interrupted => {
-                let _ = timeout(FLUSH_TIMEOUT, Stdout::get().flush()).await;
+                let _ = timeout(STDOUT_TIMEOUT, Stdout::get().flush()).await;
             }
         }
         drawn

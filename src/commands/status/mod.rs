@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use self::{json::json, queues::QueueRow, text::text};
 use super::{
-    context::{Context, log_options},
+    context::{Context, connect_overrides, log_options},
     live::{self, Snapshot},
 };
 use crate::{
     cli::StatusArgs,
-    config::{Config, layers::Overrides, show},
+    config::{Config, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
     temporal::{connection, target::Target},
@@ -25,12 +25,10 @@ use crate::{
 };
 
 /// How long `--watch` waits for an answer before it reports that there is none.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit, CommandError> {
-    let flags: Overrides =
-        args.connect_timeout.map(|time| ("connect_timeout", show(time))).into_iter().collect();
-    let config = context.config(flags)?;
+    let config = context.config(connect_overrides(args.connect_timeout))?;
     let filter = if args.watch.is_some() { "error" } else { "warn" };
     Telemetry::default().install(&log_options(&config, filter));
     let settings = config.connect_settings();
@@ -53,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
     }
 }
 
-/// What every reading of the queues needs.
+/// Everything that is needed to read the queues.
 struct StatusCommand<'a> {
     client: Client,
     namespace: String,
@@ -80,10 +78,10 @@ impl StatusCommand<'_> {
         live::repeat(context, interval, in_place, async || {
             let no_answer = |_| Error::Rpc {
                 what: "describe a task queue",
-                cause: format!("no answer within {}", show(PATIENCE)),
+                cause: format!("no answer within {}", show(ANSWER_TIMEOUT)),
                 code: Code::DeadlineExceeded,
             };
-            let rows = timeout(PATIENCE, self.read()).await.map_err(no_answer)??;
+            let rows = timeout(ANSWER_TIMEOUT, self.read()).await.map_err(no_answer)??;
             let mut text = self.rendered(&rows);
             if in_place {
                 let now = humantime::format_rfc3339_seconds(SystemTime::now());

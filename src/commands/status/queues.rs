@@ -11,7 +11,7 @@ use crate::{
     temporal::task_queue::{self, TaskKind, View},
 };
 
-/// What the numbers do not include.
+/// A footnote about tasks that the numbers do not include.
 pub(super) const FOOTNOTE: &str = "\
 Backlog and rates are the server's estimates for these queues, and can be seconds old. They do not
 include tasks that bypass the queues: further tasks of a cached workflow (sticky queues), and

@@ -46,12 +46,12 @@ pub(crate) enum DrainOutcome {
 pub(crate) struct Metrics {
     provider: SdkMeterProvider,
     registry: Registry,
-    /// Tells the exporter that the process ends.
+    /// Notifies the exporter that the process ends.
     ending: CancellationToken,
 }
 
 impl Metrics {
-    /// Starts metrics; `None` if nobody reads them: they are neither served (`is_served`) at
+    /// Starts metrics; `None` if nothing reads them: they are neither served (`is_served`) at
     /// `/metrics` of a health listener, nor do the settings name an endpoint for them.
     ///
     /// `worker` is the name of this process under a supervisor. Metrics at `/metrics` have it as a

@@ -35,7 +35,7 @@ pub(super) fn observe(meter: &Meter) {
         .build();
 }
 
-/// Refreshes what is known of this process and reads one value of it.
+/// Refreshes the system's information about this process, and reads one value from it.
 fn measure(refresh: ProcessRefreshKind, read: impl Fn(&Process) -> u64) -> Option<u64> {
     static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
     let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);

@@ -54,7 +54,7 @@ pub(crate) struct Traces {
     provider: SdkTracerProvider,
     propagators: Propagators,
     caller: Caller,
-    /// Tells the exporter that the process ends. `None` for a provider that belongs to the program:
+    /// Notifies the exporter that the process ends. `None` for a provider that belongs to the program:
     /// it is flushed, but not shut down.
     ending: Option<CancellationToken>,
 }

@@ -4,7 +4,7 @@ mod history;
 mod output;
 mod pending;
 
-// What the tests use of the timeline is named here only; each file of tests takes it from here.
+// The tests' imports from the timeline are listed only here; each file of tests re-uses them.
 use std::time::{Duration, SystemTime};
 
 use temporalio_common::protos::temporal::api::{

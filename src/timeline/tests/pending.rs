@@ -12,13 +12,13 @@ use temporalio_common::protos::temporal::api::{
 use super::*;
 use crate::timeline::row::RowStatus;
 
-/// A workflow task whose first attempt failed; the server says that the third waits since 2 s, or that
-/// a worker has it since 1 s.
+/// A workflow task whose first attempt failed. The server reports that the third attempt has waited for
+/// 2 s, or that a worker has had it for 1 s.
 fn stuck(state: PendingWorkflowTaskState) -> Timeline {
     let mut timeline = build(failed_workflow_task(), at(5000));
     timeline.rows.iter_mut().for_each(|row| row.task_queue = "q".into());
     timeline.run.task_queue = "q".into();
-    let told = DescribeWorkflowExecutionResponse {
+    let description = DescribeWorkflowExecutionResponse {
         pending_workflow_task: Some(PendingWorkflowTaskInfo {
             state: state.into(),
             scheduled_time: Some(at(3000).into()),
@@ -28,7 +28,7 @@ fn stuck(state: PendingWorkflowTaskState) -> Timeline {
         }),
         ..Default::default()
     };
-    timeline.add_pending(&told, Some(at(30)));
+    timeline.add_pending(&description, Some(at(30)));
     timeline
 }
 
@@ -95,7 +95,7 @@ fn a_pending_activity_is_shown_as_the_server_describes_it() {
         PendingActivityInfo { scheduled_time: time(9500), ..pending_activity(Scheduled, 2) };
     let paused = PendingActivityInfo { paused: true, ..pending_activity(Scheduled, 2) };
     let label = "activity A (id 1)";
-    for (told, phases, text) in [
+    for (description, phases, text) in [
         (queued, "queue 9000", format!("{label}: in queue \"q\" for 9.00 s")),
         (
             running,
@@ -123,9 +123,10 @@ fn a_pending_activity_is_shown_as_the_server_describes_it() {
         row.status = RowStatus::Queued;
         (row.name, row.id, row.task_queue) = ("A".into(), "1".into(), "q".into());
         timeline.rows.push(row);
-        let pending_activities = vec![told];
-        let told = DescribeWorkflowExecutionResponse { pending_activities, ..Default::default() };
-        timeline.add_pending(&told, None);
+        let pending_activities = vec![description];
+        let description =
+            DescribeWorkflowExecutionResponse { pending_activities, ..Default::default() };
+        timeline.add_pending(&description, None);
         timeline.add_waits(&BTreeSet::new());
         assert_eq!(timeline.waits.len(), 1);
         assert_eq!(timeline.waits[0].text, text);

@@ -37,9 +37,9 @@ pub fn iterations_in(time: Duration) -> u64 {
         return 0;
     }
     let took = |iterations| {
-        let begun = Instant::now();
+        let start = Instant::now();
         black_box(compute(iterations));
-        begun.elapsed()
+        start.elapsed()
     };
     let mut iterations = 1 << 10;
     let mut best = took(iterations);

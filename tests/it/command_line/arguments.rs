@@ -1,4 +1,4 @@
-//! Wrong arguments.
+//! Wrong arguments, and how they are reported.
 
 use super::refusals;
 use crate::snapshot::assert_snapshot;

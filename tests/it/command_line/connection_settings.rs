@@ -1,4 +1,4 @@
-//! Wrong settings of the connection to Temporal.
+//! Wrong settings of the connection to Temporal, and how they are reported.
 
 use super::refusals;
 use crate::snapshot::assert_snapshot;

@@ -1,4 +1,4 @@
-//! `fleet config`, and the settings file that applies where the fleet is started.
+//! `fleet config`, and the settings file of the folder in which the fleet is started.
 
 use std::process::Command;
 
@@ -10,7 +10,8 @@ use crate::{
     support::{Process, World, run},
 };
 
-/// `fleet config` where each layer sets something, and no configuration of the user's is found.
+/// Returns a `fleet config` command for which each layer sets something. It finds no configuration of
+/// the user who runs the tests.
 fn config_of_every_layer(folder: &TempDir, more: &[&str]) -> Command {
     let file = "drain_timeout = \"1m\"\nmax_cached_workflows = 7\n";
     std::fs::write(folder.path().join("fleet.toml"), file).unwrap();
@@ -42,7 +43,7 @@ fn config_prints_every_setting_with_its_source_as_json() {
 }
 
 #[test]
-fn config_prints_what_it_can_read_again_and_masks_secrets() {
+fn the_output_of_config_is_a_valid_settings_file_with_masked_secrets() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("fleet.toml");
     let path = file.to_str().unwrap();

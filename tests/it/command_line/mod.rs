@@ -1,4 +1,5 @@
-//! Help, and wrong input: a clear message, the right exit code, no panic, no secret.
+//! Help, and wrong input: each message is clear, the exit code is right, no command panics, and no
+//! secret is printed.
 
 mod arguments;
 mod connection_settings;
@@ -18,11 +19,38 @@ fn fleet(arguments: &[&str]) -> Command {
     command
 }
 
-/// Arguments and environment.
+/// All commands that users see; `None` stands for the program without a command.
+const COMMANDS: [Option<&str>; 11] = [
+    None,
+    Some("worker"),
+    Some("up"),
+    Some("starter"),
+    Some("bench"),
+    Some("demo"),
+    Some("health"),
+    Some("status"),
+    Some("trace"),
+    Some("config"),
+    Some("completions"),
+];
+const HELP_FLAGS: [&str; 2] = ["-h", "--help"];
+
+/// Returns the name of the snapshot of a command's help.
+fn help_snapshot(command: Option<&str>, flag: &str) -> String {
+    let short = if flag == "-h" { "_short" } else { "" };
+    format!("help_{}{short}", command.unwrap_or("fleet"))
+}
+
+/// Returns the names of the snapshots of the help of all commands.
+pub(crate) fn help_snapshots() -> impl Iterator<Item = String> {
+    COMMANDS.into_iter().flat_map(|command| HELP_FLAGS.map(|flag| help_snapshot(command, flag)))
+}
+
+/// The arguments and the environment of a command.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
-/// Runs each command, which has to be refused without a panic and without showing a secret, and returns
-/// what they printed.
+/// Runs commands with wrong input, and returns their output. Asserts that each is refused without a panic
+/// and without showing a secret.
 #[track_caller]
 fn refusals(cases: &[Case<'_>]) -> String {
     let transcripts = cases.iter().map(|(arguments, environment)| {
@@ -68,27 +96,13 @@ fn without_a_command_the_role_decides_what_runs() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    for command in [
-        &[][..],
-        &["worker"],
-        &["up"],
-        &["starter"],
-        &["bench"],
-        &["demo"],
-        &["health"],
-        &["status"],
-        &["trace"],
-        &["config"],
-        &["completions"],
-    ] {
-        for flag in ["-h", "--help"] {
-            let arguments = [command, &[flag]].concat();
+    for command in COMMANDS {
+        for flag in HELP_FLAGS {
+            let arguments: Vec<_> = command.into_iter().chain([flag]).collect();
             let help = run(fleet(&arguments)).success().join("\n");
             assert!(help.contains("Examples:\n  "), "{arguments:?}: {help}");
             assert!(help.contains("fleet"), "{arguments:?}: {help}");
-            let short = if flag == "-h" { "_short" } else { "" };
-            let name = format!("help_{}{short}", command.first().unwrap_or(&"fleet"));
-            assert_snapshot!(exact name, help);
+            assert_snapshot!(exact help_snapshot(command, flag), help);
         }
     }
 }
@@ -123,7 +137,7 @@ fn each_failed_workflow_is_one_line_on_stderr_and_the_exit_code_is_1() {
     assert_eq!(finished.code, 1, "{finished:#?}");
     assert!(finished.out.is_empty(), "{finished:#?}");
     let failures: Vec<_> =
-        finished.err.iter().filter(|it| it.ends_with("the card is stolen")).collect();
+        finished.err.iter().filter(|line| line.ends_with("the card is stolen")).collect();
     assert_eq!(failures.len(), 2, "{finished:#?}");
-    assert!(failures.iter().all(|it| it.starts_with("orders-")), "{finished:#?}");
+    assert!(failures.iter().all(|line| line.starts_with("orders-")), "{finished:#?}");
 }

@@ -1,4 +1,4 @@
-//! Wrong settings, from the environment and from the settings file.
+//! Wrong settings in the environment and in the settings file, and how they are reported.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
@@ -108,7 +108,7 @@ fn every_wrong_setting_is_reported_at_once() {
     assert_snapshot!(exact transcript(command));
 }
 
-/// One for each rule.
+/// One wrong setting for each rule.
 const WRONG_OTEL_SETTINGS: [(&str, &str); 12] = [
     ("OTEL_SDK_DISABLED", "maybe"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),

@@ -1,4 +1,4 @@
-//! Workers that a program of the user's runs itself.
+//! Workers that a user's own program runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl ReportQueue {
     }
 }
 
-/// Continues as new, counting down, until it is at zero.
+/// A workflow that counts down to zero, with continue-as-new for each step.
 #[workflow]
 #[derive(Default)]
 struct Countdown;
@@ -58,18 +58,18 @@ impl Block {
         let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
             .maybe_task_queue(activity_task_queue())
             .build();
-        Ok(ctx.execute_activity(Deaf::sleep, (), options).await?)
+        Ok(ctx.execute_activity(IgnoresCancellation::sleep, (), options).await?)
     }
 }
 
-/// Activities that heed neither cancellation nor anything else until they are released.
-struct Deaf {
+/// Activities that ignore cancellation and the drain until the test releases them.
+struct IgnoresCancellation {
     started: Arc<Notify>,
     release: Arc<Notify>,
 }
 
 #[activities]
-impl Deaf {
+impl IgnoresCancellation {
     #[activity]
     async fn sleep(self: Arc<Self>, _ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.notify_one();
@@ -78,7 +78,7 @@ impl Deaf {
     }
 }
 
-/// The settings of a fleet with queues of its own, on the shared server.
+/// Returns the settings of a fleet with its own task queues on the shared server.
 fn environment(workflows: &str, activities: &str, more: &str) -> Environment {
     format!(
         "TEMPORAL_ADDRESS={}\nFLEET_WORKFLOW_TASK_QUEUE={workflows}\n\
@@ -156,7 +156,7 @@ fn two_embedded_workers_in_one_process_each_know_their_own_activity_queue() {
         first.unwrap();
         second.unwrap();
     });
-    assert_eq!(activity_task_queue(), None, "nobody's queue outside a worker");
+    assert_eq!(activity_task_queue(), None, "outside a worker there is no task queue");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_activity_that_ignores_cancellation_ends_an_embedded_worker_at_the_drain_de
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let fleet = Fleet::new("embedded")
         .workflow::<Block>()
-        .activities(Deaf { started: started.clone(), release: release.clone() });
+        .activities(IgnoresCancellation { started: started.clone(), release: release.clone() });
     let there =
         environment(&world.workflow_queue(), &world.activity_queue(), "FLEET_DRAIN_TIMEOUT=300ms");
     let config = fleet.config(there).unwrap();
@@ -196,21 +196,21 @@ impl WaitBothWays {
                 .maybe_task_queue(activity_task_queue())
                 .build()
         };
-        let asynchronous = ctx.execute_activity(Patient::wait, (), options());
-        let synchronous = ctx.execute_activity(Patient::block, (), options());
+        let asynchronous = ctx.execute_activity(UntilDrain::wait, (), options());
+        let synchronous = ctx.execute_activity(UntilDrain::block, (), options());
         let (one, other) = temporalio_sdk::workflows::join!(asynchronous, synchronous);
         one?;
         Ok(other?)
     }
 }
 
-/// Activities that go on until their worker drains.
-struct Patient {
+/// Activities that run until their worker drains.
+struct UntilDrain {
     started: Arc<Semaphore>,
 }
 
 #[activities]
-impl Patient {
+impl UntilDrain {
     #[activity]
     async fn wait(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.add_permits(1);
@@ -223,9 +223,9 @@ impl Patient {
     fn block(self: Arc<Self>, ctx: ActivityContext) -> Result<(), ActivityError> {
         self.started.add_permits(1);
         let drain = DrainSignal::of(&ctx);
-        // Bounded: nothing could end this thread, nor then the test.
-        let begun = std::time::Instant::now();
-        while !drain.is_draining() && begun.elapsed() < DEADLINE {
+        // The loop has a time limit: otherwise a failing test could not end this thread, nor itself.
+        let start = std::time::Instant::now();
+        while !drain.is_draining() && start.elapsed() < DEADLINE {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -235,9 +235,9 @@ impl Patient {
 #[test]
 fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
     let started = Arc::new(Semaphore::new(0));
-    let fleet = Fleet::new("patient")
+    let fleet = Fleet::new("until-drain")
         .workflow::<WaitBothWays>()
-        .activities(Patient { started: started.clone() });
+        .activities(UntilDrain { started: started.clone() });
     server::ask(async |client| {
         let worlds = [World::new(), World::new()];
         let stops = [Arc::new(Notify::new()), Arc::new(Notify::new())];
@@ -259,7 +259,7 @@ fn async_and_sync_activities_leave_early_when_their_own_worker_drains() {
         });
         let first = async {
             let ended = first.run(stops[0].notified()).await;
-            // Long before its grace, and the other one went on.
+            // The activity ended long before its grace, and the other worker continued.
             assert_eq!(*second_state.borrow(), State::Ready);
             second_stop.notify_one();
             ended

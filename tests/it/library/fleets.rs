@@ -1,4 +1,4 @@
-//! Fleets of one's own, run by their own programs.
+//! Fleets that users define in their own programs.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
 
 #[test]
 fn fleets_in_one_namespace_take_only_their_own_tasks() {
-    // With the queues that each has by default.
+    // Each fleet uses its default task queues.
     let start = |path: &Path, arguments: &[&str]| {
         let mut command = program(path);
         command.args(arguments).env("TEMPORAL_ADDRESS", server::address());
@@ -26,10 +26,10 @@ fn fleets_in_one_namespace_take_only_their_own_tasks() {
     let order = r#"{"id": "7", "items": ["a"], "hold_ms": 1, "card": "valid"}"#;
     let results = run(start(&orders, &["starter", "-n", "5", "--input", order])).success();
     assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("order 7: ")), "{results:#?}");
+    assert!(results.iter().all(|result| result.starts_with("order 7: ")), "{results:#?}");
     let results = run(start(&local, &["starter", "-n", "5"])).success();
     assert_eq!(results.len(), 5);
-    assert!(results.iter().all(|it| it.starts_with("local in ")), "{results:#?}");
+    assert!(results.iter().all(|result| result.starts_with("local in ")), "{results:#?}");
     let results = run(start(Path::new(FLEET), &["starter", "-n", "5"])).success();
     assert_eq!(results.len(), 5);
 
@@ -48,8 +48,12 @@ fn a_worker_of_both_kinds_runs_local_activities_in_its_own_process() {
     let results = run(starter).success();
     assert_eq!(results, [format!("local in {0}, remote in {0}", worker.pid())]);
     let history = history(&server::workflow_ids(&world.workflow_queue())[0]);
-    assert_eq!(count_events(&history, EventType::MarkerRecorded), 1, "the local activity");
-    assert_eq!(count_events(&history, EventType::ActivityTaskScheduled), 1, "the other one");
+    assert_eq!(count_events(&history, EventType::MarkerRecorded), 1, "one local activity");
+    assert_eq!(
+        count_events(&history, EventType::ActivityTaskScheduled),
+        1,
+        "one ordinary activity"
+    );
     assert_eq!(server::activity_queues(&history), [world.workflow_queue()].into());
 }
 

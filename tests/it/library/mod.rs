@@ -1,4 +1,4 @@
-//! The library as its users have it: fleets of their own, and workers that they embed.
+//! The library: fleets that users define, and workers that they embed in their programs.
 
 mod embedded;
 mod fleets;

@@ -1,6 +1,6 @@
-"""Temporal's sample worker_multiprocessing, in as few lines as the test needs.
+"""Temporal's sample worker_multiprocessing, reduced to what the test needs, with the real Python SDK.
 
-The names are the sample's; the queues come from the test. With the real Python SDK.
+The names are the sample's; the test sets the task queues.
 
     python3 sample.py workflow-worker|activity-worker
     python3 sample.py starter COUNT
@@ -72,7 +72,7 @@ async def start(client: Client, count: int) -> None:
 
 
 def tracing() -> list:
-    """The SDK's own interceptor, whose spans go to a file: a line of JSON each."""
+    """Returns the SDK's own interceptor, which writes its spans to a file, as a line of JSON each."""
     file = os.environ.get("SPANS")
     if file is None:
         return []
@@ -101,7 +101,7 @@ async def main() -> None:
 
 
 asyncio.run(main())
-# The SDK's own threads now and then outlive the interpreter, which then aborts ("PyGILState_Release"):
-# what is to be seen has been written.
+# The SDK's own threads sometimes outlive the interpreter, which then aborts ("PyGILState_Release"). All
+# output has been written here, so the process can exit at once.
 sys.stdout.flush()
 os._exit(0)

@@ -1,4 +1,4 @@
-//! What the tests share: a fleet's processes, what they print, and waiting for what they do.
+//! Helpers that the tests share: processes of a fleet, their output, and waiting for conditions.
 
 mod network;
 mod orders;

@@ -1,4 +1,4 @@
-//! Free ports, and questions by HTTP.
+//! Free ports, and HTTP requests.
 
 use std::{
     iter,
@@ -12,8 +12,9 @@ use hyper::{Request, body::Bytes, client::conn::http1::handshake, header::HOST};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// A port that is free, and stays so until it is used: it is given once, and is none of those that
-/// the kernel gives to connections that go out (from 32768 on Linux, 49152 elsewhere).
+/// Returns a free port that stays free until the test uses it. Each port is returned only once, and
+/// lies below the range that the kernel uses for outgoing connections (from 32768 on Linux, from
+/// 49152 elsewhere).
 pub(crate) fn free_port() -> u16 {
     const PORTS: Range<u16> = 16_384..32_768;
     static GIVEN: AtomicU16 = AtomicU16::new(0);
@@ -26,8 +27,8 @@ pub(crate) fn free_port() -> u16 {
     ports.find(free).unwrap()
 }
 
-/// The status code and the body that an HTTP server answers with; `None` while nobody listens, and where
-/// no whole answer comes.
+/// Returns the status code and the body of an HTTP server's answer, or `None` if no server listens or
+/// the answer is incomplete.
 pub(crate) fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

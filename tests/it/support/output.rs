@@ -1,4 +1,4 @@
-//! What a process prints, line by line.
+//! The output of a process, line by line.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,10 +9,10 @@ use std::{
 
 use super::DEADLINE;
 
-/// The lines so far, and whether the stream has ended; and the word that something changed.
+/// The lines so far and whether the stream has ended, with a condition variable that signals changes.
 type State = (Mutex<(Vec<String>, bool)>, Condvar);
 
-/// The lines of a stream, as they come.
+/// The lines of a stream, which a thread collects as they arrive.
 #[derive(Clone)]
 pub(crate) struct Lines {
     state: Arc<State>,
@@ -38,14 +38,14 @@ impl Lines {
         self.state.1.notify_all();
     }
 
-    /// Waits until `found` makes something of the lines so far.
+    /// Waits until `found` returns a value for the lines so far.
     #[track_caller]
     fn wait<T>(&self, what: &str, mut found: impl FnMut(&[String], bool) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         let mut state = self.state.0.lock().unwrap();
         loop {
-            if let Some(it) = found(&state.0, state.1) {
-                return it;
+            if let Some(value) = found(&state.0, state.1) {
+                return value;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
@@ -75,20 +75,20 @@ impl Lines {
         })
     }
 
-    /// Waits until nobody holds the stream open any more and returns all lines. For a stream that
-    /// a process hands to its children this is the end of all of them.
+    /// Waits until no process holds the stream open any more, and returns all lines. If a process
+    /// shares the stream with its children, this waits for the end of all of them.
     #[track_caller]
     pub(crate) fn wait_end(&self) -> Vec<String> {
         self.wait("end", |lines, ended| ended.then(|| lines.to_vec()))
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     pub(crate) fn so_far(&self) -> Vec<String> {
         self.state.0.lock().unwrap().0.clone()
     }
 }
 
-/// What a command left.
+/// The exit code and the output of a command that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: i32,
@@ -105,7 +105,8 @@ impl Finished {
     }
 }
 
-/// The three labels of a result line of the sample: started by, activity by, ended by.
+/// Returns the three labels of the sample's result line: the processes that started the workflow, ran
+/// its activity and ended it.
 #[track_caller]
 pub(crate) fn labels(line: &str) -> [String; 3] {
     let parts: Vec<_> = line.split(" | ").collect();

@@ -1,4 +1,4 @@
-//! Running processes, their children and signals to them.
+//! Processes that the tests run, their children, and signals to them.
 
 use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::program;
 use super::{DEADLINE, Finished, Lines, eventually, free_port, get};
 
-/// A running process, in a process group of its own, as a shell makes one for each command.
+/// A running process in its own process group, which a shell also creates for each command.
 pub(crate) struct Process {
     child: Child,
     pub(crate) out: Lines,
     pub(crate) err: Lines,
-    /// Held open: some of the programs under test take its end for the end of their parent.
+    /// The stdin of the process, held open: some of the programs under test treat its end as the end of
+    /// their parent.
     _stdin: ChildStdin,
 }
 
@@ -40,7 +41,7 @@ impl Process {
         }
     }
 
-    /// Starts a worker, or a fleet, with a listener for health probes; and its address.
+    /// Starts a worker or a fleet with a listener for health probes, and returns its address too.
     #[track_caller]
     pub(crate) fn start_probed(mut fleet: Command) -> (Self, String) {
         let address = format!("127.0.0.1:{}", free_port());
@@ -48,7 +49,7 @@ impl Process {
         (Self::start(fleet), address)
     }
 
-    /// Starts a fleet and waits until every worker of it is ready.
+    /// Starts a worker or a fleet and waits until all of its workers are ready.
     #[track_caller]
     pub(crate) fn start_ready(fleet: Command) -> Self {
         let (fleet, health) = Self::start_probed(fleet);
@@ -66,12 +67,12 @@ impl Process {
         kill(self.pid(), signal);
     }
 
-    /// What Ctrl-C in a terminal does: SIGINT to the whole foreground process group.
+    /// Sends SIGINT to the whole process group, as Ctrl-C in a terminal does.
     pub(crate) fn ctrl_c(&self) {
         kill_process_group(pid(self.pid()), Signal::INT).unwrap();
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -93,7 +94,8 @@ impl Process {
         }
     }
 
-    /// Waits for the exit and returns its code: as a shell does, 128 and the number of a signal.
+    /// Waits for the exit and returns its code. As in a shell, this is 128 plus the number of the signal
+    /// that ended the process.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> i32 {
         let status = self.wait();
@@ -103,7 +105,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Its children watch a pipe from it and follow.
+        // The children watch a pipe from this process and end when it does.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -129,7 +131,7 @@ fn pid(pid: u32) -> Pid {
 #[cfg(target_os = "linux")]
 pub(crate) fn children_of(parent: u32) -> Vec<(u32, String)> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| {
         let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         let status = read("status")?;

@@ -1,4 +1,4 @@
-//! The programs under test, started without the settings of whoever runs the tests.
+//! The programs under test, started without the settings in the environment of the tests.
 
 use std::{
     ffi::OsStr,
@@ -6,19 +6,21 @@ use std::{
     process::Command,
 };
 
-/// The binary under test.
+/// The path of the binary under test.
 pub(crate) const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
 
-/// An example, which `cargo test` builds beside the binary (`cargo test --test it` does not).
+/// Returns the path of an example. `cargo test` builds the examples beside the binary; `cargo test
+/// --test it` does not.
 pub(crate) fn example(name: &str) -> PathBuf {
     let path = Path::new(FLEET).with_file_name("examples").join(name);
     assert!(path.exists(), "no {}: run cargo build --examples", path.display());
     path
 }
 
-/// What a program under test must not inherit: the caller's own fleet and Temporal settings, and
-/// what cargo tells a test of its package, which a nested cargo takes for a change (the build script
-/// of ring asks for it) and builds half the tree again, under the feet of the outer one.
+/// The prefixes of variables that a program under test must not inherit: the caller's own settings for
+/// fleet and Temporal, and the package variables that cargo sets for a test. The build script of ring
+/// reads the latter, so that a nested cargo would see a change and build half of the tree again while
+/// the outer cargo uses it.
 const NOT_INHERITED: [&str; 8] = [
     "FLEET_",
     "TEMPORAL_",
@@ -30,7 +32,7 @@ const NOT_INHERITED: [&str; 8] = [
     "CARGO_PRIMARY_PACKAGE",
 ];
 
-/// A program without [`NOT_INHERITED`].
+/// Returns a command for a program, without the variables of [`NOT_INHERITED`].
 pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(path);
     #[expect(clippy::disallowed_methods, reason = "to leave out what must not be inherited")]

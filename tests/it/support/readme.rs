@@ -1,4 +1,4 @@
-//! The README: its blocks, its commands, and the form of what it shows.
+//! The README: its code blocks, the commands in them, and the form of the output that they show.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ pub(crate) fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
-/// The blocks of a language, in order, from a heading or other text on.
+/// Returns the code blocks of a language, in order, that follow a heading or another text.
 #[track_caller]
 pub(crate) fn readme_blocks(from: &str, language: &str) -> Vec<String> {
     let readme = readme();
@@ -15,7 +15,8 @@ pub(crate) fn readme_blocks(from: &str, language: &str) -> Vec<String> {
     section.split(&begin).skip(1).map(|rest| rest.split_once("```").unwrap().0.to_owned()).collect()
 }
 
-/// What a terminal block shows: each command as typed, without its comment, and the lines below it.
+/// Returns the commands of a terminal block as typed, without comments, each with the lines of its
+/// output.
 pub(crate) fn commands_in(block: &str) -> Vec<(String, Vec<String>)> {
     let mut commands: Vec<(String, Vec<String>)> = Vec::new();
     for line in block.lines() {
@@ -29,9 +30,9 @@ pub(crate) fn commands_in(block: &str) -> Vec<(String, Vec<String>)> {
     commands
 }
 
-/// The form of printed lines: without numbers, hosts and paths, which differ from run to run, and
-/// sorted, since the two streams of a program keep no order between them. A line `… 23 more …`
-/// stands for 23 lines as the one above it.
+/// Returns the form of printed lines: without numbers, hosts and paths, which differ from run to run,
+/// and sorted, because the two streams of a program have no order between them. A line `… 23 more …`
+/// stands for 23 more lines like the one above it.
 pub(crate) fn form(lines: &[String]) -> Vec<String> {
     let mut forms: Vec<String> = Vec::new();
     for line in lines.iter().filter(|line| !line.trim().is_empty()) {
@@ -49,8 +50,9 @@ pub(crate) fn form(lines: &[String]) -> Vec<String> {
     forms
 }
 
-/// `activity-pid:24328`, `workflow-worker@you:24326` and `/home/you` become `activity-pid:0`,
-/// `workflow-worker@host` and `/path`; both of `ms` and `s` become `s`.
+/// Replaces what differs from run to run: `activity-pid:24328`, `workflow-worker@you:24326` and
+/// `/home/you` become `activity-pid:0`, `workflow-worker@host` and `/path`; `ms` and `s` both become
+/// `s`.
 fn form_of_word(word: &str) -> String {
     if word.starts_with('/') {
         return "/path".to_owned();

@@ -1,4 +1,4 @@
-//! A terminal for a process that looks different on one.
+//! A terminal for processes that print something different on a terminal.
 
 use std::{
     fs::File,
@@ -15,15 +15,14 @@ use rustix::{
 
 use super::{eventually, kill};
 
-/// Runs a command to its end on a terminal of its own, and returns what that would show, control
-/// sequences and all.
+/// Runs a command to its end on its own terminal, and returns its output including control sequences.
 #[track_caller]
 pub(crate) fn on_a_terminal(command: Command) -> String {
     on_a_terminal_until(command, |_| false).0
 }
 
-/// Runs a command on a terminal of its own until it has shown `enough`, when it gets a Ctrl-C, or to
-/// its end. Returns what the terminal would show, and the exit code: none where the signal ended it.
+/// Runs a command on its own terminal to its end, and sends it a Ctrl-C as soon as it has shown
+/// `enough`. Returns the output and the exit code, which is `None` if a signal ended the command.
 #[track_caller]
 pub(crate) fn on_a_terminal_until(
     mut command: Command,
@@ -37,14 +36,14 @@ pub(crate) fn on_a_terminal_until(
     command.env("TERM", "xterm").stdin(Stdio::null());
     command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
     let mut child = command.spawn().unwrap();
-    // The command holds the terminal's other end too: with it gone, the end of the output is told.
+    // The command itself holds the terminal's other end, too. Without it, the output can end.
     drop(command);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let so_far = || String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
     let reader = thread::spawn({
         let (seen, mut part) = (seen.clone(), [0; 4096]);
         let mut terminal = File::from(ours);
-        // Linux tells the end as an error.
+        // Linux reports the end of the output as an error.
         move || {
             while let Ok(count @ 1..) = terminal.read(&mut part) {
                 seen.lock().unwrap().extend_from_slice(&part[..count]);
@@ -53,7 +52,7 @@ pub(crate) fn on_a_terminal_until(
     });
     let mut stopped = false;
     let mut ended = None;
-    eventually("it exits", || {
+    eventually("the command exits", || {
         if !stopped && enough(&so_far()) {
             stopped = true;
             kill(child.id(), Signal::INT);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Long enough for the busiest machine: only a failing test waits this long.
+/// The deadline, long enough for the busiest machine: only a failing test waits this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Waits until `condition` holds.

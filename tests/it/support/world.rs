@@ -1,4 +1,4 @@
-//! A test's own part of the server.
+//! The part of the server that belongs to one test.
 
 use std::{ffi::OsStr, process::Command};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{FLEET, example, program};
 use crate::server;
 
-/// A test's own part of the server: queues that no other test uses.
+/// The part of the server that belongs to one test: task queues that no other test uses.
 pub(crate) struct World {
     name: String,
 }
@@ -17,7 +17,7 @@ impl World {
         Self { name: format!("test-{}", Uuid::new_v4()) }
     }
 
-    /// A name that no other test uses.
+    /// Returns a name that no other test uses.
     pub(crate) fn id(&self) -> String {
         self.name.clone()
     }
@@ -30,17 +30,17 @@ impl World {
         format!("{}-a", self.name)
     }
 
-    /// The `fleet` binary in this world.
+    /// Returns a command for the `fleet` binary in this world.
     pub(crate) fn fleet<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         self.at_home(FLEET, arguments)
     }
 
-    /// The `orders` example in this world.
+    /// Returns a command for the `orders` example in this world.
     pub(crate) fn orders<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         self.at_home(example("orders"), arguments)
     }
 
-    /// Any fleet's program in this world.
+    /// Returns a command for any program of a fleet in this world.
     pub(crate) fn at_home<'a>(
         &self,
         path: impl AsRef<OsStr>,

@@ -1,4 +1,4 @@
-//! Workflows that have ended: what their time was spent on, and why they ended so.
+//! `fleet trace` of workflows that have ended: how they spent their time, and why they failed.
 
 use std::collections::BTreeSet;
 
@@ -25,10 +25,10 @@ fn the_timeline_of_a_sample_workflow_names_its_workers_and_agrees_with_the_histo
     );
     assert_eq!(timeline["other_events"], serde_json::json!({}));
 
-    let [begun, activity, ended] = labels(workflow["result"].as_str().unwrap());
+    let [started, activity, ended] = labels(workflow["result"].as_str().unwrap());
     let pid = |row: &Value| pid_of(row["worker"].as_str().unwrap()).to_string();
     let tasks = rows(&timeline, "workflow_task");
-    assert_eq!((pid(tasks[0]), pid(tasks[1])), (begun, ended));
+    assert_eq!((pid(tasks[0]), pid(tasks[1])), (started, ended));
     assert_eq!(pid(rows(&timeline, "activity")[0]), activity);
     let workers: BTreeSet<_> = timeline["workers"]
         .as_array()

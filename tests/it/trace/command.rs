@@ -1,4 +1,4 @@
-//! The command itself: unknown workflows, long histories, and `--follow`.
+//! The `fleet trace` command itself: unknown workflows, long histories, and `--follow`.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn an_unknown_workflow_is_one_line_and_exit_code_1() {
+fn an_unknown_workflow_is_reported_in_one_line_with_exit_code_1() {
     let world = World::new();
     let id = world.id();
     let missing = run(world.fleet(["trace", &id]));
@@ -35,7 +35,7 @@ fn a_long_history_is_read_completely_and_its_text_counts_the_rows_left_out() {
     let id = the_workflow(&world.workflow_queue());
     server::signal_often(&id, "again", 1100);
     let timeline = traced(world.fleet([]), &id);
-    // More than a page of the server's.
+    // The history is longer than one page of the server's answers.
     assert_eq!(rows(&timeline, "signal").len(), 1100);
     assert_eq!(timeline["events"], 1102);
     let text = printed(world.fleet([]), &id);
@@ -62,7 +62,7 @@ fn follow_prints_each_change_until_the_workflow_closes() {
     interrupted.out.wait_for("waits for");
     interrupted.ctrl_c();
     assert_eq!(interrupted.exit_code(), 130);
-    // While seconds go by, nothing is said; what happens is.
+    // The command prints a new event, but not the mere passing of time.
     let clock = Process::start(world.orders(["status", "--watch", "1s", "--output", "json"]));
     clock.out.wait_count(4);
     assert_eq!(follow.out.so_far().len(), 1, "{:#?}", follow.out.so_far());
@@ -78,6 +78,6 @@ fn follow_prints_each_change_until_the_workflow_closes() {
 
     let seen = on_a_terminal(world.orders(["trace", &id, "-f"]));
     assert!(seen.contains("completed") && seen.contains("where "), "{seen:?}");
-    // It was over at once: nothing was there to be drawn again.
+    // The workflow had already ended, so the command drew its timeline only once.
     assert!(!seen.contains("\u{1b}[?25l"), "{seen:?}");
 }

@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
 
 use crate::{server, support::run};
 
-/// What `trace --output json` prints.
+/// Returns what `fleet trace --output json` prints.
 #[track_caller]
 fn traced(mut command: Command, workflow_id: &str) -> Value {
     command.args(["trace", workflow_id, "--output", "json"]);
@@ -22,7 +22,7 @@ fn traced(mut command: Command, workflow_id: &str) -> Value {
     serde_json::from_str(line).unwrap()
 }
 
-/// What `trace` prints for people.
+/// Returns the text that `fleet trace` prints.
 #[track_caller]
 fn printed(mut command: Command, workflow_id: &str) -> String {
     command.args(["trace", workflow_id]);
@@ -45,7 +45,7 @@ fn time(event: &HistoryEvent) -> SystemTime {
     event.event_time.unwrap().try_into().unwrap()
 }
 
-/// The event with that id.
+/// Returns the event with an id.
 fn nth(history: &[HistoryEvent], id: i64) -> &HistoryEvent {
     history.iter().find(|event| event.event_id == id).unwrap()
 }
@@ -58,8 +58,8 @@ fn is_about(value: &Value, expected: f64) -> bool {
     value.as_f64().is_some_and(|value| (value - expected).abs() < 0.002)
 }
 
-/// The times of `trace` against those that the history's events have, and all of the run's time
-/// accounted for.
+/// Asserts that a timeline's times agree with the events of the history, and that all of the run's
+/// time is accounted for.
 #[track_caller]
 fn assert_agrees_with_the_history(timeline: &Value) {
     let history = server::history(timeline["workflow_id"].as_str().unwrap());
@@ -67,12 +67,18 @@ fn assert_agrees_with_the_history(timeline: &Value) {
     let mut workflow_tasks = rows(timeline, "workflow_task").into_iter();
     for closed in &history {
         let (row, scheduled, started, worker) = match closed.attributes.as_ref().unwrap() {
-            Attributes::WorkflowTaskCompletedEventAttributes(it) => {
-                (&mut workflow_tasks, it.scheduled_event_id, it.started_event_id, &it.identity)
-            }
-            Attributes::ActivityTaskCompletedEventAttributes(it) => {
-                (&mut activities, it.scheduled_event_id, it.started_event_id, &it.identity)
-            }
+            Attributes::WorkflowTaskCompletedEventAttributes(completed) => (
+                &mut workflow_tasks,
+                completed.scheduled_event_id,
+                completed.started_event_id,
+                &completed.identity,
+            ),
+            Attributes::ActivityTaskCompletedEventAttributes(completed) => (
+                &mut activities,
+                completed.scheduled_event_id,
+                completed.started_event_id,
+                &completed.identity,
+            ),
             _ => continue,
         };
         let row = row.next().unwrap();

@@ -1,4 +1,4 @@
-//! Workflows that still run: what they wait for.
+//! `fleet trace` of running workflows: what they wait for.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -46,7 +46,9 @@ fn an_activity_of_a_killed_worker_is_shown_during_its_retry_and_afterwards() {
     assert!(wait.contains(&format!(" in {killed}")), "{wait}");
 
     kill(pid_of(&killed), Signal::KILL);
-    eventually("it is tried again", || pending_activities(&id).iter().any(|it| it.attempt == 2));
+    eventually("the activity is retried", || {
+        pending_activities(&id).iter().any(|activity| activity.attempt == 2)
+    });
     let timeline = traced(world.orders([]), &id);
     let wait = timeline["waits_for"][0]["text"].as_str().unwrap();
     assert!(wait.contains("Warehouse::pack (id 2), attempt 2: "), "{wait}");
@@ -58,7 +60,7 @@ fn an_activity_of_a_killed_worker_is_shown_during_its_retry_and_afterwards() {
     let pack = rows(&timeline, "activity")[1];
     assert_eq!((&pack["attempt"], &pack["status"]), (&2.into(), &"completed".into()));
     assert_ne!(pack["worker"], killed.as_str());
-    // The heartbeat's timeout and the pause after it.
+    // The retry took the heartbeat timeout and the pause after it.
     assert!(pack["retries_ms"].as_f64().unwrap() > 2000.0, "{pack}");
 }
 
@@ -80,7 +82,7 @@ fn a_workflow_task_without_a_worker_shows_its_queue_and_since_when_it_waits() {
     assert!(text.ends_with(", and no worker polls it"), "{text}");
     assert_all_time_is_accounted_for(&timeline);
 
-    // Somebody does now.
+    // Now a worker polls the task queue.
     let _up = Process::start_ready(world.fleet(["up", "-w", "1", "-a", "0"]));
     eventually("its activity waits", || !pending_activities(&id).is_empty());
     let timeline = traced(world.fleet([]), &id);
@@ -101,7 +103,8 @@ fn a_task_that_waited_for_a_killed_workflow_worker_names_that_worker() {
     server::signal(&id, "expedite");
     let timeline = traced(world.orders([]), &id);
     let wait = timeline["waits_for"].as_array().unwrap().last().unwrap();
-    // It waits for the dead worker, or was handed to it before the server knew.
+    // The task waits in the killed worker's sticky queue, or the server delivered it before it noticed
+    // the kill.
     let text = wait["text"].as_str().unwrap();
     assert!(text.starts_with("workflow task: ") && text.contains(&killed), "{text}");
 
@@ -115,7 +118,7 @@ fn a_task_that_waited_for_a_killed_workflow_worker_names_that_worker() {
     } else {
         assert_eq!(timed_out["worker"], killed.as_str());
     }
-    // The SDK's limit for the one, and the server's for the other.
+    // In the first case the SDK's timeout passes, in the second case the server's.
     assert!(time("queue_wait_ms") + time("execution_ms") >= 9_900.0, "{timed_out}");
     let share = |what: &str| timeline["time_ms"][what].as_f64().unwrap();
     assert!(share("queues") + share("retries") >= 9_900.0, "{timeline}");

@@ -1,4 +1,4 @@
-//! Where spans are sent, in what form, and when none are.
+//! Where and in which form spans are exported, and when no spans are exported.
 
 use std::process::Command;
 
@@ -18,7 +18,9 @@ fn traces_over_http_carry_headers_and_compression() {
             command
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint() + "/otlp")
                 .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-                .envs(compression.map(|it| ("OTEL_EXPORTER_OTLP_COMPRESSION", it)))
+                .envs(
+                    compression.map(|compression| ("OTEL_EXPORTER_OTLP_COMPRESSION", compression)),
+                )
                 .env("OTEL_EXPORTER_OTLP_HEADERS", "x-token=a%20b,X-Other=c");
             command
         };
@@ -43,10 +45,10 @@ fn traces_over_grpc_carry_headers_compression_and_the_service_name() {
         .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-token=secret")
         .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         .env("OTEL_SERVICE_NAME", "orders");
-    assert_eq!(run(starter).code, 1, "nobody works");
+    assert_eq!(run(starter).code, 1, "no worker runs");
     let spans = collector.spans();
     assert_eq!(spans.len(), 2, "{spans:#?}");
-    assert!(spans.iter().all(|it| it.service() == "orders"), "{spans:#?}");
+    assert!(spans.iter().all(|span| span.service() == "orders"), "{spans:#?}");
     let headers = collector.headers();
     assert_eq!(
         (headers["x-token"].as_str(), headers["grpc-encoding"].as_str()),

@@ -13,7 +13,7 @@ const START: &str = "StartWorkflow:ParallelizedWorkflow";
 const RUN: &str = "RunWorkflow:ParallelizedWorkflow";
 const SCHEDULE: &str = "StartActivity:echo_pid_activity";
 const ACTIVITY: &str = "RunActivity:echo_pid_activity";
-/// From the root down.
+/// The names of the sample's spans, from the root down.
 const TREE: [&str; 5] = [STARTER, START, RUN, SCHEDULE, ACTIVITY];
 
 fn to(mut command: Command, endpoint: &str) -> Command {
@@ -21,7 +21,7 @@ fn to(mut command: Command, endpoint: &str) -> Command {
     command
 }
 
-/// The spans of each trace.
+/// Groups spans by their trace.
 fn by_trace(spans: &[Span]) -> BTreeMap<String, Vec<Span>> {
     let mut traces = BTreeMap::<_, Vec<_>>::new();
     for span in spans {
@@ -30,7 +30,8 @@ fn by_trace(spans: &[Span]) -> BTreeMap<String, Vec<Span>> {
     traces
 }
 
-/// Asserts that the spans are the tree of one of the sample's workflows, below `above`.
+/// Asserts that the spans form the tree of one workflow of the sample, whose root has the parent
+/// `above`.
 #[track_caller]
 fn assert_tree(spans: &[Span], above: &str) {
     let mut names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
@@ -48,5 +49,5 @@ fn assert_tree(spans: &[Span], above: &str) {
 
 #[track_caller]
 fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
-    spans.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
+    spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
 }

@@ -1,4 +1,4 @@
-//! A collector that is not there, or goes away and comes back.
+//! A collector that does not exist, or that stops and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     support::{Process, World, free_port, run},
 };
 
-/// The log lines about the export.
+/// Returns the log lines about the export of telemetry.
 fn export_lines(lines: &[String]) -> Vec<&String> {
     lines.iter().filter(|line| line.contains("telemetry ")).collect()
 }
@@ -20,13 +20,13 @@ fn export_lines(lines: &[String]) -> Vec<&String> {
 #[test]
 fn without_a_collector_all_workflows_complete_and_one_line_warns() {
     let hole = black_hole();
-    let endpoints =
-        [free_port(), hole.local_addr().unwrap().port()].map(|it| format!("http://127.0.0.1:{it}"));
+    let endpoints = [free_port(), hole.local_addr().unwrap().port()]
+        .map(|port| format!("http://127.0.0.1:{port}"));
     for endpoint in endpoints {
         let world = World::new();
         let impatient = |arguments: &[&'static str]| {
             let mut command = to(world.fleet(arguments.iter().copied()), &endpoint);
-            // So that all three signals fail again and again while there is work.
+            // Short intervals make all three signals fail repeatedly while workflows run.
             command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
             command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
             command
@@ -37,14 +37,16 @@ fn without_a_collector_all_workflows_complete_and_one_line_warns() {
         assert_eq!((finished.code, finished.out.len()), (0, 500), "{finished:#?}");
         assert_eq!(export_lines(&finished.err).len(), 1, "{endpoint}: {finished:#?}");
         for worker in [&mut workflows, &mut activities] {
-            let begun = Instant::now();
+            let start = Instant::now();
             worker.signal(Signal::TERM);
             assert_eq!(worker.exit_code(), 0);
-            assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
             let lines = worker.err.wait_end();
             assert_eq!(export_lines(&lines).len(), 1, "{endpoint}: {lines:#?}");
             assert!(
-                lines.iter().any(|it| it.contains("WARN") && it.contains("cannot be exported"))
+                lines
+                    .iter()
+                    .any(|line| line.contains("WARN") && line.contains("cannot be exported"))
             );
         }
         let queue = world.workflow_queue();
@@ -73,7 +75,7 @@ fn a_collector_outage_and_its_end_are_one_log_line_each() {
     let collector = Collector::at(port, false);
     workflows.err.wait_for("telemetry is exported again");
     run(world.fleet(["starter", "-n", "1"])).success();
-    // What the collector's absence kept waiting comes too, for it was short.
+    // The outage was short, so that the spans that waited for its end arrive too.
     collector.wait(3 * 51);
     assert_eq!(export_lines(&workflows.err.so_far()).len(), 2, "{:#?}", workflows.err.so_far());
 }

@@ -1,4 +1,4 @@
-//! The spans of one workflow are one tree, whatever happens to its workers.
+//! The spans of one workflow form one tree, even if its workers are killed or replay it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +34,8 @@ fn each_workflow_is_one_trace_across_three_roles() {
     for trace in traces.values() {
         assert_tree(trace, "");
     }
-    let ids: BTreeSet<_> = spans.iter().map(|it| &it.id).collect();
-    assert_eq!(ids.len(), 25, "no span twice");
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+    assert_eq!(ids.len(), 25, "each span is exported once");
 
     let workflows: BTreeSet<_> =
         server::workflow_ids(&world.workflow_queue()).into_iter().collect();
@@ -78,7 +78,7 @@ fn the_callers_trace_is_continued() {
     let mut starter = to(world.fleet(["starter", "-n", "2"]), &endpoint);
     starter.env("TRACEPARENT", format!("00-{trace}-{parent}-01"));
     run(starter).success();
-    // One whose caller does not sample is not sampled in any process.
+    // If the caller does not sample its trace, no process does.
     let mut unsampled = to(world.fleet(["starter", "-n", "1"]), &endpoint);
     unsampled.env("TRACEPARENT", format!("00-{}-{parent}-00", trace.replace('4', "5")));
     run(unsampled).success();
@@ -86,13 +86,16 @@ fn the_callers_trace_is_continued() {
     assert_eq!(up.exit_code(), 0);
     let spans = collector.spans();
     assert_eq!(spans.len(), 10, "{spans:#?}");
-    assert!(spans.iter().all(|it| it.trace == trace), "{spans:#?}");
+    assert!(spans.iter().all(|span| span.trace == trace), "{spans:#?}");
     let workflows: BTreeSet<_> =
-        spans.iter().map(|it| &it.attributes["temporalWorkflowID"]).collect();
+        spans.iter().map(|span| &span.attributes["temporalWorkflowID"]).collect();
     assert_eq!(workflows.len(), 2);
     for id in workflows {
-        let of: Vec<_> =
-            spans.iter().filter(|it| it.attributes["temporalWorkflowID"] == *id).cloned().collect();
+        let of: Vec<_> = spans
+            .iter()
+            .filter(|span| span.attributes["temporalWorkflowID"] == *id)
+            .cloned()
+            .collect();
         assert_tree(&of, parent);
     }
 }
@@ -103,7 +106,7 @@ fn replay_in_another_worker_adds_no_second_span() {
     let endpoint = collector.endpoint();
     let worker = |role| {
         let mut command = to(world.orders(["worker", "--role", role]), &endpoint);
-        // Nothing is cached: each task replays all that was before.
+        // Without a workflow cache, each workflow task replays the whole history.
         command.env("FLEET_MAX_CACHED_WORKFLOWS", "0");
         Process::start(command)
     };
@@ -117,20 +120,23 @@ fn replay_in_another_worker_adds_no_second_span() {
     }
     let spans = collector.spans();
     assert_eq!(by_trace(&spans).len(), 1, "{spans:#?}");
-    let ids: BTreeSet<_> = spans.iter().map(|it| &it.id).collect();
-    assert_eq!(ids.len(), spans.len(), "a span twice: {spans:#?}");
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+    assert_eq!(ids.len(), spans.len(), "a span is exported twice: {spans:#?}");
     for span in &spans {
-        assert!(span.parent.is_empty() || ids.contains(&span.parent), "an orphan: {span:#?}");
+        assert!(
+            span.parent.is_empty() || ids.contains(&span.parent),
+            "a span without its parent: {span:#?}"
+        );
     }
-    let count = |name: &str| spans.iter().filter(|it| it.name == name).count();
+    let count = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!(count("RunWorkflow:OrderWorkflow"), 1, "{spans:#?}");
-    let activities =
-        ["charge", "pack", "ship"].map(|it| count(&format!("RunActivity:Warehouse::{it}")));
+    let activities = ["charge", "pack", "ship"]
+        .map(|activity| count(&format!("RunActivity:Warehouse::{activity}")));
     assert_eq!(activities, [2, 1, 1], "{spans:#?}");
 
     let mut charges: Vec<_> =
-        spans.iter().filter(|it| it.name == "RunActivity:Warehouse::charge").collect();
-    charges.sort_by_key(|it| it.attributes["temporalActivityAttempt"].clone());
+        spans.iter().filter(|span| span.name == "RunActivity:Warehouse::charge").collect();
+    charges.sort_by_key(|span| span.attributes["temporalActivityAttempt"].clone());
     assert_eq!(charges[0].attributes["temporalActivityAttempt"], "1");
     assert_eq!(charges[0].status, StatusCode::Error);
     assert!(charges[0].message.contains("the card network is busy"), "{charges:#?}");
@@ -155,16 +161,16 @@ fn a_trace_keeps_its_one_root_when_a_worker_is_killed() {
     assert_eq!(starter.exit_code(), 0, "{:?}", starter.err.so_far());
     second.signal(Signal::TERM);
     assert_eq!(second.exit_code(), 0);
-    eventually("the last activity's span is there", || {
-        collector.spans().iter().any(|it| it.name == "RunActivity:Warehouse::ship")
+    eventually("the last activity's span is exported", || {
+        collector.spans().iter().any(|span| span.name == "RunActivity:Warehouse::ship")
     });
     let spans = collector.spans();
     assert_eq!(by_trace(&spans).len(), 1, "{spans:#?}");
-    let roots: Vec<_> = spans.iter().filter(|it| it.parent.is_empty()).collect();
+    let roots: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     assert_eq!(roots.len(), 1, "{spans:#?}");
     assert_eq!(roots[0].name, STARTER);
-    let ids: BTreeSet<_> = spans.iter().map(|it| &it.id).collect();
-    assert_eq!(ids.len(), spans.len(), "a span twice: {spans:#?}");
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+    assert_eq!(ids.len(), spans.len(), "a span is exported twice: {spans:#?}");
 }
 
 #[test]
@@ -195,15 +201,16 @@ fn user_spans_events_and_logs_join_the_trace_once_despite_replay() {
     assert_eq!(heat.attributes["degrees"], "90");
     for (span, event) in [(brew, "brewing"), (heat, "it boils")] {
         let has = |(name, attributes): &(String, BTreeMap<String, String>)| {
-            name.contains(event) || attributes.values().any(|it| it.contains(event))
+            name.contains(event) || attributes.values().any(|value| value.contains(event))
         };
         assert!(span.events.iter().any(has), "no {event}: {span:#?}");
     }
-    let count = |name: &str| spans.iter().filter(|it| it.name == name).count();
+    let count = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!((count("decide"), count("RunWorkflow:Breakfast")), (1, 1), "{spans:#?}");
 
     let lines = worker.err.wait_end();
-    let logs: Vec<Value> = lines.iter().filter_map(|it| serde_json::from_str(it).ok()).collect();
+    let logs: Vec<Value> =
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     for (message, span) in [
         ("brewing", brew),
         ("it boils", heat),
@@ -211,7 +218,7 @@ fn user_spans_events_and_logs_join_the_trace_once_despite_replay() {
         ("deciding", workflow),
         ("decided", workflow),
     ] {
-        let said: Vec<_> = logs.iter().filter(|it| it["message"] == message).collect();
+        let said: Vec<_> = logs.iter().filter(|log| log["message"] == message).collect();
         assert_eq!(said.len(), 1, "{message}: {lines:#?}");
         assert_eq!(said[0]["trace_id"], span.trace, "{message}: {lines:#?}");
         assert_eq!(said[0]["span_id"], span.id, "{message}: {lines:#?}");
@@ -219,7 +226,7 @@ fn user_spans_events_and_logs_join_the_trace_once_despite_replay() {
 }
 
 #[test]
-fn an_embedded_worker_exports_traces_without_global_state_or_not_at_all() {
+fn an_embedded_worker_exports_traces_without_global_state_or_exports_none() {
     let sample =
         || Fleet::new("embedded").workflow::<ParallelizedWorkflow>().activities(EchoActivities);
     for (fleet, count) in [(sample(), 3), (sample().without_traces(), 0)] {
@@ -240,7 +247,7 @@ fn an_embedded_worker_exports_traces_without_global_state_or_not_at_all() {
         });
         assert_eq!(collector.spans().len(), count, "{:#?}", collector.spans());
     }
-    assert!(!tracing::dispatcher::has_been_set(), "the program's own");
+    assert!(!tracing::dispatcher::has_been_set(), "the program has no global dispatcher");
 }
 
 #[test]
