@@ -1,7 +1,7 @@
 //! Hosts as they are: without figures about the memory, and a user that no list names.
 
 use crate::{
-    project::{IMAGE, Project, docker},
+    project::{IMAGE, Project, build_image, docker},
     server,
     support::{Process, program, run},
 };
@@ -26,6 +26,7 @@ fn a_worker_works_where_the_size_of_the_memory_cannot_be_read() {
 
 #[test]
 fn a_demo_runs_as_a_user_that_no_list_names() {
+    build_image();
     // This makes sure that the CLI is in the cache folder.
     let server = server::OwnServer::start("0", &[]);
     let cli = format!("{}:/temporal:ro", server.cli);
