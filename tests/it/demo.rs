@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     env, fs,
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -217,4 +218,24 @@ fn keep_leaves_the_ui_and_the_fleet_running_until_ctrl_c() {
     assert_eq!(demo.exit_code(), 0, "{:?}", demo.err.so_far());
     demo.err.wait_end();
     assert!(TcpStream::connect(host).is_err(), "the UI still listens");
+}
+
+#[test]
+fn a_program_that_is_not_ours_gets_no_settings_of_temporal_or_opentelemetry() {
+    let folder = TempDir::new().unwrap();
+    let (cli, seen) = (folder.path().join("temporal"), folder.path().join("seen"));
+    let text = format!(
+        "#!/bin/sh\nenv >>{}\n[ $1 = --version ] && echo temporal version 0",
+        seen.display()
+    );
+    fs::write(&cli, text).unwrap();
+    fs::set_permissions(&cli, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = FreshMachine::new().demo(&["--temporal-cli", cli.to_str().unwrap()]);
+    command.env("TEMPORAL_API_KEY", "planted-1").env("OTEL_EXPORTER_OTLP_HEADERS", "a=planted-2");
+    command.env("PASSED_ON", "yes");
+    let finished = run(command);
+    assert_eq!(finished.code, 70, "{finished:#?}");
+    let seen = fs::read_to_string(seen).unwrap();
+    assert_eq!(seen.matches("PASSED_ON=yes").count(), 2, "--version, and the server: {seen}");
+    assert!(!seen.contains("planted") && !format!("{finished:?}").contains("planted"), "{seen}");
 }

@@ -201,3 +201,23 @@ fn oversized_and_slow_requests_do_not_keep_others_from_an_answer() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
 }
+
+#[test]
+fn clients_that_stay_do_not_keep_a_probe_from_an_answer() {
+    let world = World::new();
+    let activities = world.fleet(["worker", "--role", "activity-worker"]);
+    let (_worker, address) = Process::start_probed(activities);
+    eventually_answers(&address, "/readyz", (200, "ready"));
+
+    let idle: Vec<_> = (0..500).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    assert_eq!(get(&address, "/livez"), Some((200, "alive".into())));
+    drop(idle);
+
+    // A connection ends with its first answer, so that a client that asks again and again has no place
+    // of its own.
+    let mut patient = TcpStream::connect(&address).unwrap();
+    patient.write_all(b"GET /livez HTTP/1.1\r\nHost: fleet\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    patient.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("alive"), "{answer}");
+}

@@ -81,14 +81,22 @@ fn a_fleet_exposes_its_workers_metrics_with_the_names_in_temporals_docs() {
     });
     run(world.fleet(["starter", "-n", "25"])).success();
 
-    let scrape = Scrape::of(&address);
     let queue = world.workflow_queue();
     let of_queue = [("task_queue", queue.as_str())];
-    assert_eq!(scrape.sum("temporal_workflow_completed_total", &of_queue), Some(25.0));
-    let executions = "temporal_activity_execution_latency_seconds_count";
-    assert_eq!(scrape.sum(executions, &[("activity_type", "echo_pid_activity")]), Some(25.0));
-    let completions = [("operation", "RespondActivityTaskCompleted")];
-    assert_eq!(scrape.sum("temporal_request_total", &completions), Some(25.0));
+    let counts = [
+        ("temporal_workflow_completed_total", of_queue),
+        (
+            "temporal_activity_execution_latency_seconds_count",
+            [("activity_type", "echo_pid_activity")],
+        ),
+        ("temporal_request_total", [("operation", "RespondActivityTaskCompleted")]),
+    ];
+    // A worker counts a task after it has reported it, and thus after the starter may have ended.
+    let mut scrape = Scrape::of(&address);
+    eventually("25 of each are counted", || {
+        scrape = Scrape::of(&address);
+        counts.iter().all(|(name, labels)| scrape.sum(name, labels) == Some(25.0))
+    });
     for name in [
         "temporal_workflow_task_schedule_to_start_latency_seconds_bucket",
         "temporal_activity_schedule_to_start_latency_seconds_bucket",
