@@ -233,7 +233,7 @@ impl BatchRun {
         &self,
         workflow_id: &str,
         run_id: &str,
-    ) -> Result<Result<Option<Payload>, WorkflowFailure>, CommandError> {
+    ) -> Result<Result<Vec<Payload>, WorkflowFailure>, CommandError> {
         let client = self.server.client();
         let info = WorkflowExecutionInfo::builder()
             .namespace(client.namespace())
@@ -251,7 +251,7 @@ impl BatchRun {
                 wait = (wait * 2).min(LONGEST_WAIT);
             };
             match answer {
-                Ok(value) => Ok(Ok(value.payloads.into_iter().next())),
+                Ok(value) => Ok(Ok(value.payloads)),
                 Err(WorkflowGetResultError::Rpc(status)) => Err(status),
                 Err(error) => Ok(Err(error.into())),
             }

@@ -8,7 +8,6 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
-    failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
@@ -140,29 +139,6 @@ fn input(payloads: &Payloads) -> Option<String> {
     let text = |payload: &Payload| String::from_utf8_lossy(&payload.data).into_owned();
     let arguments: Vec<_> = payloads.payloads.iter().map(text).collect();
     (!arguments.is_empty()).then(|| arguments.join(", "))
-}
-
-/// A failure and its causes in one text, outermost first. The failure of an activity or of a child workflow
-/// is given by its type, because its own message only repeats that something failed.
-pub(crate) fn failure_text(failure: &Failure) -> String {
-    let mut phrases: Vec<String> = Vec::new();
-    let mut next = Some(failure);
-    while let Some(failure) = next {
-        let phrase = match &failure.failure_info {
-            Some(FailureInfo::ActivityFailureInfo(info)) => {
-                format!("activity {}", info.activity_type.clone().unwrap_or_default().name)
-            }
-            Some(FailureInfo::ChildWorkflowExecutionFailureInfo(info)) => {
-                format!("child workflow {}", info.workflow_type.clone().unwrap_or_default().name)
-            }
-            _ => failure.message.clone(),
-        };
-        if !phrase.is_empty() && phrases.last() != Some(&phrase) {
-            phrases.push(phrase);
-        }
-        next = failure.cause.as_deref();
-    }
-    phrases.join(": ")
 }
 
 impl Definition {
