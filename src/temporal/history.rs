@@ -8,6 +8,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
+    enums::v1::HistoryEventFilterType,
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
@@ -59,6 +60,25 @@ impl History {
         run_id: &str,
         events: i32,
     ) -> Result<Self, Status> {
+        let all = HistoryEventFilterType::AllEvent;
+        Self::request(client, workflow_id, run_id, events, all).await
+    }
+
+    /// Reads the last event of a workflow's latest run, which must be closed.
+    ///
+    /// # Errors
+    /// The server's status if it refuses or does not answer.
+    pub(crate) async fn read_end(client: &Client, workflow_id: &str) -> Result<Self, Status> {
+        Self::request(client, workflow_id, "", 1, HistoryEventFilterType::CloseEvent).await
+    }
+
+    async fn request(
+        client: &Client,
+        workflow_id: &str,
+        run_id: &str,
+        events: i32,
+        filter: HistoryEventFilterType,
+    ) -> Result<Self, Status> {
         let request = GetWorkflowExecutionHistoryRequest {
             namespace: client.namespace(),
             execution: Some(WorkflowExecution {
@@ -66,11 +86,22 @@ impl History {
                 run_id: run_id.to_owned(),
             }),
             maximum_page_size: events,
+            history_event_filter_type: filter.into(),
             ..Default::default()
         };
         let mut client = client.clone();
         let response = client.get_workflow_execution_history(request.into_request()).await?;
         Ok(Self(response.into_inner().history.unwrap_or_default().events))
+    }
+
+    /// The values that the run returned, if it completed and its end was read.
+    pub(crate) fn result(&self) -> Option<Vec<Payload>> {
+        self.0.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionCompletedEventAttributes(completed) => {
+                Some(completed.result.clone().unwrap_or_default().payloads)
+            }
+            _ => None,
+        })
     }
 
     /// The id of the workflow's first run, if this is a later one. A workflow has several runs if it

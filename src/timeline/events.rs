@@ -13,9 +13,11 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    failures::with_details,
     model::{RunStatus, Timeline, WorkflowRun},
-    proto::{attempt, duration, enum_words, failure_message, non_empty, queue, summary, time},
+    proto::{
+        attempt, duration, enum_words, failure_message, non_empty, queue, summary, time,
+        with_details,
+    },
     row::{Kind, Row, RowStatus},
 };
 use crate::temporal::failure::FailureChain;

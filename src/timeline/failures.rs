@@ -1,7 +1,6 @@
 //! The failures of a timeline with all their causes, and how they are shown.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::Payloads,
     failure::v1::Failure,
     history::v1::{WorkflowExecutionUpdateCompletedEventAttributes, history_event::Attributes},
     update::v1::outcome,
@@ -13,7 +12,7 @@ use super::{
     row::{Row, RowStatus},
 };
 use crate::{
-    temporal::{failure::FailureChain, payload},
+    temporal::failure::FailureChain,
     terminal::{style::DIM, text::cut},
 };
 
@@ -75,17 +74,6 @@ fn failure_of_update(event: &WorkflowExecutionUpdateCompletedEventAttributes) ->
     match event.outcome.as_ref()?.value.as_ref()? {
         outcome::Value::Failure(failure) => Some(failure),
         outcome::Value::Success(_) => None,
-    }
-}
-
-/// The reason that somebody gave, with the details that were given with it.
-pub(super) fn with_details(reason: Option<&str>, details: Option<&Payloads>) -> Option<String> {
-    let details = details.map(|details| &details.payloads[..]).unwrap_or_default();
-    match (reason, details) {
-        (None, []) => None,
-        (Some(reason), []) => Some(reason.to_owned()),
-        (None, details) => Some(payload::line(details)),
-        (Some(reason), details) => Some(format!("{reason} (details: {})", payload::line(details))),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use temporalio_common::protos::temporal::api::{
-    deployment::v1::WorkerDeploymentVersion, enums::v1::TaskQueueKind, failure::v1::Failure,
-    sdk::v1::UserMetadata, taskqueue::v1::TaskQueue,
+    common::v1::Payloads, deployment::v1::WorkerDeploymentVersion, enums::v1::TaskQueueKind,
+    failure::v1::Failure, sdk::v1::UserMetadata, taskqueue::v1::TaskQueue,
 };
 
 use crate::temporal::{failure::FailureChain, payload};
@@ -60,4 +60,15 @@ pub(super) fn is_sticky(queue: &TaskQueue) -> bool {
 pub(super) fn summary(metadata: Option<&UserMetadata>) -> Option<String> {
     let summary = metadata?.summary.as_ref()?;
     Some(payload::note(summary))
+}
+
+/// The reason that somebody gave, with the details that were given with it.
+pub(super) fn with_details(reason: Option<&str>, details: Option<&Payloads>) -> Option<String> {
+    let details = details.map(|details| &details.payloads[..]).unwrap_or_default();
+    match (reason, details) {
+        (None, []) => None,
+        (Some(reason), []) => Some(reason.to_owned()),
+        (None, details) => Some(payload::line(details)),
+        (Some(reason), details) => Some(format!("{reason} (details: {})", payload::line(details))),
+    }
 }
