@@ -2,21 +2,25 @@
 
 use std::{fmt, time::Duration};
 
-use temporalio_client::errors::WorkflowGetResultError;
+use temporalio_client::{WorkflowResultDetails, errors::WorkflowGetResultError};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::{
-    error::chain,
-    temporal::history::{self, Workers},
+    error,
+    temporal::{failure::FailureChain, history::Workers, payload},
+    terminal::text::{cut, one_line},
 };
+
+/// The length to which a cause is cut for people, in columns. JSON has all of it.
+const LONGEST_CAUSE: usize = 1000;
 
 /// How one workflow of a batch ended.
 pub(crate) struct Outcome {
     /// The workflow's number in the batch, counted from 0.
     pub(crate) index: usize,
     pub(crate) workflow_id: String,
-    /// The result of a completed workflow, if it has one; else the failure.
-    pub(crate) end: Result<Option<Payload>, WorkflowFailure>,
+    /// The result of a completed workflow; else the failure. Nearly all results are one value or none.
+    pub(crate) end: Result<Vec<Payload>, WorkflowFailure>,
     /// The time from just before the start request until the result was there. `None` if an earlier starter
     /// started the workflow.
     pub(crate) latency: Option<Duration>,
@@ -72,37 +76,76 @@ pub(crate) struct WorkflowFailure {
     pub(crate) status: WorkflowStatus,
     /// The failure and its causes on one line; empty if the server gave none.
     pub(crate) cause: String,
+    /// The failure and its causes; empty if the workflow did not fail.
+    pub(crate) chain: FailureChain,
 }
 
 impl From<WorkflowGetResultError> for WorkflowFailure {
     fn from(error: WorkflowGetResultError) -> Self {
         use WorkflowGetResultError as Error;
+        let mut chain = FailureChain::default();
         let (status, cause) = match error {
             Error::Failed(error) => {
-                (WorkflowStatus::Failed, history::failure_text(error.failure()))
+                chain = FailureChain::of(Some(error.failure()));
+                (WorkflowStatus::Failed, chain.text())
             }
-            Error::Cancelled { .. } => (WorkflowStatus::Cancelled, String::new()),
-            Error::Terminated { .. } => (WorkflowStatus::Terminated, String::new()),
+            Error::Cancelled { details } => (WorkflowStatus::Cancelled, details_text(&details)),
+            Error::Terminated { details } => (WorkflowStatus::Terminated, details_text(&details)),
             Error::TimedOut => (WorkflowStatus::TimedOut, String::new()),
             Error::NotFound(_) => (
                 WorkflowStatus::Lost,
                 "the server no longer knows it: its data was lost, or its retention period is over"
                     .into(),
             ),
-            other => (WorkflowStatus::Unknown, chain(&other)),
+            other => (WorkflowStatus::Unknown, error::chain(&other)),
         };
-        Self { status, cause }
+        Self { chain, ..Self::new(status, &cause) }
+    }
+}
+
+/// The details that were given with a cancellation or a termination; empty if there are none.
+fn details_text(details: &WorkflowResultDetails) -> String {
+    match details.raw() {
+        [] => String::new(),
+        details => payload::line(details),
     }
 }
 
 impl WorkflowFailure {
-    /// Uses `reason`, which somebody gave with a termination or a cancellation, where there is no cause.
-    /// Puts the cause on one line: the messages of applications hold line ends and stack traces.
+    /// A failure of which no more is known.
+    pub(crate) fn new(status: WorkflowStatus, cause: &str) -> Self {
+        Self { status, cause: one_line(cause), chain: FailureChain::default() }
+    }
+
+    /// Adds the reason that somebody gave with a termination or a cancellation.
     pub(super) fn with_reason(mut self, reason: Option<&str>) -> Self {
-        if let Some(reason) = reason.filter(|_| self.cause.is_empty()) {
-            reason.clone_into(&mut self.cause);
-        }
-        self.cause = self.cause.replace(char::is_control, " ");
+        let is_ended_by_somebody =
+            matches!(self.status, WorkflowStatus::Cancelled | WorkflowStatus::Terminated);
+        let Some(reason) = reason.filter(|_| self.cause.is_empty() || is_ended_by_somebody) else {
+            return self;
+        };
+        self.cause = match self.cause.as_str() {
+            "" => one_line(reason),
+            details => format!("{} (details: {details})", one_line(reason)),
+        };
         self
+    }
+
+    /// The cause for people. A long one has its first and its last part.
+    pub(super) fn short_cause(&self) -> String {
+        if self.chain.is_empty() {
+            cut(&self.cause, LONGEST_CAUSE)
+        } else {
+            self.chain.short(LONGEST_CAUSE)
+        }
+    }
+
+    /// What failures of the same kind have in common: the cause without the details of each.
+    pub(crate) fn kind(&self) -> String {
+        if self.chain.is_empty() {
+            self.cause.clone()
+        } else {
+            one_line(&self.chain.text_without_details())
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Exit,
-    temporal::{history::Workers, payload},
+    temporal::{failure::FailureChain, history::Workers, json_text::on_one_line, payload},
     terminal::{output::Output, progress, stdout::Stdout},
 };
 
@@ -35,8 +35,13 @@ enum Line<'a> {
         status: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Box<RawValue>>,
+        /// Only if the result is not the value itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encoding: Option<Box<RawValue>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<&'a str>,
+        #[serde(skip_serializing_if = "FailureChain::is_empty")]
+        failure_chain: &'a FailureChain,
         latency_ms: Option<f64>,
     },
     Summary {
@@ -64,7 +69,8 @@ impl Report {
     /// Prints the outcome and counts it.
     pub(crate) fn add(&mut self, outcome: Outcome) {
         if let Err(failure) = &outcome.end {
-            let (id, status, cause) = (&outcome.workflow_id, failure.status, &failure.cause);
+            let (id, status) = (&outcome.workflow_id, failure.status);
+            let cause = failure.short_cause();
             let colon = if cause.is_empty() { "" } else { ": " };
             progress::to_stderr(&format!("{id}: {status}{colon}{cause}\n"));
         }
@@ -78,16 +84,24 @@ impl Report {
     fn line(&self, outcome: &Outcome) -> Option<String> {
         let Outcome { index, workflow_id, end, latency, .. } = outcome;
         match (self.output, end) {
-            (Output::Text, Ok(result)) => Some(payload::line(result.as_ref())),
+            (Output::Text, Ok(result)) => Some(payload::line(result)),
             (Output::Text, Err(_)) => None,
             (Output::Json, end) => {
-                let cause = end.as_ref().err().map(|failure| failure.cause.as_str());
+                let (result, encoding) = end
+                    .as_ref()
+                    .map(|payloads| payload::json(payloads))
+                    .map_or((None, None), |json| (Some(json.result), json.encoding));
+                let failure = end.as_ref().err();
+                let cause = failure.map(|failure| failure.cause.as_str());
                 Some(json(&Line::Workflow {
                     index: *index,
                     workflow_id,
                     status: outcome.status().as_str(),
-                    result: end.as_ref().ok().map(|result| payload::json(result.as_ref())),
+                    result,
+                    encoding,
                     cause: cause.filter(|cause| !cause.is_empty()),
+                    failure_chain: failure
+                        .map_or(&FailureChain::default(), |failure| &failure.chain),
                     latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
                 }))
             }
@@ -139,7 +153,8 @@ impl Report {
 }
 
 fn json(line: &Line<'_>) -> String {
-    serde_json::to_string(line).expect("strings and numbers can be serialized")
+    let json = serde_json::to_string(line).expect("strings and numbers can be serialized");
+    on_one_line(&json).into_owned()
 }
 
 /// Makes a report on `count` workflows, as text or as JSON, and returns its size in bytes. It exists for
@@ -167,7 +182,7 @@ fn bench_outcome(index: usize) -> Outcome {
     Outcome {
         index,
         workflow_id: format!("greeting-workflow-id-{index}"),
-        end: Ok(Some(result)),
+        end: Ok(vec![result]),
         latency: Some(Duration::from_micros(40_000 + (index as u64 * 7919) % 100_000)),
         workers: Workers {
             workflow: Some(format!("workflow-worker@host:{}", index % 4)),
@@ -181,18 +196,18 @@ mod tests {
     use super::*;
     use crate::batch::outcome::{WorkflowFailure, WorkflowStatus};
 
-    fn outcome(end: Result<Option<Payload>, WorkflowFailure>) -> Outcome {
+    fn outcome(end: Result<Vec<Payload>, WorkflowFailure>) -> Outcome {
         Outcome { end, latency: Some(Duration::from_micros(1500)), ..bench_outcome(3) }
     }
 
     fn timed_out() -> WorkflowFailure {
-        WorkflowFailure { status: WorkflowStatus::TimedOut, cause: String::new() }
+        WorkflowFailure::new(WorkflowStatus::TimedOut, "")
     }
 
     #[test]
     fn a_failed_workflow_decides_the_exit_code() {
         let mut report = Report::begin(Output::Text);
-        report.add(outcome(Ok(None)));
+        report.add(outcome(Ok(vec![])));
         assert_eq!(report.exit(), Exit::Success);
         report.add(outcome(Err(timed_out())));
         assert_eq!((report.exit(), report.ended(), report.failed()), (Exit::Failed, 2, 1));
@@ -205,11 +220,11 @@ mod tests {
         let start =
             r#"{"type":"workflow","index":3,"workflow_id":"greeting-workflow-id-3","status":"#;
         assert_eq!(
-            line(Ok(Some(payload::from_json("[1]")))),
+            line(Ok(vec![payload::from_json("[1]")])),
             format!(r#"{start}"completed","result":[1],"latency_ms":1.5}}"#)
         );
         assert_eq!(line(Err(timed_out())), format!(r#"{start}"timed out","latency_ms":1.5}}"#));
-        let failed = WorkflowFailure { status: WorkflowStatus::Failed, cause: "why".into() };
+        let failed = WorkflowFailure::new(WorkflowStatus::Failed, "why");
         assert_eq!(
             line(Err(failed)),
             format!(r#"{start}"failed","cause":"why","latency_ms":1.5}}"#)

@@ -143,8 +143,13 @@ impl BatchRun {
                 Some(_) => self.compare_with_server(index, &run_id).await?,
             }
         }
-        let reason = history.as_ref().and_then(History::reason);
-        let end = end.map_err(|failure| failure.with_reason(reason));
+        let end = match end {
+            Ok(first) => Ok(self.whole_result(&workflow_id, first, history.as_ref()).await),
+            Err(failure) => {
+                let reason = history.as_ref().and_then(History::reason);
+                Err(failure.with_reason(reason))
+            }
+        };
         self.running().remove(&index);
         Ok(Outcome {
             index,
@@ -228,12 +233,33 @@ impl BatchRun {
         started.await?.map_err(CallFailure::Failed)
     }
 
-    /// Waits for a workflow's end.
+    /// All values of a result of which the SDK returned the `first`. The SDK drops the others, and returns an
+    /// empty payload for none. So they are read from the history: that of the run if it contains the
+    /// end, else that of the latest run, if it ended with the same value.
+    async fn whole_result(
+        &self,
+        workflow_id: &str,
+        first: Payload,
+        history: Option<&History>,
+    ) -> Vec<Payload> {
+        let mut result = history.and_then(History::result);
+        if result.is_none() {
+            let end = History::read_end(self.server.client(), workflow_id).await;
+            result = end.ok().and_then(|end| end.result());
+        }
+        let is_same = |all: &Vec<Payload>| all.first().cloned().unwrap_or_default() == first;
+        result.filter(is_same).unwrap_or_else(|| {
+            let is_none = first == Payload::default();
+            Some(first).filter(|_| !is_none).into_iter().collect()
+        })
+    }
+
+    /// Waits for a workflow's end. Returns the first value of its result.
     async fn result(
         &self,
         workflow_id: &str,
         run_id: &str,
-    ) -> Result<Result<Option<Payload>, WorkflowFailure>, CommandError> {
+    ) -> Result<Result<Payload, WorkflowFailure>, CommandError> {
         let client = self.server.client();
         let info = WorkflowExecutionInfo::builder()
             .namespace(client.namespace())
@@ -251,7 +277,7 @@ impl BatchRun {
                 wait = (wait * 2).min(LONGEST_WAIT);
             };
             match answer {
-                Ok(value) => Ok(Ok(value.payloads.into_iter().next())),
+                Ok(value) => Ok(Ok(value.payloads.into_iter().next().unwrap_or_default())),
                 Err(WorkflowGetResultError::Rpc(status)) => Err(status),
                 Err(error) => Ok(Err(error.into())),
             }

@@ -106,10 +106,9 @@ mod tests {
         Outcome {
             index: 0,
             workflow_id: "w".into(),
-            end: end.map(|()| None).map_err(|cause| WorkflowFailure {
-                status: WorkflowStatus::Failed,
-                cause: cause.into(),
-            }),
+            end: end
+                .map(|()| Vec::new())
+                .map_err(|cause| WorkflowFailure::new(WorkflowStatus::Failed, cause)),
             latency: latency.map(Duration::from_millis),
             workers: Workers {
                 workflow: Some("workflow-worker@host:1".into()),

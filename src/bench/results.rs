@@ -81,11 +81,12 @@ impl Results {
                 self.record(Measure::EndToEnd, latency);
                 self.series.completed(due, at, latency);
             }
-            Some(WorkflowFailure { status, cause }) => {
+            Some(failure) => {
                 self.failed += 1;
-                self.count_cause(match cause.as_str() {
+                let status = failure.status;
+                self.count_cause(match failure.kind().as_str() {
                     "" => status.to_string(),
-                    cause => format!("{status}: {cause}").replace(char::is_control, " "),
+                    cause => format!("{status}: {cause}"),
                 });
                 self.series.failed(at);
             }
@@ -210,11 +211,7 @@ mod tests {
         let mut results = Results::new(0);
         for number in 0..50 {
             let cause = format!("no\n{}", number % 25);
-            results.ended(
-                ms(1),
-                ms(1),
-                Some(WorkflowFailure { status: WorkflowStatus::Failed, cause }),
-            );
+            results.ended(ms(1), ms(1), Some(WorkflowFailure::new(WorkflowStatus::Failed, &cause)));
         }
         assert_eq!(results.causes().len(), MOST_CAUSES + 1);
         assert_eq!(results.causes().values().sum::<u64>(), 50);
@@ -237,11 +234,7 @@ mod tests {
                 "activity_execution p50 was not measured (--slo activity_execution.p50=1s)"
             ]
         );
-        results.ended(
-            ms(1),
-            ms(1),
-            Some(WorkflowFailure { status: WorkflowStatus::Failed, cause: String::new() }),
-        );
+        results.ended(ms(1), ms(1), Some(WorkflowFailure::new(WorkflowStatus::Failed, "")));
         assert!(of(&results, &[], "1%").is_empty());
         assert_eq!(
             of(&results, &[], "0.5%"),

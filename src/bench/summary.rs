@@ -72,7 +72,7 @@ pub(super) mod example {
             results.ended(latency * 20, latency, None);
             results.record(Measure::ActivityExecution, latency);
         }
-        let failure = WorkflowFailure { status: WorkflowStatus::Failed, cause: "no\nstock".into() };
+        let failure = WorkflowFailure::new(WorkflowStatus::Failed, "no\nstock");
         results.ended(Duration::ZERO, Duration::ZERO, Some(failure));
         results.histories = 3;
         results.behind_schedule = Duration::from_millis(150);

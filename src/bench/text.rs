@@ -10,11 +10,17 @@ use super::{
     run::BenchEnd,
     summary::BenchSummary,
 };
-use crate::{config::show, terminal::duration::millis};
+use crate::{
+    config::show,
+    terminal::{duration::millis, text::cut},
+};
 
 /// A start may be late by this much before the text mentions it: timers are late by some
 /// milliseconds.
 const USUAL_DELAY: Duration = Duration::from_millis(100);
+
+/// The length to which a cause is cut, in columns. JSON has all of it.
+const LONGEST_CAUSE: usize = 300;
 
 /// Some lines, without a final line end.
 pub(crate) fn text(summary: &BenchSummary<'_>) -> String {
@@ -62,7 +68,7 @@ fn add_counts(text: &mut String, summary: &BenchSummary<'_>) {
         results.throughput()
     );
     for (cause, count) in results.causes() {
-        let _ = write!(text, "\n{count:>8}  {cause}");
+        let _ = write!(text, "\n{count:>8}  {}", cut(cause, LONGEST_CAUSE));
     }
     if *in_flight > 0 {
         let batch = summary.batch.name.as_str();

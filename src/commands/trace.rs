@@ -108,6 +108,7 @@ impl Printer<'_> {
             width: self.args.width.or(terminal).unwrap_or(WIDTH),
             colour: self.colour,
             most_rows,
+            whole: self.args.all,
         };
         text(timeline, &self.address, &self.namespace, layout)
     }

@@ -8,7 +8,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
-    failure::v1::{Failure, failure::FailureInfo},
+    enums::v1::HistoryEventFilterType,
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
@@ -60,6 +60,25 @@ impl History {
         run_id: &str,
         events: i32,
     ) -> Result<Self, Status> {
+        let all = HistoryEventFilterType::AllEvent;
+        Self::request(client, workflow_id, run_id, events, all).await
+    }
+
+    /// Reads the last event of a workflow's latest run, which must be closed.
+    ///
+    /// # Errors
+    /// The server's status if it refuses or does not answer.
+    pub(crate) async fn read_end(client: &Client, workflow_id: &str) -> Result<Self, Status> {
+        Self::request(client, workflow_id, "", 1, HistoryEventFilterType::CloseEvent).await
+    }
+
+    async fn request(
+        client: &Client,
+        workflow_id: &str,
+        run_id: &str,
+        events: i32,
+        filter: HistoryEventFilterType,
+    ) -> Result<Self, Status> {
         let request = GetWorkflowExecutionHistoryRequest {
             namespace: client.namespace(),
             execution: Some(WorkflowExecution {
@@ -67,11 +86,22 @@ impl History {
                 run_id: run_id.to_owned(),
             }),
             maximum_page_size: events,
+            history_event_filter_type: filter.into(),
             ..Default::default()
         };
         let mut client = client.clone();
         let response = client.get_workflow_execution_history(request.into_request()).await?;
         Ok(Self(response.into_inner().history.unwrap_or_default().events))
+    }
+
+    /// The values that the run returned, if it completed and its end was read.
+    pub(crate) fn result(&self) -> Option<Vec<Payload>> {
+        self.0.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionCompletedEventAttributes(completed) => {
+                Some(completed.result.clone().unwrap_or_default().payloads)
+            }
+            _ => None,
+        })
     }
 
     /// The id of the workflow's first run, if this is a later one. A workflow has several runs if it
@@ -140,29 +170,6 @@ fn input(payloads: &Payloads) -> Option<String> {
     let text = |payload: &Payload| String::from_utf8_lossy(&payload.data).into_owned();
     let arguments: Vec<_> = payloads.payloads.iter().map(text).collect();
     (!arguments.is_empty()).then(|| arguments.join(", "))
-}
-
-/// A failure and its causes in one text, outermost first. The failure of an activity or of a child workflow
-/// is given by its type, because its own message only repeats that something failed.
-pub(crate) fn failure_text(failure: &Failure) -> String {
-    let mut phrases: Vec<String> = Vec::new();
-    let mut next = Some(failure);
-    while let Some(failure) = next {
-        let phrase = match &failure.failure_info {
-            Some(FailureInfo::ActivityFailureInfo(info)) => {
-                format!("activity {}", info.activity_type.clone().unwrap_or_default().name)
-            }
-            Some(FailureInfo::ChildWorkflowExecutionFailureInfo(info)) => {
-                format!("child workflow {}", info.workflow_type.clone().unwrap_or_default().name)
-            }
-            _ => failure.message.clone(),
-        };
-        if !phrase.is_empty() && phrases.last() != Some(&phrase) {
-            phrases.push(phrase);
-        }
-        next = failure.cause.as_deref();
-    }
-    phrases.join(": ")
 }
 
 impl Definition {

@@ -1,7 +1,9 @@
-//! Talks to the Temporal server: its connection, task queues, histories and payloads.
+//! Talks to the Temporal server: its connection, task queues, histories, failures and payloads.
 
 pub(crate) mod connection;
+pub(crate) mod failure;
 pub(crate) mod history;
+pub(crate) mod json_text;
 pub(crate) mod options;
 pub(crate) mod payload;
 pub(crate) mod retry;

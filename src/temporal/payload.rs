@@ -1,9 +1,16 @@
-//! Converts between JSON and payloads: arguments that users give as JSON, and results that are printed as
-//! one line of text or as JSON.
+//! Converts between JSON and payloads: arguments that users give as JSON, and values of workflows that are
+//! shown as one line of text or as JSON.
+//!
+//! A value is shown as what it is. By convention every encoding that begins with `json/` is JSON, and no other
+//! is. A payload that is not valid JSON is shown as its text, if it is text, with a mark that says so.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{json, value::RawValue};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use super::json_text::{for_people, on_one_line, quoted};
+use crate::terminal::text::is_hidden;
 
 /// Makes a payload of JSON without parsing it. Parsing and printing it again would change large numbers.
 pub(crate) fn from_json(json: &str) -> Payload {
@@ -14,87 +21,215 @@ pub(crate) fn from_json(json: &str) -> Payload {
     }
 }
 
-/// Shows a payload as one line of text. A JSON string loses its quotes, unless it contains control
-/// characters such as line ends; other JSON is shown unchanged.
-pub(crate) fn line(payload: Option<&Payload>) -> String {
-    match content(payload) {
-        Content::Null => "null".into(),
-        Content::Json(json) => match serde_json::from_str(&json) {
-            Ok(serde_json::Value::String(text)) if !text.contains(char::is_control) => text,
-            _ => one_line(&json),
-        },
-        Content::Other { encoding, data } => format!("<{} bytes, {encoding}>", data.len()),
+/// Shows values as one line of text: nothing is `null`, and several are followed by their number.
+///
+/// A JSON string loses its quotes, unless it is empty or contains hidden characters such as line ends. In
+/// other JSON, escaped characters such as `\u00e9` are decoded. What is not JSON is followed by a mark:
+/// `<8 bytes, no encoding>`.
+pub(crate) fn line(payloads: &[Payload]) -> String {
+    match payloads {
+        [] => "null".into(),
+        [one] => one_line(one, true),
+        several => format!("{} <{} values>", list(several, " "), several.len()),
     }
 }
 
-/// Shows a payload as JSON on one line. A payload that is not JSON becomes
-/// `{"encoding": …, "data": …}` with the data in Base64, as in Temporal's own JSON form of a payload.
-pub(crate) fn json(payload: Option<&Payload>) -> Box<RawValue> {
-    let json = match content(payload) {
-        Content::Null => "null".into(),
-        Content::Json(json) => one_line(&json),
-        Content::Other { encoding, data } => {
-            json!({ "encoding": encoding, "data": BASE64_STANDARD.encode(data) }).to_string()
-        }
-    };
-    // A client may have labelled anything as "json/plain".
-    RawValue::from_string(json)
-        .or_else(|not_json| serde_json::value::to_raw_value(&not_json.to_string()))
-        .expect("a string can be written as JSON")
+/// Shows values as a list on one line of text, without a mark for several of them. Strings keep their quotes.
+pub(crate) fn list(payloads: &[Payload], separator: &str) -> String {
+    let lines: Vec<_> = payloads.iter().map(|payload| one_line(payload, false)).collect();
+    lines.join(separator)
 }
 
+/// A note for people: the text of a JSON string with its line ends, and else what [`line`] shows.
+pub(crate) fn note(payload: &Payload) -> String {
+    let text = match Content::of(payload) {
+        Content::Json(json) => serde_json::from_str(json).ok(),
+        _ => None,
+    };
+    text.unwrap_or_else(|| one_line(payload, true))
+}
+
+fn one_line(payload: &Payload, strings_lose_quotes: bool) -> String {
+    match Content::of(payload) {
+        Content::Null => "null".into(),
+        Content::Json(json) => match serde_json::from_str::<String>(json) {
+            Ok(text) if strings_lose_quotes && !text.is_empty() && !text.contains(is_hidden) => {
+                text
+            }
+            _ => for_people(json),
+        },
+        Content::Other(other) => match other.shown_text() {
+            Some(text) if text.contains(is_hidden) => format!("{} {}", quoted(text), other.mark()),
+            Some(text) => format!("{text} {}", other.mark()),
+            None => other.mark(),
+        },
+    }
+}
+
+/// The result of a workflow as JSON.
+#[derive(Debug)]
+pub(crate) struct JsonResult {
+    /// JSON on one line, unchanged but for white space between its tokens; `null` for no value. What is not
+    /// JSON, or several values, are an [`Encoded`] or a list of these.
+    pub(crate) result: Box<RawValue>,
+    /// `None` if `result` is the value itself. Else the encoding, or a list of the encodings.
+    pub(crate) encoding: Option<Box<RawValue>>,
+}
+
+/// A value together with its encoding, as in Temporal's own JSON form of a payload.
+#[derive(Serialize)]
+struct Encoded<'a> {
+    /// The value, if it is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    /// Else its bytes, in Base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    encoding: Option<String>,
+    /// The bytes as text, if they are text and their encoding does not say otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+/// Shows the result of a workflow as JSON. Anything can be told apart from anything else, and no byte is lost.
+pub(crate) fn json(payloads: &[Payload]) -> JsonResult {
+    match payloads {
+        [] => JsonResult { result: RawValue::NULL.to_owned(), encoding: None },
+        [payload] => JsonResult {
+            result: json_value(payload),
+            encoding: match Content::of(payload) {
+                Content::Other(other) => Some(raw(&other.encoding)),
+                _ => None,
+            },
+        },
+        several => {
+            let contents: Vec<_> = several.iter().map(Content::of).collect();
+            let values: Vec<_> = contents.iter().zip(several).map(Encoded::of).collect();
+            let encodings: Vec<_> = values.iter().map(|value| &value.encoding).collect();
+            JsonResult { encoding: Some(raw(&encodings)), result: raw(&values) }
+        }
+    }
+}
+
+/// Shows one value as JSON; see [`JsonResult::result`].
+pub(crate) fn json_value(payload: &Payload) -> Box<RawValue> {
+    match Content::of(payload) {
+        Content::Null => RawValue::NULL.to_owned(),
+        Content::Json(json) => RawValue::from_string(on_one_line(json).into_owned())
+            .expect("white space and escapes leave JSON valid"),
+        other @ Content::Other(_) => raw(&Encoded::of((&other, payload))),
+    }
+}
+
+impl<'a> Encoded<'a> {
+    fn of((content, payload): (&Content<'a>, &'a Payload)) -> Self {
+        let json = match content {
+            Content::Null => Some("null"),
+            Content::Json(json) => Some(*json),
+            Content::Other(_) => None,
+        };
+        Self {
+            value: json.map(|json| serde_json::from_str(json).expect("checked")),
+            data: json.is_none().then(|| BASE64_STANDARD.encode(&payload.data)),
+            encoding: encoding(payload),
+            text: match content {
+                Content::Other(other) => other.text,
+                _ => None,
+            },
+        }
+    }
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("strings and JSON can be written as JSON")
+}
+
+/// What a payload contains.
 enum Content<'a> {
     Null,
-    Json(String),
-    Other { encoding: String, data: &'a [u8] },
+    /// Valid JSON.
+    Json(&'a str),
+    Other(Other<'a>),
 }
 
-fn content(payload: Option<&Payload>) -> Content<'_> {
-    let Some(payload) = payload else {
-        return Content::Null;
-    };
-    match payload.metadata.get("encoding").map(Vec::as_slice) {
-        Some(b"json/plain") => Content::Json(String::from_utf8_lossy(&payload.data).into_owned()),
-        Some(b"binary/null") | None => Content::Null,
-        Some(encoding) => Content::Other {
-            encoding: String::from_utf8_lossy(encoding).into_owned(),
-            data: &payload.data,
-        },
+/// Anything that is not JSON.
+struct Other<'a> {
+    /// `None` if the payload does not say.
+    encoding: Option<String>,
+    bytes: usize,
+    /// The data, if it is text and its encoding does not say that it is binary.
+    text: Option<&'a str>,
+    /// Why it is not what its encoding says; empty if the encoding is not JSON's.
+    flaw: String,
+}
+
+impl<'a> Content<'a> {
+    fn of(payload: &'a Payload) -> Self {
+        let Payload { data, external_payloads, .. } = payload;
+        let encoding = encoding(payload);
+        let is_json = encoding.as_ref().is_some_and(|encoding| encoding.starts_with("json/"));
+        let is_binary = encoding.as_ref().is_some_and(|encoding| encoding.starts_with("binary/"));
+        let flaw = if !external_payloads.is_empty() {
+            let bytes: i64 = external_payloads.iter().map(|external| external.size_bytes).sum();
+            format!(", which refer to {bytes} bytes that are stored elsewhere")
+        } else if encoding.as_deref() == Some("binary/null") && data.is_empty() {
+            return Self::Null;
+        } else if is_json {
+            match json_in(data) {
+                Ok(json) => return Self::Json(json),
+                Err(flaw) => flaw.to_owned(),
+            }
+        } else {
+            String::new()
+        };
+        let text = (!is_binary).then(|| text_in(data)).flatten();
+        Self::Other(Other { encoding, bytes: data.len(), text, flaw })
     }
 }
 
-/// Puts JSON on one line. Valid JSON contains line ends only between its tokens, where any space will do.
-fn one_line(json: &str) -> String {
-    json.replace(char::is_control, " ")
+impl<'a> Other<'a> {
+    /// The text without its byte order mark, which people do not see. `None` if that leaves nothing.
+    fn shown_text(&self) -> Option<&'a str> {
+        let text = self.text?;
+        Some(text.strip_prefix('\u{feff}').unwrap_or(text)).filter(|text| !text.is_empty())
+    }
+
+    /// The size, the encoding and the flaw: `<8 bytes, no encoding>`.
+    fn mark(&self) -> String {
+        let bytes = match self.bytes {
+            1 => "1 byte".to_owned(),
+            bytes => format!("{bytes} bytes"),
+        };
+        let encoding = self.encoding.as_deref().unwrap_or("no encoding");
+        let encoding = encoding.replace(is_hidden, " ");
+        format!("<{bytes}, {encoding}{}>", self.flaw)
+    }
+}
+
+/// The payload's encoding. Bytes that are not UTF-8 are escaped.
+fn encoding(payload: &Payload) -> Option<String> {
+    let name = payload.metadata.get("encoding").filter(|name| !name.is_empty())?;
+    Some(std::str::from_utf8(name).map_or_else(|_| name.escape_ascii().to_string(), str::to_owned))
+}
+
+/// The data as JSON without white space around it, or why it is not valid.
+fn json_in(data: &[u8]) -> Result<&str, &'static str> {
+    let Ok(text) = std::str::from_utf8(data) else { return Err(", not valid UTF-8") };
+    // Reading a raw value checks it without building it, at any depth and for numbers of any size.
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) => Ok(json.get()),
+        Err(_) if text.starts_with('\u{feff}') => Err(", with a byte order mark"),
+        Err(_) => Err(", not valid JSON"),
+    }
+}
+
+/// The data, if it looks like text.
+fn text_in(data: &[u8]) -> Option<&str> {
+    let is_binary = |character: char| {
+        character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{1b}')
+    };
+    std::str::from_utf8(data).ok().filter(|text| !text.contains(is_binary))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_result_is_one_line_and_only_plain_strings_lose_their_quotes() {
-        for (result, expected) in [
-            ("\"a | b\"", "a | b"),
-            ("\"one\\ntwo\"", "\"one\\ntwo\""),
-            ("{\"z\":1, \"a\":1e2}", "{\"z\":1, \"a\":1e2}"),
-            ("12345678901234567890123", "12345678901234567890123"),
-            ("[1,\n2]", "[1, 2]"),
-        ] {
-            assert_eq!(line(Some(&from_json(result))), expected);
-        }
-        assert_eq!(line(None), "null");
-    }
-
-    #[test]
-    fn json_stays_and_other_payloads_are_wrapped() {
-        let passed = |text| json(Some(&from_json(text))).get().to_owned();
-        assert_eq!(passed("12345678901234567890123"), "12345678901234567890123");
-        assert_eq!(passed("{\"a\":\n1}"), "{\"a\": 1}");
-        assert!(serde_json::from_str::<String>(&passed("{")).is_ok());
-        assert_eq!(json(None).get(), "null");
-        let mut bytes = from_json("hi");
-        bytes.metadata.insert("encoding".into(), b"binary/plain".to_vec());
-        assert_eq!(json(Some(&bytes)).get(), r#"{"data":"aGk=","encoding":"binary/plain"}"#);
-    }
-}
+mod tests;

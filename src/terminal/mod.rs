@@ -1,4 +1,4 @@
-//! Standard output and the terminal: lines, progress, styles, and text that is drawn in place.
+//! Standard output and the terminal: lines and their widths, progress, styles, and text that is drawn in place.
 
 pub(crate) mod announce;
 pub(crate) mod duration;
@@ -7,3 +7,4 @@ pub(crate) mod progress;
 pub(crate) mod screen;
 pub(crate) mod stdout;
 pub(crate) mod style;
+pub(crate) mod text;

@@ -14,14 +14,18 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     model::{RunStatus, Timeline, WorkflowRun},
-    proto::{attempt, duration, enum_words, failure_message, non_empty, queue, summary, time},
+    proto::{
+        attempt, duration, enum_words, failure_message, non_empty, queue, summary, time,
+        with_details,
+    },
     row::{Kind, Row, RowStatus},
 };
+use crate::temporal::failure::FailureChain;
 
 /// Takes the events of a history, and keeps what a timeline shows of them. Payloads are dropped.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    run: Option<WorkflowRun>,
+    pub(super) run: Option<WorkflowRun>,
     pub(super) rows: Vec<Row>,
     /// The index of a row by the id of the event that later events refer to.
     pub(super) by_event: HashMap<i64, usize>,
@@ -45,8 +49,11 @@ impl Builder {
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
         let (id, event_type) = (event.event_id, event.event_type());
         let summary = summary(event.user_metadata.as_ref());
-        let is_shown =
-            event.attributes.is_some_and(|attributes| self.add_attributes(id, at, &attributes));
+        let is_shown = event.attributes.is_some_and(|attributes| {
+            let is_shown = self.add_attributes(id, at, &attributes);
+            self.add_failure_chain(id, &attributes);
+            is_shown
+        });
         match (self.by_event.get(&id), &mut self.run) {
             (Some(&index), _) => self.rows[index].summary = summary,
             (None, Some(run)) if event_type == EventType::WorkflowExecutionStarted => {
@@ -186,9 +193,13 @@ impl Builder {
             A::WorkflowExecutionTimedOutEventAttributes(event) => {
                 (RunStatus::TimedOut, None, event.new_execution_run_id.as_str())
             }
-            A::WorkflowExecutionCanceledEventAttributes(_) => (RunStatus::Cancelled, None, ""),
+            A::WorkflowExecutionCanceledEventAttributes(event) => {
+                let reason = self.run.as_ref().and_then(|run| run.failure.as_deref());
+                (RunStatus::Cancelled, with_details(reason, event.details.as_ref()), "")
+            }
             A::WorkflowExecutionTerminatedEventAttributes(event) => {
-                (RunStatus::Terminated, non_empty(&event.reason), "")
+                let reason = Some(event.reason.as_str()).filter(|reason| !reason.is_empty());
+                (RunStatus::Terminated, with_details(reason, event.details.as_ref()), "")
             }
             A::WorkflowExecutionContinuedAsNewEventAttributes(event) => {
                 (RunStatus::ContinuedAsNew, None, event.new_execution_run_id.as_str())
@@ -215,6 +226,7 @@ fn started_run(event: &WorkflowExecutionStartedEventAttributes, at: SystemTime) 
         started_by: event.identity.clone(),
         summary: None,
         failure: None,
+        failure_chain: FailureChain::default(),
         attempt: attempt(event.attempt),
         parent: parent.and_then(|parent| non_empty(&parent.workflow_id)),
         previous_run: non_empty(&event.continued_execution_run_id),

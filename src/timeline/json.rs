@@ -12,13 +12,16 @@ use super::{
     row::{Kind, Phase, Row, since},
     totals::{Share, TaskTimes, TimeSummary, WorkerTotals},
 };
-use crate::terminal::duration::millis;
+use crate::{
+    temporal::{failure::FailureChain, json_text::on_one_line},
+    terminal::duration::millis,
+};
 
 /// The timeline as one object on one line. `address` and `namespace` say where it was read.
 pub(crate) fn json(timeline: &Timeline, address: &str, namespace: &str) -> String {
     let document = TraceDocument::new(timeline, address, namespace);
-    // A `Value` sorts the keys, so that the order of the fields below is free.
-    serde_json::to_value(document).expect("plain data").to_string()
+    let json = serde_json::to_string(&document).expect("plain data");
+    on_one_line(&json).into_owned()
 }
 
 /// The output of `fleet trace --output json`.
@@ -32,6 +35,7 @@ struct TraceDocument<'a> {
     task_queue: &'a str,
     status: &'static str,
     failure: Option<&'a str>,
+    failure_chain: Option<&'a FailureChain>,
     started: Timestamp,
     begins: Option<Timestamp>,
     closed: Option<Timestamp>,
@@ -74,7 +78,9 @@ struct RowJson<'a> {
     worker: Option<&'a str>,
     version: Option<&'a str>,
     failure: Option<&'a str>,
+    failure_chain: Option<&'a FailureChain>,
     last_failure: Option<&'a str>,
+    last_failure_chain: Option<&'a FailureChain>,
     due: Option<Timestamp>,
     last_heartbeat: Option<Timestamp>,
 }
@@ -145,6 +151,7 @@ impl<'a> TraceDocument<'a> {
             task_queue: &run.task_queue,
             status: run.status.as_str(),
             failure: run.failure.as_deref(),
+            failure_chain: non_empty_chain(&run.failure_chain),
             started: Timestamp(run.started),
             begins: run.begins.map(Timestamp),
             closed: run.closed.map(Timestamp),
@@ -199,7 +206,9 @@ impl<'a> RowJson<'a> {
             worker: non_empty(&row.worker),
             version: row.version.as_deref(),
             failure: row.failure.as_deref(),
+            failure_chain: non_empty_chain(&row.failure_chain),
             last_failure: row.last_failure.as_deref(),
+            last_failure_chain: non_empty_chain(&row.last_failure_chain),
             due: row.due.map(Timestamp),
             last_heartbeat: row.last_heartbeat.map(Timestamp),
         }
@@ -265,6 +274,10 @@ impl<'a> WaitJson<'a> {
 
 fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
+}
+
+fn non_empty_chain(chain: &FailureChain) -> Option<&FailureChain> {
+    (!chain.is_empty()).then_some(chain)
 }
 
 #[cfg(test)]

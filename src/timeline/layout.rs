@@ -4,21 +4,29 @@ use anstyle::Style;
 
 use super::{bar::Cell, row::Phase};
 use crate::terminal::style::{CYAN, Colour, GREEN, RED, YELLOW};
+pub(super) use crate::terminal::text::{cut, one_line};
 
 /// How to print a timeline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// The width of the lines, in characters.
+    /// The width of the lines, in columns.
     pub(crate) width: usize,
     pub(crate) colour: Colour,
     /// How many rows to print at most. A line stands for rows that are left out.
     pub(crate) most_rows: usize,
+    /// Whether failures and other texts are printed whole, with stack traces.
+    pub(crate) whole: bool,
 }
 
-/// The length to which failures and other texts from outside are cut, in characters.
-pub(super) const LONGEST_NOTE: usize = 300;
+/// The length to which failures and other texts from outside are cut, in columns.
+const LONGEST_NOTE: usize = 500;
 
 impl Layout {
+    /// The length to which failures and other texts from outside are cut, in columns.
+    pub(super) fn longest_note(self) -> usize {
+        if self.whole { usize::MAX } else { LONGEST_NOTE }
+    }
+
     pub(super) fn bar(self, cells: &[Cell]) -> String {
         let parts = cells.chunk_by(|one, other| one == other).map(|part| {
             let text: String = part.iter().map(|cell| cell.as_char()).collect();
@@ -36,19 +44,4 @@ fn style_of(cell: Cell) -> Style {
         Cell::Phase(Phase::Run) => GREEN,
         Cell::Phase(Phase::Wait) | Cell::Moment => CYAN,
     }
-}
-
-/// Replaces control characters, so that the text stays on one line and a terminal does not execute
-/// any of it.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
-/// The text on one line, cut to at most `longest` characters.
-pub(super) fn cut(text: &str, longest: usize) -> String {
-    let text = one_line(text);
-    if text.chars().count() <= longest {
-        return text;
-    }
-    text.chars().take(longest.saturating_sub(1)).chain(['…']).collect()
 }

@@ -6,10 +6,12 @@
 
 mod bar;
 mod events;
+mod failures;
 mod json;
 mod layout;
 mod local_activities;
 mod model;
+mod names;
 mod others;
 mod pending;
 mod proto;

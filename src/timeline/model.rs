@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::row::{Kind, Row, RowStatus, since};
+use crate::temporal::failure::FailureChain;
 
 /// One run of a workflow as rows on a time axis.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct WorkflowRun {
     pub(crate) summary: Option<String>,
     /// Why it ended as it did: the failure, or the reason that was given for ending it.
     pub(crate) failure: Option<String>,
+    /// The failure with its causes; empty if it did not fail.
+    pub(crate) failure_chain: FailureChain,
     /// The number of the attempt, from 1. Each retry of the workflow is a run of its own.
     pub(crate) attempt: u32,
     /// The id of the parent workflow.
@@ -91,12 +94,22 @@ pub(crate) struct Wait {
     pub(crate) unserved: bool,
     /// A description for people.
     pub(crate) text: String,
+    /// The failure with which the text ends, if it ends with one.
+    pub(crate) failure_chain: FailureChain,
 }
 
 impl Wait {
     /// A wait that belongs to no row.
     pub(super) fn of_run(since: SystemTime, text: String) -> Self {
-        Self { kind: None, name: String::new(), id: String::new(), since, unserved: false, text }
+        Self {
+            kind: None,
+            name: String::new(),
+            id: String::new(),
+            since,
+            unserved: false,
+            text,
+            failure_chain: FailureChain::default(),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use super::{
     proto::{attempt, failure_message, non_empty, time, version},
     row::{Kind, Row, RowStatus, since},
 };
-use crate::{temporal::task_queue::TaskKind, terminal::duration::short};
+use crate::{
+    temporal::{failure::FailureChain, task_queue::TaskKind},
+    terminal::duration::short,
+};
 
 impl Timeline {
     /// Adds the pending work that the server reported. The report is a moment older than the
@@ -99,8 +102,12 @@ impl Timeline {
         }
         let last_failure = self.last_workflow_task_failure();
         for row in self.rows.iter_mut().filter(|row| row.status.is_open()) {
-            if row.kind == Kind::WorkflowTask && row.attempt > 1 {
-                row.last_failure = row.last_failure.take().or(last_failure.clone());
+            if row.kind == Kind::WorkflowTask
+                && row.attempt > 1
+                && let (None, Some((text, chain))) = (&row.last_failure, &last_failure)
+            {
+                row.last_failure = Some(text.clone());
+                row.last_failure_chain.clone_from(chain);
             }
             let has_no_poller = task_kind(row.kind)
                 .is_some_and(|kind| unserved.contains(&(kind, row.task_queue.clone())));
@@ -121,9 +128,10 @@ impl Timeline {
     }
 
     /// The failure of the last workflow task that has ended, if it failed.
-    fn last_workflow_task_failure(&self) -> Option<String> {
+    fn last_workflow_task_failure(&self) -> Option<(String, FailureChain)> {
         let has_ended = |row: &&Row| row.kind == Kind::WorkflowTask && !row.status.is_open();
-        self.rows.iter().rev().find(has_ended).and_then(|row| row.failure.clone())
+        let row = self.rows.iter().rev().find(has_ended)?;
+        Some((row.failure.clone()?, row.failure_chain.clone()))
     }
 }
 
@@ -154,6 +162,7 @@ fn update_activity(row: &mut Row, activity: &PendingActivityInfo, until: SystemT
     row.worker.clone_from(&activity.last_worker_identity);
     row.version = activity.last_deployment_version.as_ref().map(version);
     row.last_failure = failure_message(activity.last_failure.as_ref());
+    row.last_failure_chain = FailureChain::of(activity.last_failure.as_ref());
     row.last_heartbeat = time(activity.last_heartbeat_time);
     let scheduled = time(activity.scheduled_time);
     let is_retry = row.attempt > 1;
@@ -203,6 +212,7 @@ fn wait(row: &Row, unserved: bool, until: SystemTime) -> Wait {
         since: from,
         unserved,
         text,
+        failure_chain: row.last_failure_chain.clone(),
     }
 }
 

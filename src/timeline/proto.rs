@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use temporalio_common::protos::temporal::api::{
-    deployment::v1::WorkerDeploymentVersion, enums::v1::TaskQueueKind, failure::v1::Failure,
-    sdk::v1::UserMetadata, taskqueue::v1::TaskQueue,
+    common::v1::Payloads, deployment::v1::WorkerDeploymentVersion, enums::v1::TaskQueueKind,
+    failure::v1::Failure, sdk::v1::UserMetadata, taskqueue::v1::TaskQueue,
 };
 
-use crate::temporal::{history::failure_text, payload};
+use crate::temporal::{failure::FailureChain, payload};
 
 /// A timestamp. `None` if it is absent or the Unix epoch, which the server sends for "never".
 pub(super) fn time(timestamp: Option<impl TryInto<SystemTime>>) -> Option<SystemTime> {
@@ -30,9 +30,9 @@ pub(super) fn enum_words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).replace('_', " ").to_lowercase()
 }
 
-/// The message of a failure with those of its causes. `None` if there is no message.
+/// The failure with its causes as text. `None` if there is no failure.
 pub(super) fn failure_message(failure: Option<&Failure>) -> Option<String> {
-    failure.map(failure_text).filter(|message| !message.is_empty())
+    failure.map(|failure| FailureChain::of(Some(failure)).text())
 }
 
 /// The text, or `None` if it is empty.
@@ -59,5 +59,16 @@ pub(super) fn is_sticky(queue: &TaskQueue) -> bool {
 /// The note that user code attached to a command or a workflow.
 pub(super) fn summary(metadata: Option<&UserMetadata>) -> Option<String> {
     let summary = metadata?.summary.as_ref()?;
-    Some(payload::line(Some(summary)))
+    Some(payload::note(summary))
+}
+
+/// The reason that somebody gave, with the details that were given with it.
+pub(super) fn with_details(reason: Option<&str>, details: Option<&Payloads>) -> Option<String> {
+    let details = details.map(|details| &details.payloads[..]).unwrap_or_default();
+    match (reason, details) {
+        (None, []) => None,
+        (Some(reason), []) => Some(reason.to_owned()),
+        (None, details) => Some(payload::line(details)),
+        (Some(reason), details) => Some(format!("{reason} (details: {})", payload::line(details))),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::temporal::failure::FailureChain;
+
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -124,8 +126,12 @@ pub(crate) struct Row {
     pub(crate) version: Option<String>,
     /// Why it ended as it did.
     pub(crate) failure: Option<String>,
+    /// That failure with its causes; empty if it did not fail.
+    pub(crate) failure_chain: FailureChain,
     /// Why the previous attempt failed.
     pub(crate) last_failure: Option<String>,
+    /// That failure with its causes; empty if none failed.
+    pub(crate) last_failure_chain: FailureChain,
     /// When a timer fires, or when the next attempt is scheduled.
     pub(crate) due: Option<SystemTime>,
     pub(crate) last_heartbeat: Option<SystemTime>,
@@ -163,7 +169,9 @@ impl Row {
             worker: String::new(),
             version: None,
             failure: None,
+            failure_chain: FailureChain::default(),
             last_failure: None,
+            last_failure_chain: FailureChain::default(),
             due: None,
             last_heartbeat: None,
             summary: None,

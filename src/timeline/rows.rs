@@ -4,7 +4,8 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt::Write, time::Duration};
 
 use super::{
     bar::{Axis, Cell},
-    layout::{LONGEST_NOTE, Layout, cut},
+    failures::ending,
+    layout::{Layout, cut, one_line},
     model::Timeline,
     pending::earlier_failure,
     row::{Kind, Phase, Row, RowStatus, since},
@@ -12,11 +13,11 @@ use super::{
 use crate::terminal::{
     duration::short,
     style::{DIM, RED, YELLOW},
+    text::{padded, width},
 };
 
 /// The narrowest column of labels: `workflow task` fits in.
 const SHORTEST_LABEL: usize = 13;
-const LONGEST_LABEL: usize = 40;
 /// The width of the columns between label and bar, spaces included.
 const COLUMNS: usize = 2 + 7 + 2 + 7 + 2 + 7 + 2 + 3 + 2;
 
@@ -33,10 +34,10 @@ pub(super) struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     pub(super) fn new(timeline: &'a Timeline, layout: Layout) -> Self {
-        let labels = timeline.rows.iter().map(|row| row.label().chars().count());
+        let labels = timeline.rows.iter().map(|row| width(&one_line(&row.label())));
         // The bars get at least half of what the other columns leave.
         let room = layout.width.saturating_sub(COLUMNS) / 2;
-        let room = room.clamp(SHORTEST_LABEL, LONGEST_LABEL);
+        let room = room.max(SHORTEST_LABEL);
         let label = labels.max().unwrap_or(0).clamp(SHORTEST_LABEL, room);
         let columns = layout.width.saturating_sub(label + COLUMNS).max(1);
         let axis = Axis { from: timeline.run.started, to: timeline.until, columns };
@@ -44,8 +45,9 @@ impl<'a> Drawing<'a> {
         Self { timeline, layout, axis, label, workers }
     }
 
-    /// Adds heading, rows and legend.
-    pub(super) fn add_rows(&self, text: &mut String) {
+    /// Adds heading, rows and legend. Returns the labels that were cut.
+    pub(super) fn add_rows(&self, text: &mut String) -> Vec<String> {
+        let mut cut_labels = Vec::new();
         self.add_heading(text);
         let shown = shown(&self.timeline.rows, self.layout.most_rows);
         let mut folded: Vec<&Row> = Vec::new();
@@ -57,11 +59,14 @@ impl<'a> Drawing<'a> {
             }
             self.add_folded(&mut folded, text);
             cells.extend(self.add_row(row, text));
+            cut_labels
+                .extend(Some(row.label()).filter(|label| width(&one_line(label)) > self.label));
         }
         self.add_folded(&mut folded, text);
         for line in legend(cells, self.layout.width).lines() {
             let _ = write!(text, "\n{}", self.layout.colour.paint(DIM, line));
         }
+        cut_labels
     }
 
     /// Adds the names of the columns, a ruler, and the run's own bar.
@@ -75,9 +80,8 @@ impl<'a> Drawing<'a> {
     }
 
     fn line(&self, label: &str, at: &str, wait: &str, run: &str, by: &str, bar: &str) -> String {
-        let label = cut(label, self.label);
-        let width = self.label;
-        let line = format!("{label:width$}  {at:>7}  {wait:>7}  {run:>7}  {by:>3}  {bar}");
+        let label = padded(&cut(label, self.label), self.label);
+        let line = format!("{label}  {at:>7}  {wait:>7}  {run:>7}  {by:>3}  {bar}");
         line.trim_end_matches(' ').to_owned()
     }
 
@@ -89,14 +93,17 @@ impl<'a> Drawing<'a> {
         let cells = self.axis.bar(row);
         let line = self.line(&row.label(), &at, &wait, &run, &by, &self.layout.bar(&cells));
         let _ = write!(text, "\n{line}");
-        if let Some(note) = note(row) {
+        if let Some(note) = note(row, self.layout) {
             let style = match row.status {
                 RowStatus::Failed | RowStatus::TimedOut | RowStatus::Terminated => RED,
                 _ if row.attempt > 1 => YELLOW,
                 _ => DIM,
             };
-            let note = self.layout.colour.paint(style, &cut(&note, LONGEST_NOTE));
+            let note = self.layout.colour.paint(style, &note);
             let _ = write!(text, "\n  {note}");
+        }
+        for chain in [&row.failure_chain, &row.last_failure_chain] {
+            text.push_str(&self.layout.attachments(chain));
         }
         cells
     }
@@ -164,7 +171,7 @@ fn meaning(cell: Cell) -> Option<String> {
 }
 
 /// What a row's line has no column for. The list of waits describes open rows in more detail.
-fn note(row: &Row) -> Option<String> {
+fn note(row: &Row, layout: Layout) -> Option<String> {
     let mut parts = Vec::new();
     if row.attempt > 1 {
         parts.push(format!("attempt {}", row.attempt));
@@ -175,22 +182,12 @@ fn note(row: &Row) -> Option<String> {
             last => format!("attempts 2 to {last} are not in the history"),
         });
     }
-    parts.extend(ending(row));
+    parts.extend(ending(row, layout));
     if let Some(failure) = &row.last_failure {
+        let failure = layout.shortened(failure, &row.last_failure_chain);
         parts.push(format!("{}: {failure}", earlier_failure(row)));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// How a row ended, if that is worth a note.
-fn ending(row: &Row) -> Option<String> {
-    match (row.status, &row.failure) {
-        (RowStatus::Abandoned, _) => Some("still open when the run ended".to_owned()),
-        (status, _) if status.is_open() => None,
-        (RowStatus::Completed, why) => why.clone(),
-        (status, Some(why)) => Some(format!("{}: {why}", status.as_str())),
-        (status, None) => Some(status.as_str().to_owned()),
-    }
 }
 
 /// The indexes of the rows to show if there are more than `most`: the first and the last ones, and

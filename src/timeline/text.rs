@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::{
-    layout::{LONGEST_NOTE, Layout, cut, one_line},
+    layout::{Layout, cut, one_line},
     model::{RunStatus, Timeline, WorkflowRun},
+    names::add_whole_names,
     row::Kind,
     rows::Drawing,
     totals::{Share, TimeSummary},
@@ -24,7 +25,8 @@ pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, layout: 
     add_origin(&mut text, &timeline.run);
     let _ = write!(text, "\nin namespace {namespace} at {address}");
     add_related_runs(&mut text, &timeline.run);
-    Drawing::new(timeline, layout).add_rows(&mut text);
+    let cut_labels = Drawing::new(timeline, layout).add_rows(&mut text);
+    add_whole_names(&mut text, cut_labels, layout);
     if timeline.run.closed.is_none() {
         add_waits(&mut text, timeline, layout);
     }
@@ -53,10 +55,12 @@ fn title(timeline: &Timeline, layout: Layout) -> String {
     let total = short(timeline.total());
     let mut text = format!("{workflow_type} {workflow_id}  {status} {how_long} {total}");
     if let Some(failure) = &run.failure {
-        let _ = write!(text, "\n{}", colour.paint(RED, &cut(failure, LONGEST_NOTE)));
+        let failure = layout.shortened(failure, &run.failure_chain);
+        let _ = write!(text, "\n{}", colour.paint(RED, &failure));
+        text.push_str(&layout.attachments(&run.failure_chain));
     }
     if let Some(summary) = &run.summary {
-        let _ = write!(text, "\n{}", cut(summary, LONGEST_NOTE));
+        let _ = write!(text, "\n{}", cut(summary, layout.longest_note()));
     }
     text
 }
@@ -88,7 +92,7 @@ fn add_related_runs(text: &mut String, run: &WorkflowRun) {
 fn add_waits(text: &mut String, timeline: &Timeline, layout: Layout) {
     let _ = write!(text, "\n\n{}", layout.colour.paint(BOLD, "waits for"));
     for wait in timeline.waits.iter().take(MOST_WAITS) {
-        let line = cut(&wait.text, LONGEST_NOTE);
+        let line = layout.shortened(&wait.text, &wait.failure_chain);
         let line = if wait.unserved { layout.colour.paint(RED, &line) } else { line };
         let _ = write!(text, "\n  {line}");
     }

@@ -47,4 +47,5 @@ mod threads;
 mod trace;
 mod traces;
 mod up_events;
+mod values;
 mod versioning;

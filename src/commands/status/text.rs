@@ -8,6 +8,7 @@ use crate::{
     terminal::{
         duration::whole_seconds,
         style::{Colour, RED},
+        text::{one_line, padded, width},
     },
 };
 
@@ -39,16 +40,16 @@ pub(super) fn text(address: &str, namespace: &str, rows: &[QueueRow], colour: Co
     text
 }
 
-/// The length of the longest text, in characters.
+/// The width of the widest text, in columns.
 fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    texts.map(width).max().unwrap_or(0)
 }
 
-fn queue_line(row: &QueueRow, width: usize) -> String {
+fn queue_line(row: &QueueRow, columns: usize) -> String {
     let oldest = row.oldest().map_or("-".into(), whole_seconds);
     format!(
-        "{:width$}  {:8}  {:>7}  {oldest:>8}  {:>7.1}  {:>12.1}  {:>7}",
-        row.queue,
+        "{}  {:8}  {:>7}  {oldest:>8}  {:>7.1}  {:>12.1}  {:>7}",
+        padded(&row.queue, columns),
         row.kind(),
         row.view.backlog,
         row.view.add_rate,
@@ -57,12 +58,12 @@ fn queue_line(row: &QueueRow, width: usize) -> String {
     )
 }
 
-fn poller_line(poller: &Poller, width: usize) -> String {
+fn poller_line(poller: &Poller, columns: usize) -> String {
     let seen = match poller.seen_ago() {
         Some(ago) => format!("{} ago", whole_seconds(ago)),
         None => "never".to_owned(),
     };
-    let mut line = format!("{:width$}  {seen:>10}", poller.identity);
+    let mut line = format!("{}  {seen:>10}", padded(&one_line(&poller.identity), columns));
     if poller.is_gone() {
         line.push_str("  gone?");
     }

@@ -29,7 +29,7 @@ use crate::{temporal::task_queue::TaskKind, terminal::style::Colour};
 const RETRIED: &str = include_str!("../histories/retried.json");
 const KILLED_WORKER: &str = include_str!("../histories/killed_worker.json");
 
-const STYLE: Layout = Layout { width: 100, colour: Colour::Off, most_rows: 200 };
+const STYLE: Layout = Layout { width: 100, colour: Colour::Off, most_rows: 200, whole: false };
 
 fn events(json: &str) -> Vec<HistoryEvent> {
     serde_json::from_str::<History>(json).unwrap().events

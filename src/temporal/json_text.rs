@@ -1,0 +1,127 @@
+//! Rewrites valid JSON on one line without parsing it into values, which would change large numbers and the
+//! order of keys.
+
+use std::{borrow::Cow, fmt::Write};
+
+use crate::terminal::text::is_hidden;
+
+/// Whether text processors take the character for the end of a line, or it is a control character.
+fn breaks_lines(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// JSON for scripts on one line. In valid JSON, line ends of ASCII stand between tokens only, where any space
+/// will do, and other line ends and control characters stand in strings only, where they can be escaped.
+pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
+    if !json.contains(breaks_lines) {
+        return Cow::Borrowed(json);
+    }
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\0'..' ' => line.push(' '),
+            _ if breaks_lines(character) => push_escape(&mut line, character),
+            _ => line.push(character),
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// JSON for people on one line: with the characters that it has escaped, except those that are hidden or
+/// have a meaning in JSON.
+pub(crate) fn for_people(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(character) = rest.chars().next() {
+        let length = match character {
+            '\\' => push_decoded(&mut line, rest),
+            '\0'..' ' => {
+                line.push(' ');
+                1
+            }
+            _ if is_hidden(character) => {
+                push_escape(&mut line, character);
+                character.len_utf8()
+            }
+            _ => {
+                line.push(character);
+                character.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    line
+}
+
+/// Text as a JSON string for people.
+pub(crate) fn quoted(text: &str) -> String {
+    for_people(&serde_json::Value::from(text).to_string())
+}
+
+/// Adds the escape that `json` begins with, decoded if that is fit for people. Returns its length.
+fn push_decoded(line: &mut String, json: &str) -> usize {
+    if json.starts_with("\\/") {
+        line.push('/');
+        return 2;
+    }
+    let Some(first) = code_unit(json) else {
+        line.push_str(&json[..2]);
+        return 2;
+    };
+    let second = json.get(6..).and_then(code_unit);
+    let units = [first, second.unwrap_or_default()];
+    let character = char::decode_utf16(units).next().and_then(Result::ok);
+    let length = if character.is_some_and(|character| character.len_utf16() == 2) { 12 } else { 6 };
+    match character.filter(|character| !is_hidden(*character) && !matches!(character, '"' | '\\')) {
+        Some(character) => line.push(character),
+        None => line.push_str(&json[..length]),
+    }
+    length
+}
+
+/// The code unit of an escape such as `\u00e9` at the beginning of `json`.
+fn code_unit(json: &str) -> Option<u16> {
+    let digits = json.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+fn push_escape(line: &mut String, character: char) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let _ = write!(line, "\\u{unit:04x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_for_people_and_nothing_else_is_changed() {
+        for (json, expected) in [
+            (r#"{"n":"gr\u00f6\u00dfe \u65e5"}"#, r#"{"n":"größe 日"}"#),
+            (
+                r#"["\ud83d\ude00", 12345678901234567890.10, 1e400]"#,
+                r#"["😀", 12345678901234567890.10, 1e400]"#,
+            ),
+            (r#"["\ud83d", "\ude00x", "\ud83d\u0041"]"#, r#"["\ud83d", "\ude00x", "\ud83dA"]"#),
+            (
+                r#"["\u0022\u005c\u001b[31m\u202e\u007f", "a\\u00e9", "\n\"\/"]"#,
+                r#"["\u0022\u005c\u001b[31m\u202e\u007f", "a\\u00e9", "\n\"/"]"#,
+            ),
+            ("[\"a\u{9b}31m\u{2028}\",\n1]", r#"["a\u009b31m\u2028", 1]"#),
+        ] {
+            assert_eq!(for_people(json), expected);
+        }
+        assert_eq!(quoted("a\n\u{1b}[31mé"), r#""a\n\u001b[31mé""#);
+    }
+
+    #[test]
+    fn json_for_scripts_is_one_line_and_keeps_every_character() {
+        let json = "{\"a\u{85}\u{7f}\u{2028}\":\r\n\t\"\\u00e9é\"}";
+        let line = on_one_line(json);
+        assert_eq!(line, "{\"a\\u0085\\u007f\\u2028\":   \"\\u00e9é\"}");
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parsed(&line), parsed(json));
+        assert!(matches!(on_one_line("[1]"), Cow::Borrowed("[1]")));
+    }
+}
