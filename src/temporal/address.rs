@@ -159,7 +159,7 @@ mod tests {
             ("::1", "needs brackets"),
             ("::1:7233", "needs brackets"),
             ("2001:db8::1", "needs brackets"),
-            ("a:b:7233", "more than one colon"),
+            ("host:x:7233", "more than one colon"),
             ("[::1", "as in [::1]:7233"),
             ("[::1]7233", "as in [::1]:7233"),
             ("[::g]:7233", "IPv6 address is not valid"),
