@@ -9,13 +9,16 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let mut text = cause.to_string();
-        if let Some(status) = cause.downcast_ref::<Status>() {
-            let words = words(status);
-            // Some errors have quoted it in their own message.
-            line = line.replace(&text, words);
-            text = words.to_owned();
-        }
+        let shown = cause.to_string();
+        let text = match cause.downcast_ref::<Status>() {
+            Some(status) => {
+                let words = words(status);
+                // Some errors have quoted it in their own message.
+                line = line.replace(&shown, words);
+                words.to_owned()
+            }
+            None => shown,
+        };
         if !line.contains(&text) {
             line.push_str(": ");
             line.push_str(&text);

@@ -28,7 +28,7 @@ const MODULES: [&str; 5] = [
 ];
 
 /// The shortest time between two lines from one place of the code.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
+const BETWEEN_LINES: Duration = Duration::from_mins(1);
 
 /// Lets few of the SDK's lines about repeated calls pass, and everything else.
 #[derive(Debug)]

@@ -51,7 +51,7 @@ fn check_form(given: &str) -> Result<(), Cow<'static, str>> {
         );
     }
     if given.contains([',', ';']) {
-        return Err(format!("it lists several addresses, and one is expected: {EXPECTED}").into());
+        return Err(format!("it lists several addresses, not one: {EXPECTED}").into());
     }
     Ok(())
 }

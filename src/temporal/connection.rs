@@ -147,7 +147,7 @@ impl Server {
             ended => return ended,
         };
         if is_closed_port(&failure) {
-            return Err(ConnectFailure::absent(failure, ""));
+            return Err(ConnectFailure::absent(self.with_proxy(failure), ""));
         }
         let (host, port) = host_and_port(&self.connection.target);
         let spoken = wire::ask(host.trim_matches(['[', ']']), port, self.proxy.as_ref()).await;

@@ -60,7 +60,7 @@ pub(super) fn options(
     if payloads == Payloads::Sent {
         problems.extend(codec_problem(&profile));
     }
-    refuse(problems)?;
+    refuse(&problems)?;
 
     let has_api_key = profile.settings.api_key.is_some();
     let namespace = profile.settings.namespace.clone().unwrap_or_else(|| "default".into());
@@ -83,7 +83,7 @@ pub(super) fn options(
             problems.push(problem);
             None
         });
-    refuse(problems)?;
+    refuse(&problems)?;
 
     if let Some(proxy) = &proxy {
         connection.http_connect_proxy = Some(proxy.options());
@@ -99,7 +99,7 @@ pub(super) fn options(
     Ok(Described { connection, client, proxy, warnings, profile })
 }
 
-fn refuse(problems: Vec<String>) -> Result<(), Error> {
+fn refuse(problems: &[String]) -> Result<(), Error> {
     if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(problems.join("\n"))) }
 }
 

@@ -64,8 +64,10 @@ impl Profile {
                     .build()
             }
             None if environment.get(NAME).is_some() => {
+                let place =
+                    default_file().map_or_else(String::new, |path| format!(" {}", path.display()));
                 return Err(wrong(format!(
-                    "{NAME}={name:?} (environment): there is no configuration file; name one with {FILE}"
+                    "{NAME}={name:?} (environment): there is no configuration file{place}; name one with {FILE}"
                 )));
             }
             None => LoadClientConfigProfileOptions::builder().disable_file(true).build(),
@@ -105,21 +107,25 @@ fn wrong(problem: impl Into<String>) -> Error {
     Error::ConnectionConfig(problem.into())
 }
 
+/// The file that is read if it exists and no other is named.
+fn default_file() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("temporalio").join("temporal.toml"))
+}
+
 /// The file and its text. A file that is named has to exist; the default one may be missing.
 fn read(environment: &Environment) -> Result<Option<(PathBuf, String)>, Error> {
-    let named = environment.get(FILE).map(PathBuf::from);
-    let default = || Some(dirs::config_dir()?.join("temporalio").join("temporal.toml"));
-    let place = match &named {
-        Some(path) => format!("{FILE}={path:?} (environment)"),
-        None => "the configuration file".to_owned(),
-    };
-    let Some(path) = named.clone().or_else(|| default().filter(|path| path.exists())) else {
-        return Ok(None);
-    };
+    let named = environment.get(FILE);
+    let default = || default_file().filter(|path| path.exists());
+    let Some(path) = named.map(PathBuf::from).or_else(default) else { return Ok(None) };
     match fs::read_to_string(&path) {
         Ok(text) => Ok(Some((path, text))),
-        Err(error) if named.is_some() => Err(wrong(format!("{place}: cannot read it: {error}"))),
-        Err(error) => Err(wrong(format!("{place} {}: cannot read it: {error}", path.display()))),
+        Err(error) => {
+            let place = match named {
+                Some(named) => format!("{FILE}={named:?} (environment)"),
+                None => format!("the configuration file {}", path.display()),
+            };
+            Err(wrong(format!("{place}: cannot read it: {error}")))
+        }
     }
 }
 
@@ -150,9 +156,9 @@ fn check(path: &Path, text: &str, name: &str, environment: &Environment) -> Resu
             path.display()
         )));
     }
-    if environment.get(FILE).is_some() && !profiles.is_empty() {
+    if let (Some(named), false) = (environment.get(FILE), profiles.is_empty()) {
         return Err(wrong(format!(
-            "{FILE}={path:?} (environment): it has no profile {DEFAULT:?}: set {NAME} to one of {known}"
+            "{FILE}={named:?} (environment): it has no profile {DEFAULT:?}: set {NAME} to one of {known}"
         )));
     }
     Ok(())

@@ -38,6 +38,8 @@ pub(super) fn key_flaw(key: &str) -> Option<&'static str> {
     flaw(key).or_else(|| {
         if starts_with_word(key, "bearer") {
             Some("begins with \"Bearer\", which is added to it: give the key alone")
+        } else if key.contains(char::is_whitespace) {
+            Some("contains a blank, which a key cannot")
         } else if is_header_value(key) {
             None
         } else {
@@ -102,6 +104,7 @@ mod tests {
         says(key_flaw("\"key\""), "quotes");
         says(key_flaw("'key'"), "quotes");
         says(key_flaw("Bearer key"), "Bearer");
+        says(key_flaw("a key"), "contains a blank");
         says(key_flaw("schlüssel"), "ASCII");
         assert_eq!(key_flaw("eyJhbGciOi.J9_x-y=="), None);
     }

@@ -8,7 +8,7 @@ use temporalio_client::{
 };
 use temporalio_common::envconfig::{ClientConfigTLS, DataSource};
 
-use super::{profile::Profile, texts};
+use super::{address, profile::Profile, texts};
 use crate::error::root_cause;
 
 /// What is wrong with the TLS settings of a profile.
@@ -48,9 +48,12 @@ pub(super) fn problems(profile: &Profile) -> Vec<String> {
 
 /// An address whose scheme contradicts the TLS settings.
 fn contradiction(profile: &Profile, tls: &ClientConfigTLS) -> Option<String> {
-    let address = profile.settings.address.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let address = profile.settings.address.as_deref().unwrap_or_default();
+    if address::may_hold_secret(address) {
+        return None; // refused anyway
+    }
     let is_off = tls.disabled == Some(true);
-    let problem = match (address.split_once("://")?.0, is_off) {
+    let problem = match (address.split_once("://")?.0.to_ascii_lowercase().as_str(), is_off) {
         ("http", false) => {
             "TLS is set, but the address says http://: expected https:// or host:port"
         }
@@ -59,7 +62,8 @@ fn contradiction(profile: &Profile, tls: &ClientConfigTLS) -> Option<String> {
         }
         _ => return None,
     };
-    Some(problem.into())
+    let place = profile.place_of("TEMPORAL_ADDRESS", "address", address);
+    Some(format!("{place}: {problem}"))
 }
 
 /// A client certificate without its key, or a key without its certificate.
@@ -81,6 +85,13 @@ fn unreadable_files(profile: &Profile, tls: &ClientConfigTLS) -> Vec<String> {
     ];
     let problem = |(source, variable, key): (&Option<DataSource>, &str, &str)| {
         let Some(DataSource::Path(path)) = source else { return None };
+        if path.contains("-----BEGIN") || path.contains('\n') {
+            let instead = variable.replace("_PATH", "_DATA");
+            return Some(format!(
+                "{} holds the text of a file, not its path: use {instead}",
+                profile.place(variable, key)
+            ));
+        }
         let error = fs::read(path).err()?;
         Some(format!("{}: cannot read it: {error}", profile.place_of(variable, key, path)))
     };
@@ -129,7 +140,7 @@ pub(super) fn check_api_key_is_protected(target: &Url) -> Result<(), String> {
         .into())
 }
 
-fn is_this_machine(target: &Url) -> bool {
+pub(super) fn is_this_machine(target: &Url) -> bool {
     let host = target.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())

@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError};
 
 use temporalio_client::{ConnectionOptions, TlsOptions};
 
-use super::{http_proxy::HttpProxy, options::host_and_port, wire::Spoken};
+use super::{http_proxy::HttpProxy, options::host_and_port, tls::is_this_machine, wire::Spoken};
 
 /// What to correct where a certificate is not accepted. Returns an empty text where the failure shows nothing
 /// of that kind.
@@ -20,7 +20,7 @@ pub(super) fn certificate_hint(
         "; set TEMPORAL_TLS_SERVER_NAME to a name that the certificate is valid for"
     } else if mentions("UnknownIssuer") || mentions("BadSignature") {
         "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it"
-    } else if mentions("HTTP/2 was not negotiated") {
+    } else if mentions("HTTP/2 was not negotiated") || mentions("NoApplicationProtocol") {
         "; this port speaks HTTP/1 over TLS and not gRPC: is it Temporal's (7233), or a web page's?"
     } else if mentions("tls handshake eof") || !was_cut_off(error) {
         ""
@@ -51,7 +51,9 @@ pub(super) fn port_hint(
         None => format!("this connection uses no proxy; HTTPS_PROXY would name one for {host}"),
     };
     match (spoken, &options.tls_options) {
-        (Spoken::Plaintext, Some(_)) if options.api_key.is_some() => {
+        (Spoken::Plaintext, Some(_))
+            if options.api_key.is_some() && !is_this_machine(&options.target) =>
+        {
             "; this port does not use TLS, without which an API key is not sent: give the address of a port \
              that does"
                 .into()
