@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context<'_>, args: TraceArgs) -> Result<Exit, 
     let target = Target::of(&config.connect_settings())?;
     let address = target.address.clone();
     let Some(client) = context
-        .unless_stopped(connection::connect(&config.connect_settings(), "trace", None))
+        .unless_stopped(connection::connect_to_read(&config.connect_settings(), "trace"))
         .await?
     else {
         return Ok(context.stopped());

@@ -101,7 +101,11 @@ impl Environment {
     pub(crate) fn temporal(&self) -> HashMap<String, String> {
         self.variables
             .iter()
-            .filter(|(name, value)| name.starts_with(TEMPORAL_PREFIX) && !value.is_empty())
+            .filter(|(name, value)| {
+                // An empty header takes one of the file away, as it does in Temporal's other tools.
+                let is_given = !value.is_empty() || name.starts_with("TEMPORAL_GRPC_META_");
+                name.starts_with(TEMPORAL_PREFIX) && is_given
+            })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }

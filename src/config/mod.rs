@@ -24,6 +24,7 @@ pub(crate) mod vars;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::problems::unknown;
 pub(crate) use self::values::{parse_address, parse_duration, parse_name, parse_number, show};
 pub use self::{
     choices::{Compression, Deployment, LogFormat, Pollers, Versioning},

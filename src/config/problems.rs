@@ -42,7 +42,7 @@ impl Problems {
 }
 
 /// The rule for a name that is no setting's. It offers the `known` name that is nearest.
-pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let nearest = known
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     format!("no such setting; the nearest is {}", nearest.unwrap_or_default())

@@ -1,6 +1,6 @@
 //! [`Error`]: what a program that embeds a worker can meet.
 
-use std::{io, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use temporalio_client::tonic::Code;
 use temporalio_sdk::{RuntimeError, WorkerCreateError, WorkerRunError, WorkflowRegistrationError};
@@ -41,7 +41,7 @@ pub enum Error {
         /// Why the last attempt failed.
         cause: String,
         /// What to do, if that is known; begins with a semicolon.
-        hint: &'static str,
+        hint: Cow<'static, str>,
     },
 
     /// The server answered and refused. Correct the credentials.

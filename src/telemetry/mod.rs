@@ -8,6 +8,7 @@ mod export;
 mod logs;
 pub(crate) mod metrics;
 mod outage;
+mod repeats;
 pub(crate) mod replay;
 mod resource;
 mod stderr;

@@ -13,8 +13,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::replay;
+use super::{repeats::FewRepeats, replay};
 use crate::{config::LogFormat, terminal::progress};
+
+/// The modules that log outages.
+const OUTAGES: &str = "temporal_fleet::telemetry=info,temporal_fleet::temporal::outage=info";
 
 /// How a process writes its log.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +40,22 @@ impl LogOptions<'_> {
     /// code already logged them the first time.
     pub(super) fn filter<S>(&self) -> impl Filter<S> + use<S> {
         let filter = self.filter.map_or_else(
-            // `outage.rs` logs outages of collectors, at every default level. OpenTelemetry's own
-            // crates would log each failed batch.
-            || format!("{},opentelemetry=off,temporal_fleet::telemetry=info", self.default_filter),
+            // Outages of collectors and of the server are logged, begin and end, at every default level.
+            // OpenTelemetry's own crates would log each failed batch.
+            || {
+                let default = self.default_filter;
+                format!("{default},opentelemetry=off,{OUTAGES}")
+            },
             str::to_owned,
         );
+        // Whoever chooses a filter gets all that it lets pass.
+        let few_repeats = FewRepeats::new(self.filter.is_none());
         let not_during_replay =
             dynamic_filter_fn(|metadata: &Metadata<'_>, _: &layer::Context<'_, S>| {
                 metadata.is_span() || !replay::is_replaying()
             })
             .with_max_level_hint(LevelFilter::TRACE);
-        EnvFilter::new(filter).and(not_during_replay)
+        EnvFilter::new(filter).and(not_during_replay).and(few_repeats)
     }
 }
 

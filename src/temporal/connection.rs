@@ -4,11 +4,11 @@
 //! Kubernetes, has to wait for the server and to log that it waits. A worker whose configuration is wrong
 //! fails at once instead.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, TlsOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient,
     errors::ClientConnectError,
     grpc::WorkflowService,
     tonic::{Code, IntoRequest, Status},
@@ -21,9 +21,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{
-    options::options,
+    http_proxy::HttpProxy,
+    options::{Described, Payloads, host_and_port, options},
     target::{Target, describe},
-    tls_hint::tls_hint,
+    tls_hint::{certificate_hint, port_hint},
+    wire,
 };
 use crate::{
     config::{connect::ConnectSettings, show},
@@ -51,50 +53,175 @@ pub(crate) async fn connect(
     role: &str,
     traces: Option<&Traces>,
 ) -> Result<Client, Error> {
-    connect_with_meter(settings, role, traces, None).await
+    let mut server = Server::described(settings, role, Payloads::Sent)?;
+    server.trace(traces);
+    server.connect(settings.connect_timeout).await
 }
 
-/// Does the same as [`connect`], and has the SDK record the connection's metrics with `meter`.
+/// Does the same as [`connect`] for a command that sends no payloads.
 ///
 /// # Errors
 /// Those of [`connect`].
-pub(crate) async fn connect_with_meter(
+pub(crate) async fn connect_to_read(
+    settings: &ConnectSettings,
+    role: &str,
+) -> Result<Client, Error> {
+    let server = Server::described(settings, role, Payloads::Read)?;
+    server.connect(settings.connect_timeout).await
+}
+
+/// Does the same as [`connect`] for a worker, and has the SDK record the connection's metrics with `meter`.
+///
+/// # Errors
+/// Those of [`connect`].
+pub(crate) async fn connect_worker(
     settings: &ConnectSettings,
     role: &str,
     traces: Option<&Traces>,
-    meter: Option<TemporalMeter>,
+    meter: TemporalMeter,
 ) -> Result<Client, Error> {
-    let (mut connection, mut client) = options(settings, role)?;
-    connection.metrics_meter = meter;
-    if let Some(traces) = traces {
-        client = ClientOptions::new(client.namespace).plugins(traces.plugins()).build();
-    }
-    let target = Target::new(&connection, settings.connect_timeout);
-    let deadline = Instant::now() + settings.connect_timeout;
-    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut server = Server::described(settings, role, Payloads::Sent)?;
+    server.connection.metrics_meter = Some(meter);
+    server.needs_namespace = true;
+    server.trace(traces);
+    server.connect(settings.connect_timeout).await
+}
 
-    let attempt = || try_once(&connection, &client, TRY_TIMEOUT.min(left().max(SHORTEST_TRY)));
-    let connected = attempt
-        .retry(pauses())
-        .when(ConnectFailure::may_pass)
-        .adjust(|_, pause| pause.filter(|pause| *pause < left()))
-        .notify(|failure, _| {
-            let problem = failure.describe(&target, &client.namespace);
-            warn!("{problem}; trying again for another {}", show_tenths(left()));
+/// A server that a connection is made to.
+struct Server {
+    connection: ConnectionOptions,
+    client: ClientOptions,
+    proxy: Option<HttpProxy>,
+    /// Whether a key has to be allowed to describe the namespace. The SDK requires that of a worker's, and
+    /// says so late and at length.
+    needs_namespace: bool,
+}
+
+impl Server {
+    /// The server of the settings, and a line in the log for each variable that is not read.
+    fn described(
+        settings: &ConnectSettings,
+        role: &str,
+        payloads: Payloads,
+    ) -> Result<Self, Error> {
+        let Described { connection, client, proxy, warnings, .. } =
+            options(settings, role, payloads)?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        Ok(Self { connection, client, proxy, needs_namespace: false })
+    }
+
+    fn trace(&mut self, traces: Option<&Traces>) {
+        if let Some(traces) = traces {
+            let namespace = self.client.namespace.clone();
+            self.client = ClientOptions::new(namespace).plugins(traces.plugins()).build();
+        }
+    }
+
+    async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
+        let target = Target::new(&self.connection, connect_timeout);
+        let namespace = &self.client.namespace;
+        let deadline = Instant::now() + connect_timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+
+        let attempt = || self.try_once(TRY_TIMEOUT.min(left().max(SHORTEST_TRY)));
+        let connected = attempt
+            .retry(pauses())
+            .when(ConnectFailure::may_pass)
+            .adjust(|_, pause| pause.filter(|pause| *pause < left()))
+            .notify(|failure, _| {
+                let problem = failure.describe(&target, namespace);
+                warn!("{problem}; trying again for another {}", show_tenths(left()));
+            })
+            .await
+            .map_err(|failure| failure.into_error(&target, namespace))?;
+        info!(address = %target.address, namespace = connected.namespace(), "connected to Temporal");
+        Ok(connected)
+    }
+
+    /// Makes one attempt. Where it fails for a reason that may lie in the port, asks the port what it speaks.
+    async fn try_once(&self, limit: Duration) -> Result<Client, ConnectFailure> {
+        let failure = match self.connect_once(limit).await {
+            Err(ConnectFailure::Absent { cause, hint }) if hint.is_empty() => cause,
+            ended => return ended,
+        };
+        if is_closed_port(&failure) {
+            return Err(ConnectFailure::absent(self.with_proxy(failure), ""));
+        }
+        let (host, port) = host_and_port(&self.connection.target);
+        let spoken = wire::ask(host.trim_matches(['[', ']']), port, self.proxy.as_ref()).await;
+        let hint = port_hint(spoken, &self.connection, self.proxy.as_ref());
+        Err(ConnectFailure::Absent { cause: self.with_proxy(failure), hint })
+    }
+
+    /// A cause with the proxy, if there is one: it may be the proxy's.
+    fn with_proxy(&self, cause: String) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{cause} (through the proxy {proxy})"),
+            None => cause,
+        }
+    }
+
+    async fn connect_once(&self, limit: Duration) -> Result<Client, ConnectFailure> {
+        timeout(limit, self.connect_unlimited()).await.unwrap_or_else(|_| {
+            Err(ConnectFailure::absent(format!("no answer within {}", show_tenths(limit)), ""))
         })
-        .await
-        .map_err(|failure| failure.into_error(&target, &client.namespace))?;
-    info!(address = %target.address, namespace = connected.namespace(), "connected to Temporal");
-    Ok(connected)
+    }
+
+    async fn connect_unlimited(&self) -> Result<Client, ConnectFailure> {
+        let mut options = self.connection.clone();
+        options.connect_timeout = Some(TRY_TIMEOUT);
+        let connected = Connection::connect(options).await.map_err(|error| match error {
+            ClientConnectError::TonicTransportError(error) => {
+                let cause = root_cause(&error);
+                let hint = certificate_hint(self.connection.tls_options.as_ref(), &cause, &error);
+                ConnectFailure::absent(cause, hint)
+            }
+            ClientConnectError::DnsResolutionError { host, source } => {
+                ConnectFailure::absent(format!("{host} cannot be resolved: {source}"), "")
+            }
+            ClientConnectError::SystemInfoCallError(status) => self.refused_or_absent(&status),
+            other => ConnectFailure::Config(chain(&other)),
+        })?;
+        let client = Client::new(connected, self.client.clone())
+            .map_err(|error| ConnectFailure::Config(error.to_string()))?;
+        let request =
+            DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() };
+        match client.clone().describe_namespace(request.into_request()).await {
+            Ok(_) => Ok(client),
+            Err(status) if status.code() == Code::NotFound => Err(ConnectFailure::NamespaceMissing),
+            // Some API keys may start workflows but not describe the namespace. That is enough for a starter.
+            Err(status) if status.code() == Code::PermissionDenied && !self.needs_namespace => {
+                Ok(client)
+            }
+            Err(status) => Err(self.refused_or_absent(&status)),
+        }
+    }
+
+    fn refused_or_absent(&self, status: &Status) -> ConnectFailure {
+        let cause = describe(status);
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => ConnectFailure::Refused(cause),
+            Code::Unimplemented => ConnectFailure::absent(
+                cause,
+                "; this server does not know Temporal's calls: Temporal's port is 7233",
+            ),
+            _ => {
+                let hint = certificate_hint(self.connection.tls_options.as_ref(), &cause, status);
+                ConnectFailure::absent(cause, hint)
+            }
+        }
+    }
 }
 
 /// Makes one attempt to connect, for a server that is just starting. Returns whether the namespace is
 /// there.
 pub(crate) async fn probe(settings: &ConnectSettings) -> bool {
-    let Ok((connection, client)) = options(settings, "probe") else {
+    let Ok(server) = Server::described(settings, "probe", Payloads::Read) else {
         return false;
     };
-    try_once(&connection, &client, TRY_TIMEOUT).await.is_ok()
+    server.connect_once(TRY_TIMEOUT).await.is_ok()
 }
 
 /// The pauses between attempts. They double up to [`LONGEST_PAUSE`], and each is shortened at random by
@@ -122,12 +249,16 @@ enum ConnectFailure {
     /// The server answered and refused.
     Refused(String),
     /// The server is not there, or not ready yet. `hint` says what may be wrong if it stays so.
-    Absent { cause: String, hint: &'static str },
+    Absent { cause: String, hint: Cow<'static, str> },
     /// The server does not know the namespace. A set-up job may create it after the server has started.
     NamespaceMissing,
 }
 
 impl ConnectFailure {
+    fn absent(cause: String, hint: &'static str) -> Self {
+        Self::Absent { cause, hint: hint.into() }
+    }
+
     /// Whether a later attempt may succeed.
     fn may_pass(&self) -> bool {
         matches!(self, Self::Absent { .. } | Self::NamespaceMissing)
@@ -159,59 +290,9 @@ impl ConnectFailure {
     }
 }
 
-async fn try_once(
-    connection: &ConnectionOptions,
-    client: &ClientOptions,
-    limit: Duration,
-) -> Result<Client, ConnectFailure> {
-    timeout(limit, connect_once(connection, client)).await.unwrap_or_else(|_| {
-        let cause = format!("no answer within {}", show_tenths(limit));
-        Err(ConnectFailure::Absent { cause, hint: "" })
-    })
-}
-
-async fn connect_once(
-    connection: &ConnectionOptions,
-    client: &ClientOptions,
-) -> Result<Client, ConnectFailure> {
-    let tls = connection.tls_options.as_ref();
-    let mut options = connection.clone();
-    options.connect_timeout = Some(TRY_TIMEOUT);
-    let connected = Connection::connect(options).await.map_err(|error| match error {
-        ClientConnectError::TonicTransportError(error) => {
-            let cause = root_cause(&error);
-            let hint = tls_hint(tls, &cause, &error);
-            ConnectFailure::Absent { cause, hint }
-        }
-        ClientConnectError::DnsResolutionError { host, source } => ConnectFailure::Absent {
-            cause: format!("{host} cannot be resolved: {source}"),
-            hint: "",
-        },
-        ClientConnectError::SystemInfoCallError(status) => refused_or_absent(tls, &status),
-        other => ConnectFailure::Config(chain(&other)),
-    })?;
-    let client = Client::new(connected, client.clone())
-        .map_err(|error| ConnectFailure::Config(error.to_string()))?;
-    let request = DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() };
-    match client.clone().describe_namespace(request.into_request()).await {
-        Ok(_) => Ok(client),
-        Err(status) if status.code() == Code::NotFound => Err(ConnectFailure::NamespaceMissing),
-        // Some API keys may start workflows but not describe the namespace. That is enough for a starter.
-        // A worker needs both, and the SDK's own check reports it.
-        Err(status) if status.code() == Code::PermissionDenied => Ok(client),
-        Err(status) => Err(refused_or_absent(tls, &status)),
-    }
-}
-
-fn refused_or_absent(tls: Option<&TlsOptions>, status: &Status) -> ConnectFailure {
-    let cause = describe(status);
-    match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => ConnectFailure::Refused(cause),
-        _ => {
-            let hint = tls_hint(tls, &cause, status);
-            ConnectFailure::Absent { cause, hint }
-        }
-    }
+/// Whether a port does not accept connections, so that there is nothing to ask it.
+fn is_closed_port(cause: &str) -> bool {
+    cause.contains("Connection refused") || cause.contains("cannot be resolved")
 }
 
 #[cfg(test)]

@@ -2,23 +2,46 @@
 //!
 //! The settings are those of every Temporal SDK: `TEMPORAL_*` variables, and the configuration file that
 //! they may name. The Rust SDK ignores some of them and reports others late or vaguely, so everything
-//! that can be checked without a connection is checked here.
+//! that can be checked without a connection is checked here, and every problem is reported at once.
 
-use std::{fs, net::IpAddr, process};
+use std::process;
 
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, GrpcCompression, TlsOptions, Url,
-    tonic::transport::{ClientTlsConfig, Endpoint, Identity},
+use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression, TlsOptions, Url};
+
+use temporalio_common::envconfig::DataSource;
+
+use super::{
+    address,
+    http_proxy::HttpProxy,
+    profile::Profile,
+    texts, tls,
+    variables::{self, Unread},
 };
-use temporalio_common::envconfig::{
-    ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
-};
-
 use crate::{
-    config::{Compression, connect::ConnectSettings, environment::Environment},
-    error::{Error, chain, root_cause},
+    config::{Compression, connect::ConnectSettings},
+    error::Error,
     process::identity::identity,
 };
+
+/// What a command does with payloads. A codec is applied by none: the Rust SDK ignores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payloads {
+    /// It sends them, and would send them unencoded.
+    Sent,
+    /// At most it reads them, and shows what it can.
+    Read,
+}
+
+/// A connection as the settings describe it.
+pub(super) struct Described {
+    pub(super) connection: ConnectionOptions,
+    pub(super) client: ClientOptions,
+    /// The proxy that it goes through.
+    pub(super) proxy: Option<HttpProxy>,
+    /// Variables that are not read, while the one that is read has another value: a line for each.
+    pub(super) warnings: Vec<String>,
+    profile: Profile,
+}
 
 /// The options for a process in `role`, which becomes part of the identity that the server shows.
 ///
@@ -27,24 +50,25 @@ use crate::{
 pub(super) fn options(
     settings: &ConnectSettings,
     role: &str,
-) -> Result<(ConnectionOptions, ClientOptions), Error> {
-    let environment = &settings.environment;
-    let load = LoadClientConfigProfileOptions::default();
-    let profile = load_client_config_profile(load, Some(&environment.temporal()))
-        .map_err(|error| wrong(chain(&error)))?;
-    refuse_ignored_settings(&profile)?;
-    refuse_ignored_tls_switch(environment)?;
-    refuse_contradictory_tls(&profile)?;
-    check_files(&profile)?;
+    payloads: Payloads,
+) -> Result<Described, Error> {
+    let mut profile = Profile::load(&settings.environment)?;
+    let mut problems = plain_problems(&mut profile);
+    problems.extend(tls::problems(&profile));
+    let (refused, warnings) = unread_variables(&profile);
+    problems.extend(refused);
+    if payloads == Payloads::Sent {
+        problems.extend(codec_problem(&profile));
+    }
+    refuse(&problems)?;
 
-    let given_address = profile.address.clone().unwrap_or_default();
-    let has_api_key = profile.api_key.is_some();
-    let namespace = profile.namespace.clone().unwrap_or_else(|| "default".into());
-    let mut connection =
-        ConnectionOptions::try_from(profile).map_err(|error| wrong(error.to_string()))?;
-    check_address(&connection.target, &given_address)?;
+    let has_api_key = profile.settings.api_key.is_some();
+    let namespace = profile.settings.namespace.clone().unwrap_or_else(|| "default".into());
+    let mut connection = ConnectionOptions::try_from(profile.settings.clone())
+        .map_err(|error| Error::ConnectionConfig(error.to_string()))?;
+    let mut problems = Vec::new();
     match &connection.tls_options {
-        Some(tls) => check_certificates(tls)?,
+        Some(tls) => problems.extend(tls::check_certificates(tls).err()),
         // The SDK does not turn TLS on for an https:// address, and its transport then refuses the address.
         None if connection.target.scheme() == "https" => {
             connection.tls_options = Some(TlsOptions::default());
@@ -52,160 +76,158 @@ pub(super) fn options(
         None => {}
     }
     if has_api_key {
-        check_api_key_is_protected(&connection.target)?;
+        problems.extend(tls::check_api_key_is_protected(&connection.target).err());
+    }
+    let proxy =
+        HttpProxy::of(&settings.environment, &connection.target).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+    refuse(&problems)?;
+
+    if let Some(proxy) = &proxy {
+        connection.http_connect_proxy = Some(proxy.options());
+        // The proxy resolves the name, and the SDK refuses both at once.
+        connection.dns_load_balancing = None;
     }
     connection.identity = identity(role, process::id());
     connection.grpc_compression = match settings.compression {
         Compression::None => GrpcCompression::None,
         Compression::Gzip => GrpcCompression::Gzip,
     };
-    Ok((connection, ClientOptions::new(namespace).build()))
+    let client = ClientOptions::new(namespace).build();
+    Ok(Described { connection, client, proxy, warnings, profile })
 }
 
-fn wrong(problem: impl Into<String>) -> Error {
-    Error::ConnectionConfig(problem.into())
+fn refuse(problems: &[String]) -> Result<(), Error> {
+    if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(problems.join("\n"))) }
 }
 
-/// Refuses settings that the SDK reads and then ignores (docs/sdk.md). A connection that silently differs
-/// from its settings is worse than no connection.
-fn refuse_ignored_settings(profile: &ClientConfigProfile) -> Result<(), Error> {
-    if profile.tls.as_ref().is_some_and(|tls| tls.disable_host_verification) {
-        return Err(wrong(
-            "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION (or disable_host_verification) is set, which the \
-             Temporal Rust SDK ignores: unset it, and name the server with TEMPORAL_TLS_SERVER_NAME",
-        ));
+/// Checks the address, the namespace, the key and the headers, and completes the address.
+fn plain_problems(profile: &mut Profile) -> Vec<String> {
+    let mut problems = Vec::new();
+    if profile.settings.address.is_none() && profile.settings.tls.is_some() {
+        // The SDK's own default says http://, which overrides TLS.
+        profile.settings.address = Some(format!("localhost:{}", address::PORT));
     }
-    if profile.codec.is_some() {
-        return Err(wrong(
-            "a codec is set (TEMPORAL_CODEC_ENDPOINT, TEMPORAL_CODEC_AUTH or codec), which the \
-             Temporal Rust SDK ignores: unset it; payloads would be sent unencoded",
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses a value of `TEMPORAL_TLS` that is no truth value, because the SDK ignores it.
-fn refuse_ignored_tls_switch(environment: &Environment) -> Result<(), Error> {
-    let switch = environment.get("TEMPORAL_TLS").unwrap_or("true");
-    if ["true", "false", "1", "0"].iter().any(|known| switch.eq_ignore_ascii_case(known)) {
-        return Ok(());
-    }
-    Err(wrong(format!(
-        "TEMPORAL_TLS={switch:?}, which the Temporal Rust SDK ignores: expected true or false"
-    )))
-}
-
-/// Refuses an address whose scheme contradicts the TLS settings.
-fn refuse_contradictory_tls(profile: &ClientConfigProfile) -> Result<(), Error> {
-    let address = profile.address.as_deref().unwrap_or_default();
-    let Some(tls) = &profile.tls else { return Ok(()) };
-    let is_off = tls.disabled == Some(true);
-    if address.starts_with("http://") && !is_off {
-        return Err(wrong(
-            "TLS is set, but the address says http://: expected https:// or host:port",
-        ));
-    }
-    if address.starts_with("https://") && is_off {
-        return Err(wrong(
-            "TLS is off, but the address says https://: expected http:// or host:port",
-        ));
-    }
-    Ok(())
-}
-
-/// Reads the files that the TLS settings name. The SDK reports a missing file without its name.
-fn check_files(profile: &ClientConfigProfile) -> Result<(), Error> {
-    let Some(tls) = profile.tls.as_ref().filter(|tls| tls.disabled != Some(true)) else {
-        return Ok(());
-    };
-    for (source, setting) in [
-        (&tls.server_ca_cert, "TEMPORAL_TLS_SERVER_CA_CERT_PATH (or server_ca_cert_path)"),
-        (&tls.client_cert, "TEMPORAL_TLS_CLIENT_CERT_PATH (or client_cert_path)"),
-        (&tls.client_key, "TEMPORAL_TLS_CLIENT_KEY_PATH (or client_key_path)"),
-    ] {
-        if let Some(DataSource::Path(path)) = source {
-            fs::read(path)
-                .map_err(|error| wrong(format!("{setting}: cannot read {path:?}: {error}")))?;
+    if let Some(given) = profile.settings.address.clone() {
+        // A line break at the end is what a file of variables with foreign line ends leaves.
+        let address = given.trim_end_matches(['\r', '\n']);
+        let place = if address::may_hold_secret(&given) {
+            profile.place("TEMPORAL_ADDRESS", "address")
+        } else {
+            profile.place_of("TEMPORAL_ADDRESS", "address", &given)
+        };
+        match (texts::flaw(address), address::parse(address)) {
+            (Some(flaw), _) => problems.push(format!("{place} {flaw}")),
+            (None, Err(rule)) => problems.push(format!("{place}: {rule}")),
+            (None, Ok(complete)) => profile.settings.address = Some(complete),
         }
     }
-    Ok(())
+    if let Some(namespace) = &profile.settings.namespace
+        && let Some(flaw) = texts::flaw(namespace)
+    {
+        let place = profile.place_of("TEMPORAL_NAMESPACE", "namespace", namespace);
+        problems.push(format!("{place} {flaw}"));
+    }
+    if let Some(flaw) = profile.settings.api_key.as_deref().and_then(texts::key_flaw) {
+        problems.push(format!("{} {flaw}", profile.place("TEMPORAL_API_KEY", "api_key")));
+    }
+    let mut headers: Vec<_> = profile.settings.grpc_meta.iter().collect();
+    headers.sort();
+    for (name, value) in headers {
+        if let Some(flaw) = texts::header_flaw(name, value) {
+            let suffix = name.to_ascii_uppercase().replace('-', "_");
+            let variable = format!("{}{suffix}", variables::HEADER_PREFIX);
+            let key = format!("grpc_meta.{name}");
+            problems.push(format!("{} {flaw}", profile.place(&variable, &key)));
+        }
+    }
+    problems
 }
 
-/// Checks the form of the address. The SDK takes a text that is not a URL for a host name and would look
-/// it up in the DNS.
-fn check_address(target: &Url, given: &str) -> Result<(), Error> {
-    if !matches!(target.scheme(), "http" | "https") || !matches!(target.path(), "" | "/") {
-        return Err(wrong(format!(
-            "address {given:?}: expected host:port, or a URL http://host:port or https://host:port"
-        )));
+/// The variables that are not read and look as if they were: refusals, where nothing gives what they mean,
+/// and warnings, where it has another value than they have.
+fn unread_variables(profile: &Profile) -> (Vec<String>, Vec<String>) {
+    let environment = &profile.environment;
+    let (mut refused, mut warnings) = (Vec::new(), Vec::new());
+    for Unread { name, read } in variables::unread(environment) {
+        match given(profile, read) {
+            None => refused.push(format!(
+                "{name} (environment) is not read: set {read}, which is, or unset it"
+            )),
+            Some(value) => {
+                let other = environment.get(&name).unwrap_or_default();
+                if !value.contains(other) {
+                    warnings.push(format!("{name} (environment) is not read: {read} holds"));
+                }
+            }
+        }
     }
-    if !target.username().is_empty() || target.password().is_some() {
-        return Err(wrong(
-            "the address holds a user name or password: Temporal takes TEMPORAL_API_KEY or a client \
-             certificate",
-        ));
-    }
-    Ok(())
+    (refused, warnings)
 }
 
-/// Parses the certificates and the key. The SDK parses them only at each attempt to connect. It reports a
-/// wrong certificate as an unreachable server, and a file without a certificate not at all.
-fn check_certificates(tls: &TlsOptions) -> Result<(), Error> {
-    let holds_certificate =
-        |pem: &[u8]| String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----");
-    let empty = |what: &str| wrong(format!("the {what} holds no certificate in PEM form"));
-    if tls.server_root_ca_cert.as_deref().is_some_and(|pem| !holds_certificate(pem)) {
-        return Err(empty("server's CA (TEMPORAL_TLS_SERVER_CA_CERT_PATH)"));
+/// The value of what a variable sets, from wherever it comes.
+fn given(profile: &Profile, variable: &str) -> Option<String> {
+    let settings = &profile.settings;
+    let tls = settings.tls.as_ref();
+    let source = |source: &Option<DataSource>| match source.as_ref()? {
+        DataSource::Path(path) => Some(path.clone()),
+        DataSource::Data(data) => Some(String::from_utf8_lossy(data).into_owned()),
+        _ => Some(String::new()),
+    };
+    match variable {
+        "TEMPORAL_ADDRESS" => settings.address.clone(),
+        "TEMPORAL_NAMESPACE" => settings.namespace.clone(),
+        "TEMPORAL_API_KEY" => settings.api_key.clone(),
+        "TEMPORAL_TLS" => tls.map(|tls| (tls.disabled != Some(true)).to_string()),
+        "TEMPORAL_TLS_SERVER_NAME" => tls?.server_name.clone(),
+        name if name.contains("CLIENT_CERT") => source(&tls?.client_cert),
+        name if name.contains("CLIENT_KEY") => source(&tls?.client_key),
+        name if name.contains("CA_CERT") => source(&tls?.server_ca_cert),
+        name => profile.environment.get(name).map(Into::into),
     }
-    let Some(client) = &tls.client_tls_options else { return Ok(()) };
-    if !holds_certificate(&client.client_cert) {
-        return Err(empty("client certificate (TEMPORAL_TLS_CLIENT_CERT_PATH)"));
-    }
-    let identity = Identity::from_pem(&client.client_cert, &client.client_private_key);
-    Endpoint::from_static("https://temporal")
-        .tls_config(ClientTlsConfig::new().identity(identity))
-        .map_err(|error| {
-            wrong(format!(
-                "the client certificate and its key (TEMPORAL_TLS_CLIENT_CERT_PATH, \
-                 TEMPORAL_TLS_CLIENT_KEY_PATH): {}",
-                root_cause(&error)
-            ))
-        })?;
-    Ok(())
 }
 
-/// Refuses to send an API key over a network without TLS.
-fn check_api_key_is_protected(target: &Url) -> Result<(), Error> {
-    if target.scheme() == "https" || is_this_machine(target) {
-        return Ok(());
-    }
-    Err(wrong(
-        "without TLS the API key would be sent unencrypted: use https:// or host:port as the address, \
-         and do not set TEMPORAL_TLS=false",
+/// A codec, for a command that would send payloads without it.
+fn codec_problem(profile: &Profile) -> Option<String> {
+    profile.settings.codec.as_ref()?;
+    let variables = ["TEMPORAL_CODEC_ENDPOINT", "TEMPORAL_CODEC_AUTH"];
+    let variable = variables.into_iter().find(|name| profile.environment.get(name).is_some());
+    let place = profile.place(variable.unwrap_or_default(), "codec");
+    Some(format!(
+        "{place} sets a codec, which the Temporal Rust SDK ignores, so that payloads would be sent \
+         unencoded: unset it, or choose another profile with TEMPORAL_PROFILE"
     ))
 }
 
-fn is_this_machine(target: &Url) -> bool {
-    let host = target.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// The address, the namespace and the use of TLS as they are resolved, then the `TEMPORAL_*` variables
-/// that are set, as pairs of name and value. Secrets are masked.
+/// The address, the namespace and the use of TLS as they are resolved, where they come from, and the
+/// variables of the connection that are set, as pairs of name and value. Secrets are masked.
 ///
 /// # Errors
 /// [`Error::ConnectionConfig`] if the settings of the connection are wrong.
 pub(crate) fn describe_connection(
     settings: &ConnectSettings,
 ) -> Result<Vec<(String, String)>, Error> {
-    let (connection, client) = options(settings, "config")?;
+    let described = options(settings, "config", Payloads::Read)?;
+    let Described { connection, client, proxy, profile, warnings } = described;
     let mut lines = vec![
         ("address".to_owned(), shown_address(&connection)),
         ("namespace".to_owned(), client.namespace),
         ("tls".to_owned(), (connection.target.scheme() == "https").to_string()),
     ];
+    lines.extend(proxy.map(|proxy| ("proxy".to_owned(), proxy.to_string())));
+    if let Some(file) = &profile.file {
+        let shown = format!("{} (profile {:?})", file.display(), profile.name());
+        lines.push(("file".to_owned(), shown));
+    }
+    if profile.settings.codec.is_some() {
+        let shown = "not applied: starter, bench and workers refuse it";
+        lines.push(("codec".to_owned(), shown.to_owned()));
+    }
+    lines.extend(warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     let mut variables: Vec<_> = settings.environment.temporal().into_iter().collect();
+    variables.retain(|(name, _)| variables::is_read(name));
     variables.sort();
     for (name, value) in variables {
         let shown = if is_secret(&name) { "***".into() } else { value };
@@ -220,7 +242,13 @@ fn is_secret(variable: &str) -> bool {
         && ["KEY", "AUTH", "GRPC_META", "DATA"].iter().any(|part| variable.contains(part))
 }
 
-/// The address as a URL, without a final slash.
+/// The address as a URL with its port, without a final slash.
 pub(super) fn shown_address(options: &ConnectionOptions) -> String {
-    options.target.as_str().trim_end_matches('/').to_owned()
+    let (host, port) = host_and_port(&options.target);
+    format!("{}://{host}:{port}", options.target.scheme())
+}
+
+/// The host, an IPv6 address in its brackets, and the port.
+pub(super) fn host_and_port(target: &Url) -> (&str, u16) {
+    (target.host_str().unwrap_or_default(), target.port_or_known_default().unwrap_or_default())
 }

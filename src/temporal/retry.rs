@@ -1,25 +1,17 @@
 //! Calls to a server that may be away for a while.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ConstantBuilder, Retryable};
 use temporalio_client::{
     Client,
-    grpc::WorkflowService,
-    tonic::{Code, IntoRequest, Status},
+    tonic::{Code, Status},
 };
-use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
-use tokio::{
-    sync::Mutex,
-    time::{sleep, timeout},
-};
-use tracing::warn;
+use tokio::{sync::Mutex, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    connection::{TRY_TIMEOUT, show_tenths},
+    outage,
     target::{Target, describe},
 };
 use crate::error::Error;
@@ -38,6 +30,8 @@ pub(crate) struct RetryingClient {
     target: Target,
     /// The lock of the caller that probes whether the server answers.
     probing: Mutex<()>,
+    /// Logs outages that the SDK bridges by itself.
+    _watch: AbortOnDropHandle<()>,
 }
 
 /// Why a call has no result.
@@ -48,12 +42,11 @@ pub(crate) enum CallFailure {
     Failed(Error),
 }
 
-/// The server did not answer a probe.
-struct NoAnswer;
-
 impl RetryingClient {
+    /// It must be called inside a tokio runtime.
     pub(crate) fn new(client: Client, target: Target) -> Self {
-        Self { client, target, probing: Mutex::default() }
+        let watch = outage::watch(&client, &target.address);
+        Self { client, target, probing: Mutex::default(), _watch: watch }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -109,37 +102,20 @@ impl RetryingClient {
         let _turn = self.probing.lock().await;
         let started = Instant::now();
         let left = || self.target.connect_timeout.saturating_sub(started.elapsed());
-        let mut is_logged = false;
-        let probe = || self.probe();
+        let address = &self.target.address;
+        let probe = || outage::ask(&self.client);
         probe
             .retry(pauses().without_max_times())
-            .when(|NoAnswer| !left().is_zero())
-            .notify(|NoAnswer, _| {
-                if !mem::replace(&mut is_logged, true) {
-                    warn!(
-                        "Temporal at {} does not answer: {}; trying again for another {}",
-                        self.target.address,
-                        describe(failure),
-                        show_tenths(left())
-                    );
-                }
-            })
+            .when(|_| !left().is_zero())
+            .notify(|_, _| outage::failed(address, &describe(failure)))
             .await
-            .map_err(|NoAnswer| self.unreachable(failure))
-    }
-
-    async fn probe(&self) -> Result<(), NoAnswer> {
-        let mut client = self.client.clone();
-        let question = client.get_system_info(GetSystemInfoRequest::default().into_request());
-        match timeout(TRY_TIMEOUT, question).await {
-            Err(_) => Err(NoAnswer),
-            Ok(Err(status)) if may_pass(status.code()) => Err(NoAnswer),
-            Ok(_) => Ok(()),
-        }
+            .map_err(|_| self.unreachable(failure))?;
+        outage::answered(address);
+        Ok(())
     }
 
     fn unreachable(&self, status: &Status) -> CallFailure {
-        CallFailure::Failed(self.target.unreachable(describe(status), ""))
+        CallFailure::Failed(self.target.unreachable(describe(status), "".into()))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The description of the server in error messages.
 
-use std::{error::Error as _, time::Duration};
+use std::{borrow::Cow, error::Error as _, time::Duration};
 
 use temporalio_client::{
     ConnectionOptions,
     tonic::{Code, Status},
 };
 
-use super::options::{options, shown_address};
+use super::options::{Payloads, options, shown_address};
 use crate::{
     config::connect::ConnectSettings,
     error::{Error, root_cause},
@@ -30,8 +30,8 @@ impl Target {
     /// # Errors
     /// [`Error::ConnectionConfig`] if the settings of the connection are wrong.
     pub(crate) fn of(settings: &ConnectSettings) -> Result<Self, Error> {
-        let (connection, _) = options(settings, "")?;
-        Ok(Self::new(&connection, settings.connect_timeout))
+        let described = options(settings, "", Payloads::Read)?;
+        Ok(Self::new(&described.connection, settings.connect_timeout))
     }
 
     pub(super) fn new(connection: &ConnectionOptions, connect_timeout: Duration) -> Self {
@@ -40,12 +40,12 @@ impl Target {
 
     /// The error for a server that did not answer within the connect timeout. `hint` says what may be
     /// wrong; where it is empty, the error says how to start a server if the address is the default one.
-    pub(crate) fn unreachable(&self, cause: String, hint: &'static str) -> Error {
+    pub(crate) fn unreachable(&self, cause: String, hint: Cow<'static, str>) -> Error {
         Error::Unreachable {
             address: self.address.clone(),
             tried: self.connect_timeout,
             cause,
-            hint: if hint.is_empty() { self.hint } else { hint },
+            hint: if hint.is_empty() { self.hint.into() } else { hint },
         }
     }
 

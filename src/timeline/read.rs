@@ -161,7 +161,7 @@ impl TimelineReader {
                 address: self.target.address.clone(),
                 tried: Duration::from_secs(self.begun.elapsed().as_secs().max(1)),
                 cause: describe(status),
-                hint: "",
+                hint: "".into(),
             }
             .into(),
             _ => self.target.refusal(what, status).into(),

@@ -25,6 +25,7 @@ use crate::{
         state::{State, Vitals},
     },
     telemetry::{FLUSH_TIMEOUT, Telemetry, metrics::DrainOutcome},
+    temporal::{outage, target::Target},
 };
 
 /// A worker of the fleet, connected and ready to poll.
@@ -49,6 +50,8 @@ pub struct FleetWorker {
     sdk_workers: Box<SdkWorkers>,
     listed: ListedPoller,
     client: Client,
+    /// The server's address, for the log.
+    address: String,
     task_queue: String,
     identity: String,
     role: Role,
@@ -101,6 +104,7 @@ impl FleetWorker {
             sdk_workers: Box::new(SdkWorkers::new(factory, first)),
             listed,
             client,
+            address: Target::of(&config.connect_settings())?.address,
             task_queue,
             identity,
             role,
@@ -134,6 +138,7 @@ impl FleetWorker {
     }
 
     async fn work_and_drain(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let _watch = outage::watch(&self.client, &self.address);
         self.work_until(shutdown).await?;
         self.drain().await
     }

@@ -75,8 +75,7 @@ impl SdkWorkerFactory {
         let (metrics, traces) = (self.telemetry.metrics(), self.telemetry.traces());
         let meter = sticky_queue.meter(metrics.map(Metrics::for_connection));
         let settings = config.connect_settings();
-        let client =
-            connection::connect_with_meter(&settings, role.as_str(), traces, Some(meter)).await?;
+        let client = connection::connect_worker(&settings, role.as_str(), traces, meter).await?;
         let telemetry = metrics.map(Metrics::for_runtime).unwrap_or_default();
         let (worker, polls) = Polls::create_worker(
             &client,

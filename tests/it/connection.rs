@@ -6,14 +6,15 @@ use std::process::Command;
 use crate::{
     proxy::{Authority, PollTrap, RefusingPort, TlsPort},
     server,
-    support::{Finished, Process, World, labels, run},
+    support::{Finished, Process, World, free_port, labels, run},
 };
 
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
-const NO_TLS_THERE: &str = "; this port does not seem to use TLS: set TEMPORAL_TLS=false, and give the \
-                            address without https://";
-const TLS_THERE: &str = "; if the server wants TLS, set TEMPORAL_TLS=true";
+const NO_TLS_THERE: &str = "; this port does not use TLS: set TEMPORAL_TLS=false, and give the address \
+                            without https://";
+const TLS_THERE: &str =
+    "; this port uses TLS: set TEMPORAL_TLS=true, and give the address without http://";
 const AUTHORITY: &str = "; set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority that signed it";
 const NAME: &str = "; set TEMPORAL_TLS_SERVER_NAME to a name that the certificate is valid for";
 const CLIENT_CERTIFICATE: &str = "; if the server wants a client certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH and \
@@ -77,7 +78,7 @@ fn tls_to_a_plaintext_port_exits_with_69_and_a_hint() {
         NO_TLS_THERE,
     );
     gives_up(starter(), &[("TEMPORAL_ADDRESS", &https)], NO_TLS_THERE);
-    gives_up(starter(), &[("TEMPORAL_API_KEY", "turns TLS on")], NO_TLS_THERE);
+    gives_up(starter(), &[("TEMPORAL_API_KEY", "turns-TLS-on")], NO_TLS_THERE);
 }
 
 #[test]
@@ -184,13 +185,26 @@ fn invalid_certificates_are_refused_with_78_immediately() {
     is_misconfigured(
         starter(),
         &[("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/nowhere/ca.pem")],
-        "TEMPORAL_TLS_SERVER_CA_CERT_PATH (or server_ca_cert_path): cannot read \
-         \"/nowhere/ca.pem\": No such file",
+        "TEMPORAL_TLS_SERVER_CA_CERT_PATH=\"/nowhere/ca.pem\" (environment): cannot read it: No such file",
     );
+    let pem = std::fs::read_to_string(&key).unwrap();
+    for [name, instead] in [
+        ["TEMPORAL_TLS_SERVER_CA_CERT_PATH", "TEMPORAL_TLS_SERVER_CA_CERT_DATA"],
+        ["TEMPORAL_TLS_CLIENT_KEY_PATH", "TEMPORAL_TLS_CLIENT_KEY_DATA"],
+    ] {
+        let command =
+            with(starter(), &[("TEMPORAL_TLS_CLIENT_CERT_PATH", &certificate), (name, &pem)]);
+        let finished = run(command);
+        assert_eq!(finished.code, 78, "{finished:#?}");
+        let printed = finished.err.join("\n");
+        let expected =
+            format!("{name} (environment) holds the text of a file, not its path: use {instead}");
+        assert!(printed.contains(&expected) && !printed.contains("BEGIN"), "{printed}");
+    }
     is_misconfigured(
         starter(),
         &[("TEMPORAL_TLS", "false"), ("TEMPORAL_ADDRESS", "https://127.0.0.1:1")],
-        "TLS is off, but the address says https://",
+        "TEMPORAL_ADDRESS=\"https://127.0.0.1:1\" (environment): TLS is off, but the address says https://",
     );
 }
 
@@ -239,6 +253,8 @@ fn every_command_exits_with_78_for_a_key_without_permissions() {
     for arguments in [
         &["status"][..],
         &["starter", "-n", "1"],
+        &["bench", "--count", "1"],
+        &["up", "-w", "1", "-a", "0"],
         &["trace", "no-such-workflow"],
         &["worker", "--role", "workflow-worker"],
         &["worker", "--role", "activity-worker"],
@@ -246,7 +262,38 @@ fn every_command_exits_with_78_for_a_key_without_permissions() {
         let command = world.fleet(arguments.iter().copied());
         let finished = run(with(command, &[("TEMPORAL_ADDRESS", &port.address)]));
         assert_eq!(finished.code, 78, "{arguments:?}: {finished:#?}");
-        let error = finished.err.last().unwrap();
-        assert!(error.contains("no permission"), "{arguments:?}: {error}");
+        let errors: Vec<_> =
+            finished.err.iter().filter(|line| line.contains("no permission")).collect();
+        let [error] = errors[..] else { panic!("{arguments:?}: not told once: {finished:#?}") };
+        assert!(error.starts_with("error: Temporal "), "{arguments:?}: {error}");
+        assert!(error.ends_with(": no permission"), "{arguments:?}: {error}");
+        assert!(finished.err.iter().all(|line| !line.contains("Status {")), "{finished:#?}");
+    }
+}
+
+#[test]
+fn one_cause_has_one_exit_code_in_every_command() {
+    let world = World::new();
+    let nobody = format!("127.0.0.1:{}", free_port());
+    for (setting, code, said) in [
+        (("TEMPORAL_ADDRESS", nobody.as_str()), 69, "error: cannot reach Temporal at "),
+        (("TEMPORAL_NAMESPACE", "nowhere"), 78, "error: namespace \"nowhere\" does not exist at "),
+        (("TEMPORAL_TLS", "maybe"), 78, "error: the connection to Temporal is misconfigured: "),
+    ] {
+        for arguments in [
+            &["status"][..],
+            &["starter", "-n", "1"],
+            &["bench", "--count", "1"],
+            &["trace", "no-such-workflow"],
+            &["worker", "--role", "workflow-worker"],
+            &["up", "-w", "1", "-a", "0"],
+        ] {
+            let mut command = world.fleet(arguments.iter().copied());
+            command.env("FLEET_CONNECT_TIMEOUT", "200ms");
+            let finished = run(with(command, &[setting]));
+            assert_eq!(finished.code, code, "{arguments:?}: {finished:#?}");
+            let told = finished.err.iter().filter(|line| line.starts_with(said)).count();
+            assert_eq!(told, 1, "{arguments:?}: {finished:#?}");
+        }
     }
 }

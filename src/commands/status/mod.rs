@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
     Telemetry::default().install(&log_options(&config, filter));
     let settings = config.connect_settings();
     let address = Target::of(&settings)?.address;
-    let connect = connection::connect(&settings, "status", None);
+    let connect = connection::connect_to_read(&settings, "status");
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.stopped());
     };

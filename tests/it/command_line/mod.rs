@@ -4,6 +4,7 @@
 mod arguments;
 mod connection_settings;
 mod effective_settings;
+mod profiles;
 mod settings;
 
 use std::process::Command;

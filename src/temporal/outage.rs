@@ -1,0 +1,184 @@
+//! Outages of the Temporal server: the log gets one line when the server stops answering and one when it
+//! answers again, however many calls fail and whoever notices.
+//!
+//! The SDK logs each call that it repeats. With a hundred workflows awaited that is a hundred lines every few
+//! seconds, which the default filter leaves out (`telemetry/stderr.rs`).
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use temporalio_client::{
+    Client, RetryOptions,
+    grpc::WorkflowService,
+    request_extensions::RetryConfigForCall,
+    tonic::{Code, IntoRequest, Status},
+};
+use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use super::{connection::TRY_TIMEOUT, target::describe};
+use crate::config::show;
+
+/// How often a server that answers is asked whether it still does.
+const PERIOD: Duration = Duration::from_secs(5);
+/// How often a server that does not is asked.
+const PERIOD_AWAY: Duration = Duration::from_secs(1);
+/// The shortest time between two outages that are logged, so that a server that comes and goes does not fill
+/// the log.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Asks the server regularly whether it answers, until the result is dropped, and logs when that changes.
+pub(crate) fn watch(client: &Client, address: &str) -> AbortOnDropHandle<()> {
+    let (client, address) = (client.clone(), address.to_owned());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut pause = PERIOD;
+        loop {
+            sleep(pause).await;
+            pause = match ask(&client).await {
+                Ok(()) => {
+                    answered(&address);
+                    PERIOD
+                }
+                Err(cause) => {
+                    failed(&address, &cause);
+                    PERIOD_AWAY
+                }
+            };
+        }
+    }))
+}
+
+/// Asks the server for a sign of life, once. A refusal is one too.
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) async fn ask(client: &Client) -> Result<(), String> {
+    let mut request = GetSystemInfoRequest::default().into_request();
+    request.extensions_mut().insert(RetryConfigForCall(RetryOptions::no_retries()));
+    match timeout(TRY_TIMEOUT, client.clone().get_system_info(request)).await {
+        Err(_) => Err(format!("no answer within {}", show(TRY_TIMEOUT))),
+        Ok(Err(status)) if is_away(&status) => Err(describe(&status)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Whether a status stands for a server that is away, and not for one that refuses.
+fn is_away(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unknown
+    )
+}
+
+/// Records that the server at `address` did not answer, for `cause`.
+pub(super) fn failed(address: &str, cause: &str) {
+    if with(address, |server| server.failed(Instant::now())) {
+        warn!("Temporal at {address} does not answer: {cause}; trying again");
+    }
+}
+
+/// Records that the server at `address` answered.
+pub(super) fn answered(address: &str) {
+    if let Some(away) = with(address, |server| server.answered(Instant::now())) {
+        info!("Temporal at {address} answers again, after {}", show(whole_seconds(away)));
+    }
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs().max(1))
+}
+
+/// What is known about the server at `address`. All calls of this process share it.
+fn with<T>(address: &str, act: impl FnOnce(&mut Server) -> T) -> T {
+    static SERVERS: LazyLock<Mutex<HashMap<String, Server>>> = LazyLock::new(Mutex::default);
+    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    act(servers.entry(address.to_owned()).or_default())
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    /// Since when it has not answered.
+    away_since: Option<Instant>,
+    /// Whether the log has a line about this outage.
+    is_logged: bool,
+    last_line: Option<Instant>,
+}
+
+impl Server {
+    /// Returns whether to log it.
+    fn failed(&mut self, now: Instant) -> bool {
+        self.away_since.get_or_insert(now);
+        let is_due = self.last_line.is_none_or(|at| now.duration_since(at) >= BETWEEN_LINES);
+        if self.is_logged || !is_due {
+            return false;
+        }
+        self.is_logged = true;
+        self.last_line = Some(now);
+        true
+    }
+
+    /// Returns how long it was away, if that is to be logged.
+    fn answered(&mut self, now: Instant) -> Option<Duration> {
+        let since = self.away_since.take()?;
+        if !std::mem::take(&mut self.is_logged) {
+            return None;
+        }
+        self.last_line = Some(now);
+        Some(now.duration_since(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is logged, of failures and answers at these seconds.
+    fn logged(events: &[(u64, bool)]) -> Vec<(u64, bool)> {
+        let (mut server, start) = (Server::default(), Instant::now());
+        let is_logged = |(second, answers): &(u64, bool)| {
+            let now = start + Duration::from_secs(*second);
+            if *answers { server.answered(now).is_some() } else { server.failed(now) }
+        };
+        events.iter().copied().filter(is_logged).collect()
+    }
+
+    #[test]
+    fn an_outage_has_one_line_at_its_begin_and_one_at_its_end() {
+        let events = [
+            (0, true),
+            (1, false),
+            (1, false),
+            (2, false),
+            (60, false),
+            (61, true),
+            (61, true),
+            (90, false),
+        ];
+        assert_eq!(logged(&events), [(1, false), (61, true), (90, false)]);
+    }
+
+    #[test]
+    fn a_server_that_comes_and_goes_is_logged_now_and_then_and_an_outage_that_lasts_in_any_case() {
+        let events = [
+            (0, false),
+            (1, true),
+            (2, false),
+            (3, true),
+            (4, false),
+            (9, false),
+            (11, false),
+            (12, false),
+        ];
+        assert_eq!(logged(&events), [(0, false), (1, true), (11, false)]);
+    }
+}

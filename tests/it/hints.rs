@@ -1,0 +1,130 @@
+//! Ports that are not Temporal's: what a failed connection says of them, with and without TLS.
+
+use std::{process::Command, thread};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    runtime::Runtime,
+};
+
+use crate::{
+    proxy::{Authority, TlsPort},
+    support::{Finished, World, run},
+};
+
+/// A port of this machine where each connection gets the same answer.
+struct OddPort {
+    address: String,
+    _runtime: Runtime,
+}
+
+/// What a connection gets once it has said something.
+#[derive(Clone, Copy)]
+enum Answer {
+    Text(&'static str),
+    End,
+    Nothing,
+}
+
+impl OddPort {
+    fn open(answer: Answer) -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        runtime.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    match answer {
+                        Answer::Text(text) => drop(stream.write_all(text.as_bytes()).await),
+                        Answer::End => {}
+                        // Held open until the client goes.
+                        Answer::Nothing => {
+                            while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, _runtime: runtime }
+    }
+}
+
+fn status_at(address: &str, tls: &str) -> Command {
+    let mut command = World::new().fleet(["status", "--connect-timeout", "200ms"]);
+    command.env("TEMPORAL_ADDRESS", address).env("TEMPORAL_TLS", tls);
+    command
+}
+
+/// The error of a command that cannot connect, with TLS and without: the same hint both times.
+#[track_caller]
+fn hints(address: &str, hint: &str) {
+    for tls in ["true", "false"] {
+        let finished = run(status_at(address, tls));
+        let error = unreachable(&finished);
+        assert!(error.contains(hint), "TEMPORAL_TLS={tls}: {error}");
+        assert!(!error.contains("TEMPORAL_TLS="), "a hint that leads back: {error}");
+    }
+}
+
+#[track_caller]
+fn unreachable(finished: &Finished) -> &str {
+    assert_eq!(finished.code, 69, "{finished:#?}");
+    let error = finished.err.last().unwrap();
+    assert!(error.starts_with("error: cannot reach Temporal at "), "{error}");
+    error
+}
+
+#[test]
+fn a_port_that_closes_every_connection_is_told_as_a_firewall_and_not_as_a_matter_of_tls() {
+    let port = OddPort::open(Answer::End);
+    hints(&port.address, "; something closes every connection before a word is said");
+    hints(
+        &port.address,
+        "a firewall, or a network that wants a proxy (this connection uses no proxy",
+    );
+}
+
+#[test]
+fn a_port_that_speaks_http_1_is_told_with_temporals_port() {
+    let port = OddPort::open(Answer::Text("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+    hints(&port.address, "; this port speaks HTTP/1 and not gRPC: Temporal's port is 7233");
+}
+
+#[test]
+fn a_port_that_never_answers_is_told_as_silent() {
+    let port = OddPort::open(Answer::Nothing);
+    hints(&port.address, "; this port accepts connections and answers nothing");
+}
+
+#[test]
+fn a_web_page_over_tls_is_told_as_one() {
+    let page = OddPort::open(Answer::Text("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+    let authority = Authority::new("ours");
+    let port = TlsPort::before(page.address.clone(), "http/1.1", &authority, "127.0.0.1", None);
+    let mut command = status_at(&port.address, "true");
+    command.env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", authority.file());
+    let finished = run(command);
+    let error = unreachable(&finished);
+    assert!(error.contains("HTTP/1"), "{error}");
+}
+
+#[test]
+fn a_closed_port_is_told_with_the_port_that_was_tried() {
+    // Nobody listens there, on any machine that runs tests with servers of their own.
+    let attempts = ["127.0.0.77", "127.0.0.77:", "http://127.0.0.77", "https://127.0.0.77"];
+    let attempts = attempts.map(|address| {
+        thread::spawn(move || {
+            let mut command = World::new().fleet(["status", "--connect-timeout", "200ms"]);
+            command.env("TEMPORAL_ADDRESS", address);
+            (address, run(command))
+        })
+    });
+    for attempt in attempts {
+        let (address, finished) = attempt.join().unwrap();
+        let error = unreachable(&finished);
+        assert!(error.contains("://127.0.0.77:7233 "), "{address}: {error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! A server that is away for a while: what the log says of it.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::{
+    server::OwnServer,
+    support::{Process, World, free_port},
+};
+
+#[test]
+fn an_outage_is_two_lines_however_many_workflows_are_awaited() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("temporal.db");
+    let port = free_port().to_string();
+    let start_server = || OwnServer::start(&port, &["--db-filename".as_ref(), file.as_os_str()]);
+    let there = |mut command: Command| {
+        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
+        command
+    };
+    let mut server = start_server();
+    // Its queue is another one, so that the workflows stay where they are.
+    let mut worker = there(world.fleet(["worker", "--role", "worker"]));
+    worker.env("FLEET_WORKFLOW_TASK_QUEUE", format!("{}-other", world.id()));
+    let worker = Process::start(worker);
+    worker.err.wait_for("ready: ");
+    let mut starter =
+        Process::start(there(world.fleet(["starter", "-n", "100", "--concurrency", "100"])));
+    // All are started and awaited by then.
+    starter.err.wait_for("no worker polls");
+    let before = [&starter, &worker].map(|process| process.err.so_far().len());
+
+    server.signal(Signal::KILL);
+    server.up.exit_code();
+    for process in [&starter, &worker] {
+        process.err.wait_for("does not answer");
+    }
+    let _server = start_server();
+    for (process, before) in [&starter, &worker].into_iter().zip(before) {
+        process.err.wait_for("answers again, after ");
+        let lines = process.err.so_far().split_off(before);
+        let (away, back) = ("Temporal at http://127.0.0.1", "answers again");
+        assert!(lines[0].contains(away) && lines[0].contains("does not answer: "), "{lines:#?}");
+        assert!(lines[1].contains(away) && lines[1].contains(back), "{lines:#?}");
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+    }
+    starter.signal(Signal::TERM);
+    starter.exit_code();
+}
+
+#[test]
+fn the_sdks_lines_of_an_outage_are_there_for_those_who_choose_a_filter() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let mut server = OwnServer::start(&port, &[]);
+    let mut starter = world.fleet(["starter", "-n", "2"]);
+    starter.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}")).env("RUST_LOG", "warn");
+    let starter = Process::start(starter);
+    starter.err.wait_for("no worker polls");
+    server.signal(Signal::KILL);
+    server.up.exit_code();
+    starter.err.wait_for("temporalio_client::retry: ");
+}
