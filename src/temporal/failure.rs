@@ -145,14 +145,20 @@ impl FailureChain {
 
     /// The phrases of the links with their `details`, without those that only repeat the one before.
     fn phrases(&self, details: impl Fn(&FailureLink) -> String) -> Vec<String> {
-        let mut phrases: Vec<String> = Vec::new();
-        for (index, link) in self.0.iter().enumerate() {
-            let is_root = index + 1 == self.0.len();
+        let phrase = |link: &FailureLink, is_root| {
             let phrase = format!("{}{}", link.phrase(is_root), details(link));
-            if !phrase.is_empty() && phrases.last() != Some(&phrase) {
-                phrases.push(phrase);
-            }
-        }
+            phrase.trim_start().to_owned()
+        };
+        // Causes about which nothing is known do not count.
+        let root = self.0.iter().rposition(|link| !phrase(link, true).is_empty());
+        let links = &self.0[..root.map_or(0, |root| root + 1)];
+        let mut phrases: Vec<_> = links
+            .iter()
+            .enumerate()
+            .map(|(index, link)| phrase(link, Some(index) == root))
+            .filter(|phrase| !phrase.is_empty())
+            .collect();
+        phrases.dedup();
         if phrases.is_empty() && !self.is_empty() {
             phrases.push("a failure without a type or a message".to_owned());
         }
