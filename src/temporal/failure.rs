@@ -13,6 +13,9 @@ use crate::terminal::text;
 /// Details of at most this length, in characters, are part of the text.
 const LONGEST_DETAILS: usize = 200;
 
+/// The length to which the title of a stack trace is cut, in columns.
+const LONGEST_SUBJECT: usize = 60;
+
 /// A failure and its causes, outermost first. Empty if there is none.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -130,8 +133,11 @@ impl FailureChain {
     pub(crate) fn attachments(&self) -> Vec<(String, Vec<String>)> {
         let mut attachments = Vec::new();
         for link in &self.0 {
-            let lines = |text: &str| text.lines().map(text::one_line).collect();
-            let subject = text::one_line(&link.subject());
+            let lines = |text: &str| -> Vec<_> {
+                let lines = text.lines().filter(|line| !line.trim().is_empty());
+                lines.map(|line| text::one_line(line).trim_end().to_owned()).collect()
+            };
+            let subject = text::cut(&link.subject(), LONGEST_SUBJECT);
             if link.details_line().chars().count() > LONGEST_DETAILS {
                 attachments.push((format!("details of {subject}"), lines(&link.details_line())));
             }
