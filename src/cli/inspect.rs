@@ -41,7 +41,7 @@ pub(crate) struct TraceArgs {
     /// Print the timeline again whenever it changes, until the run closes
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Print every row of the text, instead of at most 200
+    /// Print every row of the text, instead of at most 200, and failures whole with stack traces
     #[arg(long)]
     pub(crate) all: bool,
     /// The width of the text, in characters [default: that of the terminal, or 100]

@@ -13,6 +13,9 @@ use crate::terminal::text;
 /// Details of at most this length, in characters, are part of the text.
 const LONGEST_DETAILS: usize = 200;
 
+/// The length to which the title of a stack trace is cut, in columns.
+const LONGEST_SUBJECT: usize = 60;
+
 /// A failure and its causes, outermost first. Empty if there is none.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -130,8 +133,11 @@ impl FailureChain {
     pub(crate) fn attachments(&self) -> Vec<(String, Vec<String>)> {
         let mut attachments = Vec::new();
         for link in &self.0 {
-            let lines = |text: &str| text.lines().map(text::one_line).collect();
-            let subject = text::one_line(&link.subject());
+            let lines = |text: &str| -> Vec<_> {
+                let lines = text.lines().filter(|line| !line.trim().is_empty());
+                lines.map(|line| text::one_line(line).trim_end().to_owned()).collect()
+            };
+            let subject = text::cut(&link.subject(), LONGEST_SUBJECT);
             if link.details_line().chars().count() > LONGEST_DETAILS {
                 attachments.push((format!("details of {subject}"), lines(&link.details_line())));
             }
@@ -145,14 +151,20 @@ impl FailureChain {
 
     /// The phrases of the links with their `details`, without those that only repeat the one before.
     fn phrases(&self, details: impl Fn(&FailureLink) -> String) -> Vec<String> {
-        let mut phrases: Vec<String> = Vec::new();
-        for (index, link) in self.0.iter().enumerate() {
-            let is_root = index + 1 == self.0.len();
+        let phrase = |link: &FailureLink, is_root| {
             let phrase = format!("{}{}", link.phrase(is_root), details(link));
-            if !phrase.is_empty() && phrases.last() != Some(&phrase) {
-                phrases.push(phrase);
-            }
-        }
+            phrase.trim_start().to_owned()
+        };
+        // Causes about which nothing is known do not count.
+        let root = self.0.iter().rposition(|link| !phrase(link, true).is_empty());
+        let links = &self.0[..root.map_or(0, |root| root + 1)];
+        let mut phrases: Vec<_> = links
+            .iter()
+            .enumerate()
+            .map(|(index, link)| phrase(link, Some(index) == root))
+            .filter(|phrase| !phrase.is_empty())
+            .collect();
+        phrases.dedup();
         if phrases.is_empty() && !self.is_empty() {
             phrases.push("a failure without a type or a message".to_owned());
         }

@@ -23,8 +23,7 @@ pub(crate) fn from_json(json: &str) -> Payload {
 
 /// Shows values as one line of text: nothing is `null`, and several are followed by their number.
 ///
-/// A JSON string loses its quotes, unless it is empty or contains hidden characters such as line ends. In
-/// other JSON, escaped characters such as `\u00e9` are decoded. What is not JSON is followed by a mark:
+/// A JSON string loses its quotes, unless it could be taken for something else then. In other JSON, escaped characters such as `\u00e9` are decoded. What is not JSON is followed by a mark:
 /// `<8 bytes, no encoding>`.
 pub(crate) fn line(payloads: &[Payload]) -> String {
     match payloads {
@@ -49,13 +48,19 @@ pub(crate) fn note(payload: &Payload) -> String {
     text.unwrap_or_else(|| one_line(payload, true))
 }
 
+/// Whether a string without quotes is taken for nothing else: there is something to see, nothing hidden, and it is
+/// neither `null` nor ends like a mark.
+fn is_plain(text: &str) -> bool {
+    let is_mark = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
+    let is_mark = is_mark.is_some_and(|(_, mark)| mark.starts_with(|c: char| c.is_ascii_digit()));
+    !text.trim().is_empty() && !text.contains(is_hidden) && text != "null" && !is_mark
+}
+
 fn one_line(payload: &Payload, strings_lose_quotes: bool) -> String {
     match Content::of(payload) {
         Content::Null => "null".into(),
         Content::Json(json) => match serde_json::from_str::<String>(json) {
-            Ok(text) if strings_lose_quotes && !text.is_empty() && !text.contains(is_hidden) => {
-                text
-            }
+            Ok(text) if strings_lose_quotes && is_plain(&text) => text,
             _ => for_people(json),
         },
         Content::Other(other) => match other.shown_text() {

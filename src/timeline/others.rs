@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     events::Builder,
-    proto::{duration, enum_words, failure_message},
+    proto::{duration, enum_words, failure_message, with_details},
     row::{Kind, Row, RowStatus},
 };
 use crate::terminal::duration::short;
@@ -145,7 +145,8 @@ impl Builder {
                 self.end(event.initiated_event_id, at, RowStatus::Failed, failure);
             }
             A::ChildWorkflowExecutionCanceledEventAttributes(event) => {
-                self.end(event.initiated_event_id, at, RowStatus::Cancelled, None);
+                let details = with_details(None, event.details.as_ref());
+                self.end(event.initiated_event_id, at, RowStatus::Cancelled, details);
             }
             A::ChildWorkflowExecutionTimedOutEventAttributes(event) => {
                 self.end(event.initiated_event_id, at, RowStatus::TimedOut, None);

@@ -102,8 +102,10 @@ impl<'a> Drawing<'a> {
             let note = self.layout.colour.paint(style, &note);
             let _ = write!(text, "\n  {note}");
         }
-        for chain in [&row.failure_chain, &row.last_failure_chain] {
-            text.push_str(&self.layout.attachments(chain));
+        text.push_str(&self.layout.attachments(&row.failure_chain));
+        if row.kind != Kind::WorkflowTask {
+            // The attempt of a workflow task that failed has a row of its own.
+            text.push_str(&self.layout.attachments(&row.last_failure_chain));
         }
         cells
     }

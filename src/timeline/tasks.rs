@@ -15,7 +15,9 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     events::Builder,
-    proto::{attempt, enum_words, failure_message, is_sticky, non_empty, queue, version},
+    proto::{
+        attempt, enum_words, failure_message, is_sticky, non_empty, queue, version, with_details,
+    },
     row::{Kind, Row, RowStatus},
 };
 
@@ -72,7 +74,8 @@ impl Builder {
             }
             A::ActivityTaskTimedOutEventAttributes(event) => self.activity_timed_out(at, event),
             A::ActivityTaskCanceledEventAttributes(event) => {
-                self.end(event.scheduled_event_id, at, RowStatus::Cancelled, None);
+                let details = with_details(None, event.details.as_ref());
+                self.end(event.scheduled_event_id, at, RowStatus::Cancelled, details);
             }
             _ => return false,
         }

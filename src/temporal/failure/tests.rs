@@ -80,7 +80,7 @@ fn a_failure_is_its_type_and_its_message_or_whichever_there_is() {
             application("OutOfStock", "bad order", &[r#"{"order":"A-17"}"#, "3"]),
             r#"OutOfStock: bad order (details: {"order":"A-17"}, 3)"#,
         ),
-        (application("", "", &[r#""gr\u00f6\u00dfe""#]), r#" (details: "größe")"#),
+        (application("", "", &[r#""gr\u00f6\u00dfe""#]), r#"(details: "größe")"#),
         (
             timeout(TimeoutType::Heartbeat, "activity Heartbeat timeout"),
             "activity Heartbeat timeout",
@@ -125,6 +125,10 @@ fn causes_follow_to_the_root_and_wrappers_are_named_by_what_failed() {
         (
             vec![activity("Charge", RetryState::Timeout)],
             "activity Charge (no time left for retries): Activity task failed",
+        ),
+        (
+            vec![activity("Charge", RetryState::Unspecified), Failure::default()],
+            "activity Charge: Activity task failed",
         ),
         (
             vec![nexus, application("DbError", "down", &[])],

@@ -39,6 +39,9 @@ fn json_of_every_encoding_is_shown_as_json() {
         ("\"\\ud800\"", "\"\\ud800\"", "\"\\ud800\""),
         ("\"a\u{9b}31m\"", "\"a\\u009b31m\"", "\"a\\u009b31m\""),
         ("null", "null", "null"),
+        ("\"null\"", "\"null\"", "\"null\""),
+        ("\"<2 bytes, x>\"", "\"<2 bytes, x>\"", "\"<2 bytes, x>\""),
+        ("\"<b>bold</b>\"", "<b>bold</b>", "\"<b>bold</b>\""),
         (&nested, &nested, &nested),
     ] {
         for encoding in ["json/plain", "json/protobuf", "json/x"] {
