@@ -70,7 +70,7 @@ pub(super) fn port_hint(
             .into(),
         (Spoken::Closes, _) => format!(
             "; something closes every connection before a word is said, with TLS and without: a firewall, \
-             or a network that wants a proxy ({way})"
+             a forwarded port with no server behind it, or a network that wants a proxy ({way})"
         )
         .into(),
         (Spoken::Silent, _) => format!(
