@@ -78,6 +78,9 @@ pub(super) fn port_hint(
              (7233)? A firewall can do so too ({way})"
         )
         .into(),
-        _ => "".into(),
+        (Spoken::Other, _) => {
+            "; this port speaks neither gRPC nor TLS: is it Temporal's (7233)?".into()
+        }
+        (Spoken::Plaintext, None) | (Spoken::Tls, Some(_)) | (Spoken::Closed, _) => "".into(),
     }
 }

@@ -97,6 +97,12 @@ fn a_port_that_speaks_http_1_is_told_with_temporals_port() {
 }
 
 #[test]
+fn a_port_of_another_protocol_is_told_as_one() {
+    let port = OddPort::open(Answer::Text("-ERR unknown command\r\n"));
+    hints(&port.address, "; this port speaks neither gRPC nor TLS: is it Temporal's (7233)?");
+}
+
+#[test]
 fn a_port_that_never_answers_is_told_as_silent() {
     let port = OddPort::open(Answer::Nothing);
     hints(&port.address, "; this port accepts connections and answers nothing");
