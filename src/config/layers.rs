@@ -166,8 +166,22 @@ impl Layers {
             None => return HashMap::new(),
         };
         self.file = Some(path.to_owned());
-        let mut values = parse_file(path).unwrap_or_else(|error| {
-            self.complain(path.display(), "file", error);
+        let values = match fs::read_to_string(path) {
+            Ok(text) => {
+                parse_file(&text).map_err(|error| (path.display().to_string(), "file", error))
+            }
+            Err(error) => {
+                let shown = path.display().to_string();
+                let (what, source) = match (named, environment.get(CONFIG_VAR)) {
+                    (Some(_), _) => (format!("--config={shown:?}"), "flag"),
+                    (None, Some(_)) => (format!("{CONFIG_VAR}={shown:?}"), "environment"),
+                    (None, None) => (shown, "file"),
+                };
+                Err((what, source, format!("cannot read it: {error}")))
+            }
+        };
+        let mut values = values.unwrap_or_else(|(what, source, error)| {
+            self.complain(what, source, error);
             HashMap::new()
         });
         let vars = self.vars;
@@ -249,10 +263,9 @@ impl Layers {
     }
 }
 
-fn parse_file(path: &Path) -> Result<HashMap<String, Value>, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+fn parse_file(text: &str) -> Result<HashMap<String, Value>, String> {
     config::Config::builder()
-        .add_source(File::from_str(&text, FileFormat::Toml))
+        .add_source(File::from_str(text, FileFormat::Toml))
         .build()
         .and_then(config::Config::try_deserialize)
         .map_err(|error| error.to_string())

@@ -14,7 +14,7 @@ use super::{
     layers::{Layers, Source},
     otel,
     role::Role,
-    values::{one_to, parse_address, parse_duration, parse_name, parse_number},
+    values::{one_to, parse_address, parse_duration, parse_number, parse_own_name},
     vars::Var,
 };
 use crate::user_code::label::LabelStyle;
@@ -122,11 +122,11 @@ settings! {
         meaning: "The role of this process: workflow-worker, activity-worker, or worker (both on one task queue)",
     }
     workflow_task_queue: required String {
-        env: "FLEET_WORKFLOW_TASK_QUEUE", default: "<fleet>-workflows", rule: parse_name,
+        env: "FLEET_WORKFLOW_TASK_QUEUE", default: "<fleet>-workflows", rule: parse_own_name,
         meaning: "The task queue of workflows; in role worker, of activities too",
     }
     activity_task_queue: required String {
-        env: "FLEET_ACTIVITY_TASK_QUEUE", default: "<fleet>-activities", rule: parse_name,
+        env: "FLEET_ACTIVITY_TASK_QUEUE", default: "<fleet>-activities", rule: parse_own_name,
         meaning: "The task queue of activities",
     }
     max_concurrent_workflow_tasks: required NonZeroUsize {
@@ -196,11 +196,11 @@ settings! {
         meaning: "For versioned workers: auto-upgrade (workflows move to the current version) or pinned",
     }
     deployment_name: optional String {
-        env: "TEMPORAL_DEPLOYMENT_NAME", default: "", rule: parse_name,
+        env: "TEMPORAL_DEPLOYMENT_NAME", default: "", rule: parse_own_name,
         meaning: "The worker deployment, as Temporal's worker controller sets it; it makes workers versioned",
     }
     worker_build_id: optional String {
-        env: "TEMPORAL_WORKER_BUILD_ID", default: "", rule: parse_name,
+        env: "TEMPORAL_WORKER_BUILD_ID", default: "", rule: parse_own_name,
         meaning: "The build id within that deployment; set both or neither",
     }
 }

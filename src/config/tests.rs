@@ -122,7 +122,20 @@ fn a_file_that_is_no_toml_is_one_line() {
 #[test]
 fn a_named_file_must_be_there() {
     let found = problems(None, "FLEET_CONFIG=/nowhere/fleet.toml", &[]);
-    assert_eq!(found, "/nowhere/fleet.toml (file): No such file or directory (os error 2)");
+    assert_eq!(
+        found,
+        "FLEET_CONFIG=\"/nowhere/fleet.toml\" (environment): cannot read it: No such file or directory \
+         (os error 2)"
+    );
+}
+
+#[test]
+fn blanks_and_quotes_around_a_queues_name_are_refused() {
+    for name in [" q", "q ", "\"q\"", "'q'"] {
+        let found = problems(None, "", &[("workflow_task_queue", name)]);
+        assert!(found.ends_with("expected a name without blanks or quotes around it"), "{found}");
+    }
+    resolve(None, "", &[("workflow_task_queue", "orders \"urgent\" ones")]);
 }
 
 #[test]

@@ -44,6 +44,20 @@ pub(crate) fn parse_name(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
+/// Parses the name of something of the fleet's own, as [`parse_name`] does. Nobody means blanks or quotes around
+/// one; a file of variables may leave them there.
+///
+/// # Errors
+/// The rule, for a message.
+pub(super) fn parse_own_name(text: &str) -> Result<String, &'static str> {
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    let name = parse_name(text)?;
+    if text.trim() != text || is_quoted('"') || is_quoted('\'') {
+        return Err("expected a name without blanks or quotes around it");
+    }
+    Ok(name)
+}
+
 /// Parses `500ms`, `3s`, `2m`, `1h 30m`.
 ///
 /// # Errors

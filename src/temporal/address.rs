@@ -109,6 +109,12 @@ fn check_host(host: &str) -> Result<(), Cow<'static, str>> {
     if let Some(wrong) = host.chars().find(|char| !allowed(*char)) {
         return Err(format!("{wrong:?} cannot be in a host name: {EXPECTED}").into());
     }
+    // The DNS knows no longer ones, and a name may end with a dot.
+    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let is_name = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-');
+    if host.len() > 254 || !labels.into_iter().all(is_name) {
+        return Err(format!("its host is no name that the DNS can know: {EXPECTED}").into());
+    }
     Url::parse(&format!("http://{host}/"))
         .map(|_| ())
         .map_err(|error| format!("{error}: {EXPECTED}").into())
@@ -181,6 +187,8 @@ mod tests {
             ("${HOST}:7233", "'$' cannot be in a host name"),
             ("<host>:7233", "'<' cannot be in a host name"),
             ("256.1.1.1:7233", "expected host:port"),
+            ("host..name:7233", "no name that the DNS can know"),
+            ("-host:7233", "no name that the DNS can know"),
         ] {
             let rule = parse(given).expect_err(given);
             assert!(rule.contains(part), "{given}: {rule}");

@@ -70,7 +70,7 @@ pub(super) fn port_hint(
             .into(),
         (Spoken::Closes, _) => format!(
             "; something closes every connection before a word is said, with TLS and without: a firewall, \
-             or a network that wants a proxy ({way})"
+             a forwarded port with no server behind it, or a network that wants a proxy ({way})"
         )
         .into(),
         (Spoken::Silent, _) => format!(
@@ -78,6 +78,9 @@ pub(super) fn port_hint(
              (7233)? A firewall can do so too ({way})"
         )
         .into(),
-        _ => "".into(),
+        (Spoken::Other, _) => {
+            "; this port speaks neither gRPC nor TLS: is it Temporal's (7233)?".into()
+        }
+        (Spoken::Plaintext, None) | (Spoken::Tls, Some(_)) | (Spoken::Closed, _) => "".into(),
     }
 }

@@ -31,22 +31,23 @@ pub(super) enum Spoken {
     Closes,
     /// It accepts connections and answers nothing.
     Silent,
-    /// Something else, or it does not accept connections.
-    Unknown,
+    /// Something else.
+    Other,
+    /// It does not accept connections.
+    Closed,
 }
 
 /// Asks a port what it speaks. It takes at most three seconds.
 pub(super) async fn ask(host: &str, port: u16, proxy: Option<&HttpProxy>) -> Spoken {
     let without_tls = first_bytes(host, port, proxy, &http2_preface()).await;
     match recognise(&without_tls) {
-        found @ (Spoken::Plaintext | Spoken::Tls | Spoken::Http1) => return found,
-        Spoken::Unknown => return Spoken::Unknown,
         Spoken::Closes | Spoken::Silent => {}
+        found => return found,
     }
     // Some servers with TLS close without an alert, or wait for the rest of what they take for a record.
     let with_tls = first_bytes(host, port, proxy, &client_hello(host)).await;
     match recognise(&with_tls) {
-        Spoken::Closes | Spoken::Silent => recognise(&without_tls),
+        Spoken::Closes | Spoken::Silent | Spoken::Closed => recognise(&without_tls),
         found => found,
     }
 }
@@ -107,17 +108,19 @@ fn recognise(answer: &Answer) -> Spoken {
         Answer::Bytes(bytes) => bytes.as_slice(),
         Answer::End => return Spoken::Closes,
         Answer::Nothing => return Spoken::Silent,
-        Answer::NotConnected => return Spoken::Unknown,
+        Answer::NotConnected => return Spoken::Closed,
     };
     match bytes {
         // Go's HTTP server answers so, without TLS, where it wants TLS.
         _ if bytes.starts_with(b"HTTP/") && contains(bytes, b"HTTPS server") => Spoken::Tls,
         _ if bytes.starts_with(b"HTTP/1") => Spoken::Http1,
+        // The page of a server that takes the preface for HTTP 0.9.
+        _ if bytes.starts_with(b"<") => Spoken::Http1,
         // An alert or a handshake record of TLS 1.x.
         [0x15 | 0x16, 3, ..] => Spoken::Tls,
         // A SETTINGS or GOAWAY frame of HTTP/2.
         [0, _, _, 4 | 7, ..] => Spoken::Plaintext,
-        _ => Spoken::Unknown,
+        _ => Spoken::Other,
     }
 }
 
@@ -180,7 +183,8 @@ mod tests {
             (&[0x16, 3, 3, 0, 88, 2], Spoken::Tls),
             (&[0, 0, 6, 4, 0, 0, 0, 0, 0], Spoken::Plaintext),
             (&[0, 0, 8, 7, 0, 0, 0, 0, 0], Spoken::Plaintext),
-            (b"SSH-2.0-OpenSSH_9.9\r\n", Spoken::Unknown),
+            (b"<!DOCTYPE HTML>\n<html lang=\"en\">", Spoken::Http1),
+            (b"SSH-2.0-OpenSSH_9.9\r\n", Spoken::Other),
         ] {
             assert_eq!(recognise(&Answer::Bytes(bytes.into())), spoken, "{bytes:?}");
         }

@@ -3,8 +3,8 @@
 use std::{process::Command, thread};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
 
@@ -29,23 +29,29 @@ enum Answer {
 
 impl OddPort {
     fn open(answer: Answer) -> Self {
+        Self::serve(move |mut stream| async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            match answer {
+                Answer::Text(text) => drop(stream.write_all(text.as_bytes()).await),
+                Answer::End => {}
+                // Held open until the client goes.
+                Answer::Nothing => {
+                    while stream.read(&mut [0; 4096]).await.is_ok_and(|count| count > 0) {}
+                }
+            }
+        })
+    }
+
+    fn serve<F: Future<Output = ()> + Send + 'static>(
+        mut serve: impl FnMut(TcpStream) -> F + Send + 'static,
+    ) -> Self {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         runtime.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let _ = stream.read(&mut [0; 4096]).await;
-                    match answer {
-                        Answer::Text(text) => drop(stream.write_all(text.as_bytes()).await),
-                        Answer::End => {}
-                        // Held open until the client goes.
-                        Answer::Nothing => {
-                            while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
-                        }
-                    }
-                });
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream));
             }
         });
         Self { address, _runtime: runtime }
@@ -81,16 +87,19 @@ fn unreachable(finished: &Finished) -> &str {
 fn a_port_that_closes_every_connection_is_told_as_a_firewall_and_not_as_a_matter_of_tls() {
     let port = OddPort::open(Answer::End);
     hints(&port.address, "; something closes every connection before a word is said");
-    hints(
-        &port.address,
-        "a firewall, or a network that wants a proxy (this connection uses no proxy",
-    );
+    hints(&port.address, "or a network that wants a proxy (this connection uses no proxy");
 }
 
 #[test]
 fn a_port_that_speaks_http_1_is_told_with_temporals_port() {
     let port = OddPort::open(Answer::Text("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
     hints(&port.address, "; this port speaks HTTP/1 and not gRPC: Temporal's port is 7233");
+}
+
+#[test]
+fn a_port_of_another_protocol_is_told_as_one() {
+    let port = OddPort::open(Answer::Text("-ERR unknown command\r\n"));
+    hints(&port.address, "; this port speaks neither gRPC nor TLS: is it Temporal's (7233)?");
 }
 
 #[test]
@@ -109,6 +118,33 @@ fn a_web_page_over_tls_is_told_as_one() {
     let finished = run(command);
     let error = unreachable(&finished);
     assert!(error.contains("HTTP/1"), "{error}");
+}
+
+#[test]
+fn a_port_with_tls_that_closes_on_anything_else_is_told_as_one_with_tls() {
+    let authority = Authority::new("ours");
+    let tls = TlsPort::open(&authority, "127.0.0.1", None);
+    let address = tls.address.clone();
+    let port = OddPort::serve(move |mut stream| {
+        let address = address.clone();
+        async move {
+            // As servers in Go do: they close where the first record is none of TLS.
+            if first_byte(&stream).await == Some(0x16) {
+                let mut server = TcpStream::connect(address).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut server).await;
+            } else {
+                let _ = stream.read(&mut [0; 4096]).await;
+            }
+        }
+    });
+    let finished = run(status_at(&port.address, "false"));
+    let error = unreachable(&finished);
+    assert!(error.contains("; this port uses TLS: set TEMPORAL_TLS=true"), "{error}");
+}
+
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    stream.peek(&mut byte).await.ok().filter(|count| *count > 0).map(|_| byte[0])
 }
 
 #[test]

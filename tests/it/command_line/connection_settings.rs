@@ -136,6 +136,15 @@ fn variables_of_kubernetes_and_of_other_products_are_harmless() {
 }
 
 #[test]
+fn tls_holds_for_the_default_address_too() {
+    let mut config = fleet(&["config", "--output", "json"]);
+    config.env("TEMPORAL_TLS", "true").env("TEMPORAL_CONFIG_FILE", "/dev/null");
+    let json: serde_json::Value = serde_json::from_str(&run(config).success().join("\n")).unwrap();
+    assert_eq!(json["connection"]["address"], "https://localhost:7233");
+    assert_eq!(json["connection"]["tls"], "true");
+}
+
+#[test]
 fn config_lists_only_what_is_read() {
     let mut config = fleet(&["config", "--output", "json"]);
     config.env("TEMPORAL_UI_PORT", "8080").env("TEMPORAL_ADDRESS", "temporal");
