@@ -1,5 +1,6 @@
 //! Talks to the Temporal server: its connection, task queues, histories and payloads.
 
+pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod history;
 pub(crate) mod options;

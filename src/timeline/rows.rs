@@ -83,7 +83,10 @@ impl<'a> Drawing<'a> {
 
     /// Adds a row's lines, and returns the cells of its bar.
     fn add_row(&self, row: &Row, text: &mut String) -> Vec<Cell> {
-        let at = short(since(self.timeline.run.started, row.at));
+        let at = match row.is_undated {
+            true => "-".to_owned(),
+            false => short(since(self.timeline.run.started, row.at)),
+        };
         let (wait, run, by) =
             if row.kind.is_task() { self.task_columns(row) } else { Default::default() };
         let cells = self.axis.bar(row);
@@ -158,6 +161,7 @@ fn meaning(cell: Cell) -> Option<String> {
         Cell::Phase(Phase::Queue) => "in a task queue",
         Cell::Phase(Phase::Run) => "running",
         Cell::Phase(Phase::Wait) => "timer or child workflow",
+        Cell::Phase(Phase::HeldBack) => "held back by the server",
         Cell::Moment => "event",
     };
     Some(format!("{} {what}", cell.as_char()))
@@ -176,10 +180,21 @@ fn note(row: &Row) -> Option<String> {
         });
     }
     parts.extend(ending(row));
+    parts.extend(cancel_request(row));
     if let Some(failure) = &row.last_failure {
         parts.push(format!("{}: {failure}", earlier_failure(row)));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// When its cancellation was requested, if it was not cancelled then.
+fn cancel_request(row: &Row) -> Option<String> {
+    let request = row.cancel_request.as_ref().filter(|_| row.status != RowStatus::Cancelled)?;
+    let after = short(since(row.at, request.at));
+    Some(match &request.failure {
+        Some(failure) => format!("the cancel request after {after} failed: {failure}"),
+        None => format!("cancel requested after {after}"),
+    })
 }
 
 /// How a row ended, if that needs saying.

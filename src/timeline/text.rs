@@ -5,14 +5,17 @@ use std::fmt::Write;
 use super::{
     layout::{LONGEST_NOTE, Layout, cut, one_line},
     model::{RunStatus, Timeline, WorkflowRun},
-    row::Kind,
+    row::{Kind, since},
     rows::Drawing,
     totals::{Share, TimeSummary},
     workers::add_workers,
 };
-use crate::terminal::{
-    duration::short,
-    style::{BOLD, CYAN, GREEN, RED, YELLOW},
+use crate::{
+    temporal::clock::Skew,
+    terminal::{
+        duration::short,
+        style::{BOLD, CYAN, GREEN, RED, YELLOW},
+    },
 };
 
 /// How many waits are printed at most.
@@ -23,6 +26,9 @@ pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, layout: 
     let mut text = title(timeline, layout);
     add_origin(&mut text, &timeline.run);
     let _ = write!(text, "\nin namespace {namespace} at {address}");
+    if let Some(line) = timeline.skew.and_then(Skew::line) {
+        let _ = write!(text, "\n{}", layout.colour.paint(YELLOW, &line));
+    }
     add_related_runs(&mut text, &timeline.run);
     Drawing::new(timeline, layout).add_rows(&mut text);
     if timeline.run.closed.is_none() {
@@ -52,6 +58,10 @@ fn title(timeline: &Timeline, layout: Layout) -> String {
     let how_long = if run.closed.is_some() { "after" } else { "for" };
     let total = short(timeline.total());
     let mut text = format!("{workflow_type} {workflow_id}  {status} {how_long} {total}");
+    if let Some(at) = run.cancel_requested.filter(|_| run.closed.is_none()) {
+        let ago = short(since(at, timeline.until));
+        let _ = write!(text, ", {}", colour.paint(YELLOW, &format!("cancel requested {ago} ago")));
+    }
     if let Some(failure) = &run.failure {
         let _ = write!(text, "\n{}", colour.paint(RED, &cut(failure, LONGEST_NOTE)));
     }
@@ -77,11 +87,29 @@ fn add_related_runs(text: &mut String, run: &WorkflowRun) {
     if run.attempt > 1 {
         let _ = write!(text, "\nattempt {} of the workflow", run.attempt);
     }
+    if let Some(schedule) = &run.cron_schedule {
+        let _ = write!(text, "\ncron schedule {}", one_line(schedule));
+    }
+    if let Some(failure) = &run.continued_failure {
+        let _ = write!(text, "\nthe run before failed: {}", cut(failure, LONGEST_NOTE));
+    }
+    if let Some(result) = &run.last_result {
+        let _ = write!(text, "\nthe last result: {}", cut(result, LONGEST_NOTE));
+    }
     if let Some(previous) = &run.previous_run {
         let _ = write!(text, "\nprevious run: --run-id {previous}");
     }
+    if let Some(base) = &run.reset_from {
+        let _ = write!(
+            text,
+            "\nprevious run: --run-id {base}, which was reset: this run repeats it up to there"
+        );
+    }
     if let Some(next) = &run.next_run {
         let _ = write!(text, "\nnext run: --run-id {next}");
+    }
+    if let Some(next) = &run.reset_to {
+        let _ = write!(text, "\nnext run: --run-id {next}, with which a reset continued this one");
     }
 }
 
@@ -110,6 +138,7 @@ fn add_shares(text: &mut String, timeline: &Timeline, layout: Layout) {
             Share::Retries => "failed attempts, and pauses after them",
             Share::Timers => "timers",
             Share::Children => "child workflows",
+            Share::HeldBack => "held back by the server",
             Share::Nothing => "none of these: between tasks, or waiting for a signal, for example",
         };
         let percent = time.as_secs_f64() / total.as_secs_f64() * 100.0;
