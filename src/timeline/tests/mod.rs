@@ -1,6 +1,7 @@
 //! Timelines of recorded and made-up histories, without a server.
 
 mod history;
+mod local_activities;
 mod output;
 mod pending;
 
