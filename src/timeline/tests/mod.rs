@@ -4,6 +4,7 @@ mod history;
 mod local_activities;
 mod output;
 mod pending;
+mod states;
 
 // What the tests use of the timeline is named here only; each file of tests takes it from here.
 use std::time::{Duration, SystemTime};
