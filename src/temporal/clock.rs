@@ -62,7 +62,7 @@ impl Skew {
         let side = if self.is_ahead { "ahead of" } else { "behind" };
         let least = if self.is_least { "at least " } else { "" };
         (self.by > TOLERATED).then(|| {
-            let by = short(self.by);
+            let by = short(rounded(self.by));
             format!(
                 "this machine's clock is {least}{by} {side} the server's; times are the server's"
             )
@@ -73,6 +73,16 @@ impl Skew {
     pub(crate) fn millis(self) -> f64 {
         let millis = crate::terminal::duration::millis(self.by);
         if self.is_ahead { millis } else { -millis }
+    }
+}
+
+/// In whole seconds, if it is long. A reading is exact to some milliseconds only.
+fn rounded(time: Duration) -> Duration {
+    match time {
+        long if long > Duration::from_secs(10) => {
+            Duration::from_secs((long + Duration::from_millis(500)).as_secs())
+        }
+        short => short,
     }
 }
 

@@ -319,7 +319,7 @@ fn progress(row: &Row, unserved: bool, from: SystemTime, until: SystemTime) -> S
             None => format!("blocked for {ago}"),
         },
         (_, _, Some(due)) if row.kind == Kind::StartWait => {
-            format!("in {}, after a {}", short(since(until, due)), row.name)
+            format!("in {} ({})", short(since(until, due)), row.name)
         }
         (RowStatus::BackingOff, _, Some(due)) => format!("begins in {}", short(since(until, due))),
         (RowStatus::BackingOff, _, None) => "not begun yet".to_owned(),

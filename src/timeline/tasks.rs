@@ -133,10 +133,11 @@ impl Builder {
             if let Some(run) = self.run.as_mut() {
                 run.reset_from = non_empty(&event.base_run_id);
             }
-            // Up to here the run is a copy of an earlier one. The reset came at any time later.
-            let until =
-                self.row(event.scheduled_event_id).and_then(|row| row.started).unwrap_or(at);
-            self.end(event.scheduled_event_id, until, RowStatus::Failed, Some(why));
+            // Up to here the run is a copy of an earlier one. The reset came at any time later, and
+            // how long this task ran in the earlier one is not known.
+            let row = self.row(event.scheduled_event_id);
+            let until = row.and_then(|row| row.started.take()).unwrap_or(at);
+            self.end(event.scheduled_event_id, until, RowStatus::Repeated, Some(why));
             return;
         }
         self.end(event.scheduled_event_id, at, RowStatus::Failed, Some(why));

@@ -66,7 +66,7 @@ fn time_for_which_the_server_holds_a_run_back_has_a_row_with_its_reason() {
         waiting.add_pending(&DescribeWorkflowExecutionResponse::default(), None);
         waiting.add_waits(&BTreeSet::new());
         let [wait] = &waiting.waits[..] else { panic!("{waiting:#?}") };
-        assert_eq!(wait.text, format!("its start: in 1.50 s, after a {reason}"));
+        assert_eq!(wait.text, format!("its start: in 1.50 s ({reason})"));
 
         let events = [
             held_back(started),
