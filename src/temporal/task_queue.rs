@@ -82,7 +82,9 @@ pub(crate) struct View {
 impl View {
     /// Counts times from `now`, which is the server's time.
     pub(crate) fn count_from(&mut self, now: SystemTime) {
-        self.pollers.iter_mut().for_each(|poller| poller.listed = now);
+        for poller in &mut self.pollers {
+            poller.listed = now;
+        }
     }
 
     /// Whether the queue has pollers or waiting tasks.
@@ -140,7 +142,9 @@ pub(crate) async fn pollers(
         && pollers.iter().all(Poller::is_gone)
         && let Some(clock) = clock::measure(client, queue).await
     {
-        pollers.iter_mut().for_each(|poller| poller.listed = clock.now());
+        for poller in &mut pollers {
+            poller.listed = clock.now();
+        }
     }
     Ok(pollers)
 }

@@ -176,7 +176,9 @@ impl Builder {
                 self.push_moment(Kind::Signal, id, at).name.clone_from(&event.signal_name);
             }
             A::WorkflowExecutionCancelRequestedEventAttributes(event) => {
-                self.push_moment(Kind::CancelRequest, id, at).failure = non_empty(&event.cause);
+                let row = self.push_moment(Kind::CancelRequest, id, at);
+                row.name.clone_from(&event.identity);
+                row.failure = non_empty(&event.cause);
                 if let Some(run) = &mut self.run {
                     run.failure = non_empty(&event.cause); // A later failure replaces it.
                     run.cancel_requested = Some(at);
@@ -191,7 +193,7 @@ impl Builder {
     fn add_start_wait(&mut self, id: i64, run: &WorkflowRun) {
         let Some((wait, begins)) = run.start_wait.zip(run.begins) else { return };
         let mut row = Row::new(Kind::StartWait, id, run.started);
-        row.name = wait.as_str().to_owned();
+        wait.as_str().clone_into(&mut row.name);
         row.due = Some(begins);
         self.rows.push(row); // Nothing refers to it, and the summary of this event is the run's.
     }

@@ -122,7 +122,9 @@ impl Builder {
         let tasks: Option<Vec<_>> =
             tasks.iter().map(|index| Task::of(&self.rows[*index])).collect();
         let Some(tasks) = tasks else { return };
-        recorded[old..].iter_mut().for_each(|one| one.task = tasks.last().copied());
+        for one in &mut recorded[old..] {
+            one.task = tasks.last().copied();
+        }
         let (worker, version) = (self.rows[last].worker.clone(), self.rows[last].version.clone());
         let known = self.local.clocks.get(&worker).copied();
         let (placed, clock) = place(recorded, &tasks, known);

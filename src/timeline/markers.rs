@@ -1,7 +1,7 @@
 //! What the markers of the SDKs record: local activities, versions, side effects.
 //!
 //! The Rust, Python, TypeScript, .NET and Ruby SDKs share one shape (Core's). The Go SDK has its own,
-//! which PHP workflows have too, because they run in RoadRunner. The Java SDK has a third.
+//! which PHP workflows have too, because they run in `RoadRunner`. The Java SDK has a third.
 
 use std::{
     collections::HashMap,

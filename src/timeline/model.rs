@@ -146,6 +146,8 @@ pub(crate) struct Fingerprint {
     open: Vec<(i64, RowStatus, u32)>,
     /// The number of waits in queues that no worker polls.
     unserved: usize,
+    /// The number of activities that are paused.
+    paused: usize,
 }
 
 impl Timeline {
@@ -154,6 +156,7 @@ impl Timeline {
         Fingerprint {
             events: self.run.events,
             open: open.map(|row| (row.event_id, row.status, row.attempt)).collect(),
+            paused: self.rows.iter().filter(|row| row.pause.is_some()).count(),
             unserved: self.waits.iter().filter(|wait| wait.unserved).count(),
         }
     }

@@ -120,7 +120,9 @@ impl TimelineReader {
             if let Some(clock) = clock {
                 let newest = pollers.iter().filter_map(|poller| poller.last_access).max();
                 let now = clock.bounded(None, newest).now();
-                pollers.iter_mut().for_each(|poller| poller.listed = now);
+                for poller in &mut pollers {
+                    poller.listed = now;
+                }
             }
             if pollers.iter().all(Poller::is_gone) {
                 unserved.insert((kind, queue));

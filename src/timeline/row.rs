@@ -294,11 +294,11 @@ impl Row {
             Kind::NexusOperation => format!("Nexus operation {name}"),
             Kind::Signal => format!("signal {name}"),
             Kind::Update => format!("update {name}"),
-            Kind::CancelRequest => "cancel request".to_owned(),
+            Kind::CancelRequest => by("cancel request", name),
             Kind::ExternalSignal => format!("signal {name} to {id}"),
             Kind::ExternalCancel => format!("cancel request to {id}"),
-            Kind::Pause => "paused".to_owned(),
-            Kind::Unpause => "unpaused".to_owned(),
+            Kind::Pause => by("paused", name),
+            Kind::Unpause => by("unpaused", name),
             Kind::Marker => [name, id, self.value.as_deref().unwrap_or_default()]
                 .into_iter()
                 .filter(|part| !part.is_empty())
@@ -310,6 +310,14 @@ impl Row {
             Some(summary) => format!("{label}: {summary}"),
             None => label,
         }
+    }
+}
+
+/// What was done, and the identity of who did it, if that is known.
+fn by(what: &str, identity: &str) -> String {
+    match identity {
+        "" => what.to_owned(),
+        identity => format!("{what} by {identity}"),
     }
 }
 

@@ -83,9 +83,10 @@ impl<'a> Drawing<'a> {
 
     /// Adds a row's lines, and returns the cells of its bar.
     fn add_row(&self, row: &Row, text: &mut String) -> Vec<Cell> {
-        let at = match row.is_undated {
-            true => "-".to_owned(),
-            false => short(since(self.timeline.run.started, row.at)),
+        let at = if row.is_undated {
+            "-".to_owned()
+        } else {
+            short(since(self.timeline.run.started, row.at))
         };
         let (wait, run, by) =
             if row.kind.is_task() { self.task_columns(row) } else { Default::default() };

@@ -76,7 +76,9 @@ pub(super) async fn read(
     let polls = views.iter().flat_map(|view| &view.pollers).filter_map(|poller| poller.last_access);
     let clock = clock.bounded(None, polls.max());
     let now = clock.now();
-    views.iter_mut().for_each(|view| view.count_from(now));
+    for view in &mut views {
+        view.count_from(now);
+    }
     let rows = questions
         .into_iter()
         .zip(views)

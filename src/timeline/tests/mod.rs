@@ -2,6 +2,7 @@
 
 mod history;
 mod local_activities;
+mod nexus;
 mod output;
 mod pending;
 mod states;

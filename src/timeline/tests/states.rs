@@ -1,22 +1,18 @@
-//! What holds a run back or up: its start, pauses, cancel requests, Nexus operations, resets, and
-//! workflow tasks that are repeated.
+//! What holds a run back or up: its start, pauses, cancel requests, resets, and workflow tasks that are
+//! repeated.
 
 use std::collections::BTreeSet;
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{ActivityType, Payload, Payloads},
-    enums::v1::{
-        ContinueAsNewInitiator, PendingActivityState, PendingNexusOperationState,
-        PendingWorkflowTaskState,
-    },
+    enums::v1::{ContinueAsNewInitiator, PendingActivityState, PendingWorkflowTaskState},
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes,
-        NexusOperationCancelRequestedEventAttributes, NexusOperationScheduledEventAttributes,
         WorkflowExecutionCancelRequestedEventAttributes,
     },
     workflow::v1::{
-        NexusOperationCancellationInfo, PendingActivityInfo, PendingNexusOperationInfo,
-        PendingWorkflowTaskInfo, WorkflowExecutionExtendedInfo, WorkflowExecutionPauseInfo,
+        PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionExtendedInfo,
+        WorkflowExecutionPauseInfo,
         pending_activity_info::{
             PauseInfo,
             pause_info::{Manual, PausedBy, Rule},
@@ -91,7 +87,11 @@ fn time_for_which_the_server_holds_a_run_back_has_a_row_with_its_reason() {
 
 #[test]
 fn a_signal_can_begin_a_delayed_run_early() {
-    let events = [held_back(Default::default()), vec![workflow_task_scheduled(2, 700, 1)]].concat();
+    let events = [
+        held_back(WorkflowExecutionStartedEventAttributes::default()),
+        vec![workflow_task_scheduled(2, 700, 1)],
+    ]
+    .concat();
     let timeline = build(events, at(1000));
     let shares = timeline.shares();
     assert_eq!(shares[&Share::HeldBack].as_millis(), 700);
@@ -199,7 +199,7 @@ fn runs_before_and_after_a_reset_name_each_other() {
 }
 
 /// A run with an activity since one second, whose cancellation was requested after two.
-fn with_an_activity(told: DescribeWorkflowExecutionResponse) -> Timeline {
+fn with_an_activity(told: &DescribeWorkflowExecutionResponse) -> Timeline {
     let scheduled = ActivityTaskScheduledEventAttributes {
         activity_id: "1".into(),
         activity_type: Some(ActivityType { name: "A".into() }),
@@ -230,7 +230,7 @@ fn with_an_activity(told: DescribeWorkflowExecutionResponse) -> Timeline {
         ),
     ];
     let mut timeline = build(events, at(5000));
-    timeline.add_pending(&told, None);
+    timeline.add_pending(told, None);
     timeline.add_waits(&BTreeSet::new());
     timeline
 }
@@ -280,7 +280,7 @@ fn an_activity_that_ignores_its_cancel_request_or_is_paused_says_so() {
         ),
     ] {
         let pending_activities = vec![told];
-        let timeline = with_an_activity(DescribeWorkflowExecutionResponse {
+        let timeline = with_an_activity(&DescribeWorkflowExecutionResponse {
             pending_activities,
             ..Default::default()
         });
@@ -312,88 +312,11 @@ fn a_paused_workflow_says_who_paused_it_when_and_why() {
         state: PendingWorkflowTaskState::Scheduled.into(),
         ..Default::default()
     });
-    let timeline = with_an_activity(DescribeWorkflowExecutionResponse {
+    let timeline = with_an_activity(&DescribeWorkflowExecutionResponse {
         workflow_extended_info,
         pending_workflow_task,
         ..Default::default()
     });
     assert_eq!(timeline.waits[0].text, "paused 1.00 s ago by ops@desk: a bad release");
     assert_eq!(timeline.run.status.as_str(), "paused");
-}
-
-#[test]
-fn a_pending_nexus_operation_shows_its_attempt_its_failure_and_why_it_is_blocked() {
-    let scheduled = NexusOperationScheduledEventAttributes {
-        endpoint: "e".into(),
-        service: "s".into(),
-        operation: "o".into(),
-        ..Default::default()
-    };
-    let requested = NexusOperationCancelRequestedEventAttributes {
-        scheduled_event_id: 2,
-        ..Default::default()
-    };
-    let events = vec![
-        beginning().remove(0),
-        event(
-            2,
-            1000,
-            EventType::NexusOperationScheduled,
-            Attributes::NexusOperationScheduledEventAttributes(scheduled),
-        ),
-        event(
-            3,
-            2000,
-            EventType::NexusOperationCancelRequested,
-            Attributes::NexusOperationCancelRequestedEventAttributes(requested),
-        ),
-    ];
-    let operation = |state: PendingNexusOperationState| PendingNexusOperationInfo {
-        scheduled_event_id: 2,
-        state: state.into(),
-        attempt: 3,
-        last_attempt_failure: failure("503"),
-        ..Default::default()
-    };
-    for (told, expected) in [
-        (
-            PendingNexusOperationInfo {
-                next_attempt_schedule_time: time(6500),
-                ..operation(PendingNexusOperationState::BackingOff)
-            },
-            "Nexus operation e/s.o, attempt 4: begins in 1.50 s, cancel requested 3.00 s ago; attempt 3 \
-             failed: 503",
-        ),
-        (
-            PendingNexusOperationInfo {
-                blocked_reason: "circuit breaker".into(),
-                ..operation(PendingNexusOperationState::Blocked)
-            },
-            "Nexus operation e/s.o, attempt 3: blocked for 4.00 s: circuit breaker, cancel requested \
-             3.00 s ago; attempt 2 failed: 503",
-        ),
-        (
-            PendingNexusOperationInfo {
-                last_attempt_failure: None,
-                attempt: 1,
-                cancellation_info: Some(NexusOperationCancellationInfo {
-                    last_attempt_failure: failure("404"),
-                    ..Default::default()
-                }),
-                ..operation(PendingNexusOperationState::Started)
-            },
-            "Nexus operation e/s.o: for 4.00 s, cancel requested 3.00 s ago, which failed: 404",
-        ),
-    ] {
-        let mut timeline = build(events.clone(), at(5000));
-        timeline.add_pending(
-            &DescribeWorkflowExecutionResponse {
-                pending_nexus_operations: vec![told],
-                ..Default::default()
-            },
-            None,
-        );
-        timeline.add_waits(&BTreeSet::new());
-        assert_eq!(timeline.waits[0].text, expected);
-    }
 }

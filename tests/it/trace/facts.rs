@@ -35,7 +35,7 @@ fn a_start_delay_has_a_row_and_is_no_timer() {
             workflow_type: Some(WorkflowType { name: "ParallelizedWorkflow".into() }),
             task_queue: Some(TaskQueue { name: world.workflow_queue(), ..Default::default() }),
             request_id: id.clone(),
-            workflow_start_delay: Duration::from_secs(600).try_into().ok(),
+            workflow_start_delay: Duration::from_mins(10).try_into().ok(),
             ..Default::default()
         };
         client.start_workflow_execution(request.into_request()).await.unwrap();
