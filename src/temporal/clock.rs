@@ -6,7 +6,6 @@
 //! the time. The queue is a sticky one: such a queue belongs to a normal one, and the server forgets it.
 
 use std::{
-    pin::pin,
     process,
     sync::{
         Mutex, PoisonError,
@@ -183,33 +182,53 @@ pub(crate) async fn measure(client: &Client, normal_queue: &str) -> Option<Serve
         task_queue_type: TaskQueueType::Workflow.into(),
         ..Default::default()
     };
-    let (mut poller, describer) = (client.clone(), client.clone());
+    let date = Mutex::new(None);
+    let pollers = || async {
+        let mut client = client.clone();
+        let response = client.describe_task_queue(describe.clone().into_request()).await.ok()?;
+        let header = response.metadata().get("date").and_then(|date| date.to_str().ok());
+        *date.lock().unwrap_or_else(PoisonError::into_inner) = header.and_then(http_date);
+        Some(response.into_inner().pollers)
+    };
     let mut polled_after = Instant::now();
     let polled = async {
         loop {
-            let mut client = describer.clone();
             let asked = Instant::now();
-            let response =
-                client.describe_task_queue(describe.clone().into_request()).await.ok()?;
-            let pollers = response.into_inner().pollers;
-            if let Some(poller) = pollers.into_iter().find(|poller| poller.identity == identity) {
+            let own = pollers().await?.into_iter().find(|poller| poller.identity == identity);
+            if let Some(poller) = own {
                 let at: SystemTime = poller.last_access_time?.try_into().ok()?;
-                return Some((at, polled_after));
+                return Some(at + polled_after.elapsed());
             }
             polled_after = asked;
             sleep(PAUSE).await;
         }
     };
+    let mut poller = client.clone();
     let measured = async {
-        let mut polled = pin!(polled);
         tokio::select! {
-            at = &mut polled => at,
+            now = polled => now,
             // The poll waits for a task, of which there are none. So this is a refusal.
-            _ = poller.poll_workflow_task_queue(poll.into_request()) => None,
+            _ = poller.poll_workflow_task_queue(poll.into_request()) => {
+                pollers().await?;
+                None
+            }
         }
     };
-    let (at, polled_after) = timeout(PATIENCE, measured).await.ok()??;
-    Some(ServerClock::measured(SystemTime::now(), at + polled_after.elapsed()))
+    let now = timeout(PATIENCE, measured).await.ok().flatten();
+    let now = now.or_else(|| *date.lock().unwrap_or_else(PoisonError::into_inner))?;
+    Some(ServerClock::measured(SystemTime::now(), now))
+}
+
+/// The middle of the second that a header `date` names. Temporal itself sends none, but a proxy in
+/// front of it may.
+fn http_date(text: &str) -> Option<SystemTime> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<_> = text.split_whitespace().collect();
+    let [_, day, month, year, time, "GMT"] = words[..] else { return None };
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let second = humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
+    Some(second + Duration::from_millis(500))
 }
 
 #[cfg(test)]
@@ -241,6 +260,14 @@ mod tests {
         let line = "this machine's clock is 2m 00s behind the server's; times are the server's";
         assert_eq!(behind.skew().unwrap().line().as_deref(), Some(line));
         assert!((behind.skew().unwrap().millis() + 120_000.0).abs() < 0.001);
+    }
+
+    #[test]
+    fn the_date_of_a_proxy_is_read() {
+        let date = http_date("Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(date, Some(at(0) + Duration::from_millis(500)));
+        assert_eq!(http_date("2023-11-14"), None);
+        assert_eq!(http_date("Tue, 14 Foo 2023 22:13:20 GMT"), None);
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Builder {
             }
             _ => {}
         }
+        self.local.note(event_type);
         if !is_shown {
             let name = match event_type {
                 EventType::Unspecified => "unknown".to_owned(),

@@ -19,7 +19,8 @@ use super::{
     row::{Kind, Row, RowStatus, since},
 };
 
-/// A workflow task that is scheduled so soon after the one before prolongs it.
+/// A workflow task that is scheduled so soon after the one before, and without a reason from outside,
+/// prolongs it.
 const PROLONGED: Duration = Duration::from_millis(20);
 
 impl Builder {
@@ -97,7 +98,8 @@ impl Builder {
         let Some(index) = self.workflow_task else { return };
         let last = &self.rows[index];
         let ended = last.ended.filter(|_| last.status == RowStatus::Completed);
-        if ended.is_none_or(|ended| since(ended, at) >= PROLONGED) {
+        let prolongs = ended.is_some_and(|ended| since(ended, at) < PROLONGED);
+        if !(prolongs && self.local.is_quiet) {
             self.local.tasks.clear();
             self.local.recorded.clear();
         } else if !self.local.tasks.contains(&index) {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+
 use super::{
     markers::{LocalActivityMarker, LocalTimes},
     row::Row,
@@ -18,6 +20,8 @@ pub(super) struct LocalActivities {
     /// The workflow tasks, by the indexes of their rows, of which each prolonged the one before: the
     /// worker does that for local activities that still run.
     pub(super) tasks: Vec<usize>,
+    /// Whether nothing has come from outside since the last workflow task ended.
+    pub(super) is_quiet: bool,
     /// The rows of local activities that the workflow tries again after a timer.
     pub(super) backing_off: Vec<BackingOff>,
     /// By worker: how far the server's clock is ahead of the worker's at least, in nanoseconds.
@@ -29,6 +33,32 @@ pub(super) struct LocalActivities {
 pub(super) struct BackingOff {
     pub(super) row: usize,
     pub(super) marker: LocalActivityMarker,
+}
+
+impl LocalActivities {
+    /// Takes note of an event of any type.
+    pub(super) fn note(&mut self, event: EventType) {
+        use EventType as Type;
+        match event {
+            Type::WorkflowTaskCompleted => self.is_quiet = true,
+            // What a worker answers a workflow task with.
+            Type::MarkerRecorded
+            | Type::TimerStarted
+            | Type::TimerCanceled
+            | Type::ActivityTaskScheduled
+            | Type::ActivityTaskCancelRequested
+            | Type::StartChildWorkflowExecutionInitiated
+            | Type::SignalExternalWorkflowExecutionInitiated
+            | Type::RequestCancelExternalWorkflowExecutionInitiated
+            | Type::UpsertWorkflowSearchAttributes
+            | Type::WorkflowPropertiesModified
+            | Type::NexusOperationScheduled
+            | Type::NexusOperationCancelRequested
+            | Type::WorkflowExecutionUpdateAccepted
+            | Type::WorkflowExecutionUpdateCompleted => {}
+            _ => self.is_quiet = false,
+        }
+    }
 }
 
 /// A local activity that a workflow task recorded.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads},
     failure::v1::{ActivityFailureInfo, failure::FailureInfo},
-    history::v1::MarkerRecordedEventAttributes,
+    history::v1::{MarkerRecordedEventAttributes, WorkflowExecutionSignaledEventAttributes},
 };
 
 use super::*;
@@ -16,6 +16,10 @@ fn micros(micros: u64) -> SystemTime {
 
 /// A run whose workflow tasks start and end at these times, and what each recorded.
 fn run(tasks: &[(u64, u64, Vec<Attributes>)]) -> Timeline {
+    build(events_of(tasks), micros(tasks.last().unwrap().1 + 100))
+}
+
+fn events_of(tasks: &[(u64, u64, Vec<Attributes>)]) -> Vec<HistoryEvent> {
     let mut events = beginning()[..1].to_vec();
     let mut add = |of_type, at, attributes| {
         let id = i64::try_from(events.len()).unwrap() + 1;
@@ -38,7 +42,7 @@ fn run(tasks: &[(u64, u64, Vec<Attributes>)]) -> Timeline {
         }
         id += 3 + i64::try_from(markers.len()).unwrap();
     }
-    build(events, micros(tasks.last().unwrap().1 + 100))
+    events
 }
 
 fn marker(name: &str, details: &[(&str, Value)], failure: Option<Failure>) -> Attributes {
@@ -174,6 +178,18 @@ fn a_local_activity_that_outlasts_its_workflow_task_goes_on_in_the_next() {
         [14_562_537, 14_562_537, 14_663_388],
     ];
     assert_eq!(locals(&timeline), expected.map(|times| times.map(Some)));
+}
+
+#[test]
+fn a_local_activity_stays_in_its_own_workflow_task_however_soon_that_follows_another() {
+    // The worker's clock is an hour ahead.
+    let local = core(3_600_030_000, 26_000, 1, None);
+    let mut events = events_of(&[(10_000, 18_000, vec![]), (20_000, 40_000, vec![local])]);
+    let signal = WorkflowExecutionSignaledEventAttributes::default();
+    let signal = Attributes::WorkflowExecutionSignaledEventAttributes(signal);
+    events.insert(4, event(900, 19, EventType::WorkflowExecutionSignaled, signal));
+    let timeline = build(events, micros(50_000));
+    assert_eq!(locals(&timeline), [[20_000, 20_000, 26_000].map(Some)]);
 }
 
 #[test]
