@@ -82,7 +82,7 @@ impl StartWait {
         match self {
             Self::StartDelay => "start delay",
             Self::Retry => "retry backoff",
-            Self::Cron => "cron schedule",
+            Self::Cron => "cron wait",
             Self::ContinueAsNew => "continue-as-new backoff",
         }
     }

@@ -207,12 +207,13 @@ fn pause_of_activity(pause: &PauseInfo) -> Pause {
 
 fn update_nexus_operation(row: &mut Row, operation: &PendingNexusOperationInfo) {
     row.last_failure = failure_message(operation.last_attempt_failure.as_ref());
-    let number = attempt(operation.attempt);
-    row.attempt = number;
+    // The server counts the attempts that have ended. A started operation has no further one.
+    let has_started = operation.state() == PendingNexusOperationState::Started;
+    let ended = u32::try_from(operation.attempt).unwrap_or_default();
+    row.attempt = if has_started { ended.max(1) } else { ended + 1 };
     match operation.state() {
         PendingNexusOperationState::BackingOff => {
             row.status = RowStatus::BackingOff;
-            row.attempt = number + 1;
             row.due = time(operation.next_attempt_schedule_time);
         }
         PendingNexusOperationState::Blocked => {

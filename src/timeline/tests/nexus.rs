@@ -65,8 +65,8 @@ fn a_pending_nexus_operation_shows_its_attempt_its_failure_and_why_it_is_blocked
                 blocked_reason: "circuit breaker".into(),
                 ..operation(PendingNexusOperationState::Blocked)
             },
-            "Nexus operation e/s.o, attempt 3: blocked for 4.00 s: circuit breaker, cancel requested \
-             3.00 s ago; attempt 2 failed: 503",
+            "Nexus operation e/s.o, attempt 4: blocked for 4.00 s: circuit breaker, cancel requested \
+             3.00 s ago; attempt 3 failed: 503",
         ),
         (
             PendingNexusOperationInfo {

@@ -54,9 +54,9 @@ fn time_for_which_the_server_holds_a_run_back_has_a_row_with_its_reason() {
     for (started, reason) in [
         (initiated(ContinueAsNewInitiator::Unspecified), "start delay"),
         (initiated(ContinueAsNewInitiator::Retry), "retry backoff"),
-        (initiated(ContinueAsNewInitiator::CronSchedule), "cron schedule"),
+        (initiated(ContinueAsNewInitiator::CronSchedule), "cron wait"),
         (initiated(ContinueAsNewInitiator::Workflow), "continue-as-new backoff"),
-        (cron, "cron schedule"),
+        (cron, "cron wait"),
     ] {
         let mut waiting = build(held_back(started.clone()), at(500));
         waiting.add_pending(&DescribeWorkflowExecutionResponse::default(), None);
