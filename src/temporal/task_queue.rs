@@ -14,7 +14,7 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
 };
 
-use super::target::describe;
+use super::{clock, target::describe};
 use crate::{config::role::Role, error::Error};
 
 /// A poller that the server has not seen for this long has probably gone. A poll is answered after at most a
@@ -29,12 +29,14 @@ pub(crate) struct Poller {
     pub(crate) last_access: Option<SystemTime>,
     /// Its worker deployment version, as `deployment:build`; `None` if it is not versioned.
     pub(crate) version: Option<String>,
+    /// When the server listed it, by the server's clock as far as that is known.
+    pub(crate) listed: SystemTime,
 }
 
 impl Poller {
-    /// How long ago the server received its last poll, by this machine's clock.
+    /// How long ago the server received its last poll.
     pub(crate) fn seen_ago(&self) -> Option<Duration> {
-        self.last_access.map(|at| at.elapsed().unwrap_or_default())
+        self.last_access.map(|at| self.listed.duration_since(at).unwrap_or_default())
     }
 
     /// Whether the worker has probably gone.
@@ -78,6 +80,13 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Counts times from `now`, which is the server's time.
+    pub(crate) fn count_from(&mut self, now: SystemTime) {
+        for poller in &mut self.pollers {
+            poller.listed = now;
+        }
+    }
+
     /// Whether the queue has pollers or waiting tasks.
     pub(crate) fn is_used(&self) -> bool {
         !self.pollers.is_empty() || self.backlog > 0
@@ -118,11 +127,33 @@ impl TaskKind {
     }
 }
 
-/// The pollers of `queue` for one kind of task.
+/// The pollers of `queue` for one kind of task. If all seem to have gone, that may be this machine's
+/// clock, and they are judged by the server's.
 ///
 /// # Errors
 /// [`Error::Rpc`] if the server refuses or does not answer.
 pub(crate) async fn pollers(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+) -> Result<Vec<Poller>, Error> {
+    let mut pollers = listed_pollers(client, queue, kind).await?;
+    if !pollers.is_empty()
+        && pollers.iter().all(Poller::is_gone)
+        && let Some(clock) = clock::measure(client, queue).await
+    {
+        for poller in &mut pollers {
+            poller.listed = clock.now();
+        }
+    }
+    Ok(pollers)
+}
+
+/// The pollers of `queue` for one kind of task, as the server lists them.
+///
+/// # Errors
+/// [`Error::Rpc`] if the server refuses or does not answer.
+pub(crate) async fn listed_pollers(
     client: &Client,
     queue: &str,
     kind: TaskKind,
@@ -270,6 +301,7 @@ impl From<PollerInfo> for Poller {
             identity: info.identity,
             last_access: info.last_access_time.and_then(|time| time.try_into().ok()),
             version: info.deployment_options.as_ref().and_then(version),
+            listed: SystemTime::now(),
         }
     }
 }
@@ -288,7 +320,25 @@ mod tests {
             identity: "worker@host:1".into(),
             last_access: Some(SystemTime::now() - Duration::from_secs(ago)),
             version: None,
+            listed: SystemTime::now(),
         }
+    }
+
+    #[test]
+    fn a_poller_is_judged_by_the_servers_clock() {
+        let mut view = View {
+            pollers: vec![seen(120)],
+            backlog: 1,
+            oldest: None,
+            add_rate: 0.0,
+            dispatch_rate: 0.0,
+            routed_to: None,
+        };
+        assert!(view.is_unserved());
+        // This machine's clock is two minutes ahead.
+        view.count_from(SystemTime::now() - Duration::from_mins(2));
+        assert!(!view.is_unserved());
+        assert!(view.pollers[0].seen_ago().unwrap() < Duration::from_secs(90));
     }
 
     #[test]

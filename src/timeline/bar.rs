@@ -31,6 +31,7 @@ impl Cell {
             Self::Phase(Phase::Queue) => '░',
             Self::Phase(Phase::Run) => '█',
             Self::Phase(Phase::Wait) => '─',
+            Self::Phase(Phase::HeldBack) => '┄',
             Self::Life => '━',
             Self::Moment => '●',
         }

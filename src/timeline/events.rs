@@ -7,20 +7,16 @@ use std::{
 
 use temporalio_common::protos::temporal::api::{
     enums::v1::EventType,
-    history::v1::{
-        HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes,
-    },
+    history::v1::{HistoryEvent, history_event::Attributes},
 };
 
 use super::{
+    local_times::LocalActivities,
     model::{RunStatus, Timeline, WorkflowRun},
-    proto::{
-        attempt, duration, enum_words, failure_message, non_empty, queue, summary, time,
-        with_details,
-    },
+    proto::{enum_words, failure_message, non_empty, summary, time, with_details},
     row::{Kind, Row, RowStatus},
+    start::started_run,
 };
-use crate::temporal::failure::FailureChain;
 
 /// Takes the events of a history, and keeps what a timeline shows of them. Payloads are dropped.
 #[derive(Debug, Default)]
@@ -33,9 +29,7 @@ pub(super) struct Builder {
     pub(super) workflow_task: Option<usize>,
     /// When the last workflow task ended, if it failed.
     pub(super) failed_at: Option<SystemTime>,
-    /// The index of the last workflow task with local activities, and when the first of these was
-    /// scheduled, by the worker's clock.
-    pub(super) local_base: Option<(usize, SystemTime)>,
+    pub(super) local: LocalActivities,
     other: BTreeMap<String, usize>,
     events: u64,
     last: Option<SystemTime>,
@@ -61,6 +55,7 @@ impl Builder {
             }
             _ => {}
         }
+        self.local.note(event_type);
         if !is_shown {
             let name = match event_type {
                 EventType::Unspecified => "unknown".to_owned(),
@@ -76,7 +71,7 @@ impl Builder {
         self.add_run_event(id, at, attributes)
             || self.add_workflow_task_event(id, at, attributes)
             || self.add_activity_event(id, at, attributes)
-            || self.add_local_activity_event(id, at, attributes)
+            || self.add_marker_event(id, at, attributes)
             || self.add_timer_event(id, at, attributes)
             || self.add_update_event(id, at, attributes)
             || self.add_external_event(id, at, attributes)
@@ -86,6 +81,8 @@ impl Builder {
 
     /// The timeline so far. `None` if the run's start is not among the events.
     pub(super) fn build(mut self, run_id: &str, now: SystemTime) -> Option<Timeline> {
+        self.place_local_activities();
+        self.end_start_wait();
         let mut run = self.run?;
         run_id.clone_into(&mut run.run_id);
         run.events = self.events;
@@ -103,7 +100,19 @@ impl Builder {
             rows: self.rows,
             waits: Vec::new(),
             other: self.other,
+            skew: None,
         })
+    }
+
+    /// The time of the latest event.
+    pub(super) fn newest(&self) -> Option<SystemTime> {
+        self.last
+    }
+
+    /// The task queue of the run, if that is open.
+    pub(super) fn open_queue(&self) -> Option<&str> {
+        let open = self.run.as_ref().filter(|run| run.closed.is_none());
+        open.map(|run| run.task_queue.as_str())
     }
 
     pub(super) fn push(&mut self, row: Row) -> &mut Row {
@@ -132,7 +141,7 @@ impl Builder {
     }
 
     /// Adds a row for something that takes no time.
-    fn push_moment(&mut self, kind: Kind, id: i64, at: SystemTime) -> &mut Row {
+    pub(super) fn push_moment(&mut self, kind: Kind, id: i64, at: SystemTime) -> &mut Row {
         let row = self.push(Row::new(kind, id, at));
         row.status = RowStatus::Completed;
         row.ended = Some(at);
@@ -153,7 +162,9 @@ impl Builder {
         use Attributes as A;
         match attributes {
             A::WorkflowExecutionStartedEventAttributes(event) => {
-                self.run = Some(started_run(event, at));
+                let run = started_run(event, at);
+                self.add_start_wait(id, &run);
+                self.run = Some(run);
             }
             A::WorkflowExecutionPausedEventAttributes(event) => {
                 let row = self.push_moment(Kind::Pause, id, at);
@@ -169,14 +180,38 @@ impl Builder {
                 self.push_moment(Kind::Signal, id, at).name.clone_from(&event.signal_name);
             }
             A::WorkflowExecutionCancelRequestedEventAttributes(event) => {
-                self.push_moment(Kind::CancelRequest, id, at).failure = non_empty(&event.cause);
+                let row = self.push_moment(Kind::CancelRequest, id, at);
+                row.name.clone_from(&event.identity);
+                row.failure = non_empty(&event.cause);
                 if let Some(run) = &mut self.run {
                     run.failure = non_empty(&event.cause); // A later failure replaces it.
+                    run.cancel_requested = Some(at);
                 }
             }
             other => return self.add_closing_event(at, other),
         }
         true
+    }
+
+    /// Adds a row for the time that the server holds the run back.
+    fn add_start_wait(&mut self, id: i64, run: &WorkflowRun) {
+        let Some((wait, begins)) = run.start_wait.zip(run.begins) else { return };
+        let mut row = Row::new(Kind::StartWait, id, run.started);
+        wait.as_str().clone_into(&mut row.name);
+        row.due = Some(begins);
+        self.rows.push(row); // Nothing refers to it, and the summary of this event is the run's.
+    }
+
+    /// Ends that row with the first workflow task, which a signal can bring forward.
+    fn end_start_wait(&mut self) {
+        let is_task = |row: &&Row| row.kind == Kind::WorkflowTask;
+        let first_task = self.rows.iter().find(is_task).map(|row| row.at);
+        let row = self.rows.first_mut().filter(|row| row.kind == Kind::StartWait);
+        if let Some((row, at)) = row.zip(first_task) {
+            row.status = RowStatus::Completed;
+            row.ended = Some(at);
+            row.due = None;
+        }
     }
 
     /// Adds the event that closes the run.
@@ -208,29 +243,5 @@ impl Builder {
         };
         self.close(at, status, failure, next);
         true
-    }
-}
-
-fn started_run(event: &WorkflowExecutionStartedEventAttributes, at: SystemTime) -> WorkflowRun {
-    let delay = duration(event.first_workflow_task_backoff).filter(|delay| !delay.is_zero());
-    let parent = event.parent_workflow_execution.as_ref();
-    WorkflowRun {
-        workflow_id: event.workflow_id.clone(),
-        run_id: event.original_execution_run_id.clone(),
-        workflow_type: event.workflow_type.clone().unwrap_or_default().name,
-        task_queue: queue(event.task_queue.as_ref()),
-        status: RunStatus::Running,
-        started: at,
-        begins: delay.map(|delay| at + delay),
-        closed: None,
-        started_by: event.identity.clone(),
-        summary: None,
-        failure: None,
-        failure_chain: FailureChain::default(),
-        attempt: attempt(event.attempt),
-        parent: parent.and_then(|parent| non_empty(&parent.workflow_id)),
-        previous_run: non_empty(&event.continued_execution_run_id),
-        next_run: None,
-        events: 0,
     }
 }

@@ -13,7 +13,7 @@ use super::{
     totals::{Share, TaskTimes, TimeSummary, WorkerTotals},
 };
 use crate::{
-    temporal::{failure::FailureChain, json_text::on_one_line},
+    temporal::{clock::Skew, failure::FailureChain, json_text::on_one_line},
     terminal::duration::millis,
 };
 
@@ -41,12 +41,20 @@ struct TraceDocument<'a> {
     closed: Option<Timestamp>,
     until: Timestamp,
     duration_ms: f64,
+    /// Null if the run is closed, or if it is not known.
+    clock_skew_ms: Option<f64>,
     started_by: &'a str,
     summary: Option<&'a str>,
     attempt: u32,
+    cancel_requested: Option<Timestamp>,
+    cron_schedule: Option<&'a str>,
+    continued_failure: Option<&'a str>,
+    last_result: Option<&'a str>,
     parent: Option<&'a str>,
     previous_run_id: Option<&'a str>,
     next_run_id: Option<&'a str>,
+    reset_from_run_id: Option<&'a str>,
+    reset_to_run_id: Option<&'a str>,
     events: u64,
     rows: Vec<RowJson<'a>>,
     time_ms: SharesJson,
@@ -67,14 +75,14 @@ struct RowJson<'a> {
     task_queue: Option<&'a str>,
     status: &'static str,
     attempt: Option<u32>,
-    scheduled: Timestamp,
+    scheduled: Option<Timestamp>,
     queued: Option<Timestamp>,
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
     retries_ms: Option<f64>,
     queue_wait_ms: Option<f64>,
     execution_ms: Option<f64>,
-    duration_ms: f64,
+    duration_ms: Option<f64>,
     worker: Option<&'a str>,
     version: Option<&'a str>,
     failure: Option<&'a str>,
@@ -83,6 +91,16 @@ struct RowJson<'a> {
     last_failure_chain: Option<&'a FailureChain>,
     due: Option<Timestamp>,
     last_heartbeat: Option<Timestamp>,
+    cancel_requested: Option<Timestamp>,
+    pause: Option<PauseJson<'a>>,
+    value: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PauseJson<'a> {
+    since: Option<Timestamp>,
+    by: Option<&'a str>,
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +111,7 @@ struct SharesJson {
     retries: f64,
     timers: f64,
     children: f64,
+    held_back: f64,
     nothing: f64,
 }
 
@@ -157,12 +176,19 @@ impl<'a> TraceDocument<'a> {
             closed: run.closed.map(Timestamp),
             until: Timestamp(until),
             duration_ms: millis(timeline.total()),
+            clock_skew_ms: timeline.skew.map(Skew::millis),
             started_by: &run.started_by,
             summary: run.summary.as_deref(),
             attempt: run.attempt,
             parent: run.parent.as_deref(),
-            previous_run_id: run.previous_run.as_deref(),
-            next_run_id: run.next_run.as_deref(),
+            cancel_requested: run.cancel_requested.map(Timestamp),
+            cron_schedule: run.cron_schedule.as_deref(),
+            continued_failure: run.continued_failure.as_deref(),
+            last_result: run.last_result.as_deref(),
+            previous_run_id: run.previous_run.as_deref().or(run.reset_from.as_deref()),
+            next_run_id: run.next_run.as_deref().or(run.reset_to.as_deref()),
+            reset_from_run_id: run.reset_from.as_deref(),
+            reset_to_run_id: run.reset_to.as_deref(),
             events: run.events,
             rows: timeline.rows.iter().map(|row| RowJson::new(row, until)).collect(),
             time_ms: SharesJson::new(&timeline.shares()),
@@ -185,7 +211,7 @@ impl<'a> TraceDocument<'a> {
 impl<'a> RowJson<'a> {
     fn new(row: &'a Row, until: SystemTime) -> Self {
         let for_task = |time: Duration| row.kind.is_task().then(|| millis(time));
-        let attempt_began = row.queued.or(row.started).or(row.ended).unwrap_or(until);
+        let retries = row.retries(until);
         Self {
             kind: row.kind.as_str(),
             event_id: (row.event_id > 0).then_some(row.event_id),
@@ -195,14 +221,14 @@ impl<'a> RowJson<'a> {
             task_queue: non_empty(&row.task_queue),
             status: row.status.as_str(),
             attempt: (row.attempt > 0).then_some(row.attempt),
-            scheduled: Timestamp(row.at),
+            scheduled: (!row.is_undated).then_some(Timestamp(row.at)),
             queued: row.queued.map(Timestamp),
             started: row.started.map(Timestamp),
             ended: row.ended.map(Timestamp),
-            retries_ms: for_task(since(row.at, attempt_began)),
+            retries_ms: retries.and_then(for_task),
             queue_wait_ms: row.time_in(Phase::Queue, until).map(millis),
             execution_ms: row.run_time(until).and_then(for_task),
-            duration_ms: millis(since(row.at, row.ended.unwrap_or(until))),
+            duration_ms: row.duration(until).map(millis),
             worker: non_empty(&row.worker),
             version: row.version.as_deref(),
             failure: row.failure.as_deref(),
@@ -211,6 +237,13 @@ impl<'a> RowJson<'a> {
             last_failure_chain: non_empty_chain(&row.last_failure_chain),
             due: row.due.map(Timestamp),
             last_heartbeat: row.last_heartbeat.map(Timestamp),
+            cancel_requested: row.cancel_request.as_ref().map(|request| Timestamp(request.at)),
+            pause: row.pause.as_ref().map(|pause| PauseJson {
+                since: pause.since.map(Timestamp),
+                by: non_empty(&pause.by),
+                reason: pause.reason.as_deref(),
+            }),
+            value: row.value.as_deref(),
         }
     }
 }
@@ -225,6 +258,7 @@ impl SharesJson {
             retries: time(Share::Retries),
             timers: time(Share::Timers),
             children: time(Share::Children),
+            held_back: time(Share::HeldBack),
             nothing: time(Share::Nothing),
         }
     }

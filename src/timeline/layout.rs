@@ -42,6 +42,6 @@ fn style_of(cell: Cell) -> Style {
         Cell::Phase(Phase::Retries) => RED,
         Cell::Phase(Phase::Queue) => YELLOW,
         Cell::Phase(Phase::Run) => GREEN,
-        Cell::Phase(Phase::Wait) | Cell::Moment => CYAN,
+        Cell::Phase(Phase::Wait | Phase::HeldBack) | Cell::Moment => CYAN,
     }
 }

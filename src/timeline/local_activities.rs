@@ -1,88 +1,177 @@
-//! Rows of local activities.
+//! Rows of local activities, and of the other markers.
+//!
+//! A marker is written when its workflow task ends. Where its times come from two clocks (see
+//! [`LocalTimes`]), the times of a row follow from all markers of the task together, in the order in
+//! which the activities ended, which is the order of the markers.
 
 use std::time::{Duration, SystemTime};
 
-use temporalio_common::protos::{
-    coresdk::{common::extract_local_activity_marker_data, external_data::LocalActivityMarkerData},
-    temporal::api::history::v1::history_event::Attributes,
+use temporalio_common::protos::temporal::api::{
+    failure::v1::{Failure, failure::FailureInfo},
+    history::v1::{MarkerRecordedEventAttributes, history_event::Attributes},
 };
 
 use super::{
     events::Builder,
-    proto::{failure_message, time},
+    local_times::{BackingOff, Placed, Recorded, Task, place},
+    markers::{LocalActivityMarker, Marker, OtherMarker, marker},
+    proto::failure_message,
     row::{Kind, Row, RowStatus, since},
 };
 
-/// The name of the marker with which Core records a local activity (`temporalio_protos::constants`).
-const LOCAL_ACTIVITY: &str = "core_local_activity";
-/// How far the clocks of server and worker may differ for [`Builder::local_activity`].
-const SKEW: Duration = Duration::from_secs(1);
+/// A workflow task that is scheduled so soon after the one before, and without a reason from outside,
+/// prolongs it.
+const PROLONGED: Duration = Duration::from_millis(20);
 
 impl Builder {
-    pub(super) fn add_local_activity_event(
+    pub(super) fn add_marker_event(
         &mut self,
         id: i64,
         at: SystemTime,
         attributes: &Attributes,
     ) -> bool {
         let Attributes::MarkerRecordedEventAttributes(event) = attributes else { return false };
-        let data = (event.marker_name == LOCAL_ACTIVITY)
-            .then(|| extract_local_activity_marker_data(&event.details))
-            .flatten();
-        let Some(data) = data else { return false };
-        let index = self.local_activity(id, at, data);
-        let row = &mut self.rows[index];
-        row.failure = failure_message(event.failure.as_ref());
-        row.status = if event.failure.is_some() { RowStatus::Failed } else { RowStatus::Completed };
+        match marker(event) {
+            Marker::LocalActivity(marker) => self.add_local_activity(id, at, marker, event),
+            Marker::Other(OtherMarker { name, id: of, value }) => {
+                let row = self.push_moment(Kind::Marker, id, at);
+                row.name = name;
+                row.id = of;
+                row.value = value;
+                row.failure = failure_message(event.failure.as_ref());
+            }
+        }
         true
     }
 
-    /// Adds a local activity and returns its index. The marker is written at the end of the workflow
-    /// task. It has two times: the end in workflow time, which is the start of the workflow task
-    /// plus the run time; and the scheduling by the worker's clock, whose distance from that of the
-    /// first local activity in the same workflow task gives the start.
-    fn local_activity(&mut self, id: i64, at: SystemTime, data: LocalActivityMarkerData) -> usize {
-        let scheduled = time(data.original_schedule_time);
-        let task = self.workflow_task_at(scheduled);
-        let began = task.and_then(|index| self.rows[index].started);
-        let start = match (task, began, scheduled) {
-            (Some(task), Some(began), Some(scheduled)) => {
-                let base = match self.local_base {
-                    Some((same, base)) if same == task => base,
-                    _ => scheduled,
-                };
-                self.local_base = Some((task, base));
-                began + since(base, scheduled)
-            }
-            _ => at,
+    /// Adds a local activity, or the next attempt of one.
+    fn add_local_activity(
+        &mut self,
+        id: i64,
+        at: SystemTime,
+        marker: LocalActivityMarker,
+        event: &MarkerRecordedEventAttributes,
+    ) {
+        let earlier = self.earlier_attempt(&marker);
+        let index = if let Some(index) = earlier {
+            self.by_event.insert(id, index);
+            index
+        } else {
+            let mut row = Row::new(Kind::LocalActivity, id, at);
+            row.is_undated = true;
+            row.name.clone_from(&marker.activity_type);
+            row.id.clone_from(&marker.activity_id);
+            self.push(row);
+            self.rows.len() - 1
         };
-        let worker = task.map(|index| &self.rows[index]);
-        let (worker, version) =
-            worker.map(|row| (row.worker.clone(), row.version.clone())).unwrap_or_default();
-        let ended = time(data.complete_time).unwrap_or(at).max(start);
-        let mut row = Row::new(Kind::LocalActivity, id, start);
-        row.name = data.activity_type;
-        row.id = data.activity_id;
-        row.attempt = data.attempt.max(1);
-        // The marker does not have the start of a later attempt.
-        row.started = (row.attempt == 1).then_some(start);
-        row.ended = Some(ended);
-        row.worker = worker;
-        row.version = version;
-        self.push(row);
-        self.rows.len() - 1
+        let (status, failure) = outcome(event.failure.as_ref());
+        let row = &mut self.rows[index];
+        row.attempt = marker.attempt.max(1);
+        if marker.backoff.is_some() {
+            row.status = RowStatus::BackingOff;
+            row.attempt += 1;
+            row.last_failure = failure;
+            let marker = marker.clone();
+            self.local.backing_off.push(BackingOff { row: index, marker });
+        } else {
+            row.status = status;
+            row.failure = failure;
+        }
+        let follows = earlier.is_some();
+        self.local.recorded.push(Recorded { row: index, marker, follows, task: None });
     }
 
-    /// The index of the workflow task in which a local activity was scheduled, at `scheduled` by the
-    /// worker's clock. It is the last one, or an earlier one if the worker prolonged that while the
-    /// activity ran.
-    fn workflow_task_at(&self, scheduled: Option<SystemTime>) -> Option<usize> {
-        let last = self.workflow_task?;
-        let Some(scheduled) = scheduled else { return Some(last) };
-        let before = self.rows[..=last].iter().enumerate().rev().find(|(_, row)| {
-            row.kind == Kind::WorkflowTask
-                && row.started.is_some_and(|started| started <= scheduled + SKEW)
-        });
-        Some(before.map_or(last, |(index, _)| index))
+    /// The row of the attempt before, if the workflow itself retries: it waits for a timer, and then
+    /// schedules what looks like another local activity of the same type.
+    fn earlier_attempt(&mut self, marker: &LocalActivityMarker) -> Option<usize> {
+        let place = self.local.backing_off.iter().position(|before| {
+            before.marker.activity_type == marker.activity_type
+                && before.marker.attempt < marker.attempt
+                && before.marker.times.is_same_start(&marker.times)
+        })?;
+        Some(self.local.backing_off.remove(place).row)
     }
+
+    /// Takes note that a workflow task is scheduled.
+    pub(super) fn local_activities_until(&mut self, at: SystemTime) {
+        self.place_local_activities();
+        let Some(index) = self.workflow_task else { return };
+        let last = &self.rows[index];
+        let ended = last.ended.filter(|_| last.status == RowStatus::Completed);
+        let prolongs = ended.is_some_and(|ended| since(ended, at) < PROLONGED);
+        if !(prolongs && self.local.is_quiet) {
+            self.local.tasks.clear();
+            self.local.recorded.clear();
+        } else if !self.local.tasks.contains(&index) {
+            self.local.tasks.push(index);
+        }
+    }
+
+    /// Dates the rows of the local activities that the last workflow task recorded.
+    pub(super) fn place_local_activities(&mut self) {
+        let mut recorded = std::mem::take(&mut self.local.recorded);
+        self.place(&mut recorded);
+        self.local.recorded = recorded;
+    }
+
+    fn place(&mut self, recorded: &mut [Recorded]) {
+        let old = recorded.iter().take_while(|one| one.task.is_some()).count();
+        let Some(last) = self.workflow_task.filter(|_| old < recorded.len()) else { return };
+        let mut tasks = self.local.tasks.clone();
+        if !tasks.contains(&last) {
+            tasks.push(last);
+        }
+        let tasks: Option<Vec<_>> =
+            tasks.iter().map(|index| Task::of(&self.rows[*index])).collect();
+        let Some(tasks) = tasks else { return };
+        for one in &mut recorded[old..] {
+            one.task = tasks.last().copied();
+        }
+        let (worker, version) = (self.rows[last].worker.clone(), self.rows[last].version.clone());
+        let known = self.local.clocks.get(&worker).copied();
+        let (placed, clock) = place(recorded, &tasks, known);
+        if let Some(clock) = clock {
+            self.local.clocks.insert(worker.clone(), clock);
+        }
+        for (recorded, placed) in recorded.iter().zip(placed).skip(old) {
+            let row = &mut self.rows[recorded.row];
+            row.worker.clone_from(&worker);
+            row.version.clone_from(&version);
+            row.date(recorded, placed);
+        }
+    }
+}
+
+impl Row {
+    /// Sets its times to those of its last attempt.
+    fn date(&mut self, recorded: &Recorded, placed: Placed) {
+        if !recorded.follows {
+            let task = recorded.task.map(|task| task.started);
+            self.at = placed.scheduled.or(placed.ended).or(task).unwrap_or(self.at);
+            self.is_undated = placed.scheduled.is_none();
+        }
+        if let Some(backoff) = recorded.marker.backoff {
+            (self.started, self.ended) = (None, None);
+            self.due = placed.ended.map(|ended| ended + backoff);
+        } else {
+            (self.started, self.ended) = (placed.started, placed.ended);
+            self.due = None;
+        }
+    }
+}
+
+/// How a local activity ended, and why if it failed. Some SDKs wrap the failure in one that only names
+/// the activity.
+fn outcome(failure: Option<&Failure>) -> (RowStatus, Option<String>) {
+    let Some(failure) = failure else { return (RowStatus::Completed, None) };
+    let failure = match (&failure.failure_info, &failure.cause) {
+        (Some(FailureInfo::ActivityFailureInfo(_)), Some(cause)) => cause,
+        _ => failure,
+    };
+    let status = match failure.failure_info {
+        Some(FailureInfo::CanceledFailureInfo(_)) => RowStatus::Cancelled,
+        Some(FailureInfo::TimeoutFailureInfo(_)) => RowStatus::TimedOut,
+        _ => RowStatus::Failed,
+    };
+    (status, failure_message(Some(failure)))
 }

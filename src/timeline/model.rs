@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::row::{Kind, Row, RowStatus, since};
-use crate::temporal::failure::FailureChain;
+use crate::temporal::{clock::Skew, failure::FailureChain};
 
 /// One run of a workflow as rows on a time axis.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Timeline {
     pub(crate) other: BTreeMap<String, usize>,
     /// The end of the axis: the run's end, or for an open run the time when the server was asked.
     pub(crate) until: SystemTime,
+    /// How far this machine's clock differs from the server's, if that was measured.
+    pub(crate) skew: Option<Skew>,
 }
 
 /// The run itself.
@@ -34,6 +36,8 @@ pub(crate) struct WorkflowRun {
     /// When the first workflow task was due, if that was not at once: after a start delay, or in a
     /// cron schedule or a retry.
     pub(crate) begins: Option<SystemTime>,
+    /// Why it was not due at once.
+    pub(crate) start_wait: Option<StartWait>,
     pub(crate) closed: Option<SystemTime>,
     /// The identity of the client that started it.
     pub(crate) started_by: String,
@@ -43,14 +47,47 @@ pub(crate) struct WorkflowRun {
     pub(crate) failure: Option<String>,
     /// The failure with its causes; empty if it did not fail.
     pub(crate) failure_chain: FailureChain,
+    /// When somebody last asked it to cancel itself.
+    pub(crate) cancel_requested: Option<SystemTime>,
     /// The number of the attempt, from 1. Each retry of the workflow is a run of its own.
     pub(crate) attempt: u32,
+    pub(crate) cron_schedule: Option<String>,
+    /// Why the run before failed, if this one is its retry, or the next of a cron schedule.
+    pub(crate) continued_failure: Option<String>,
+    /// The result of the last run of a cron schedule that completed.
+    pub(crate) last_result: Option<String>,
     /// The id of the parent workflow.
     pub(crate) parent: Option<String>,
     pub(crate) previous_run: Option<String>,
     pub(crate) next_run: Option<String>,
+    /// The run of which this one is a copy up to a reset.
+    pub(crate) reset_from: Option<String>,
+    /// The run in which this one was continued by a reset.
+    pub(crate) reset_to: Option<String>,
     /// The number of events in the history.
     pub(crate) events: u64,
+}
+
+/// Why the server held a run back before its first workflow task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartWait {
+    StartDelay,
+    Retry,
+    Cron,
+    /// The server leaves at least a second between runs that continue as new.
+    ContinueAsNew,
+}
+
+impl StartWait {
+    /// The name in text and JSON.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::StartDelay => "start delay",
+            Self::Retry => "retry backoff",
+            Self::Cron => "cron wait",
+            Self::ContinueAsNew => "continue-as-new backoff",
+        }
+    }
 }
 
 /// The status of a run.
@@ -121,6 +158,8 @@ pub(crate) struct Fingerprint {
     open: Vec<(i64, RowStatus, u32)>,
     /// The number of waits in queues that no worker polls.
     unserved: usize,
+    /// The number of activities that are paused.
+    paused: usize,
 }
 
 impl Timeline {
@@ -129,6 +168,7 @@ impl Timeline {
         Fingerprint {
             events: self.run.events,
             open: open.map(|row| (row.event_id, row.status, row.attempt)).collect(),
+            paused: self.rows.iter().filter(|row| row.pause.is_some()).count(),
             unserved: self.waits.iter().filter(|wait| wait.unserved).count(),
         }
     }

@@ -9,7 +9,7 @@ use temporalio_common::protos::temporal::api::{
 use super::{
     events::Builder,
     proto::{duration, enum_words, failure_message, with_details},
-    row::{Kind, Row, RowStatus},
+    row::{CancelRequest, Kind, Row, RowStatus},
 };
 use crate::terminal::duration::short;
 
@@ -182,6 +182,18 @@ impl Builder {
             A::NexusOperationFailedEventAttributes(event) => {
                 let failure = failure_message(event.failure.as_ref());
                 self.end(event.scheduled_event_id, at, RowStatus::Failed, failure);
+            }
+            A::NexusOperationCancelRequestedEventAttributes(event) => {
+                if let Some(row) = self.row(event.scheduled_event_id) {
+                    row.cancel_request = Some(CancelRequest { at, failure: None });
+                }
+            }
+            A::NexusOperationCancelRequestCompletedEventAttributes(_) => {}
+            A::NexusOperationCancelRequestFailedEventAttributes(event) => {
+                let row = self.row(event.scheduled_event_id);
+                if let Some(request) = row.and_then(|row| row.cancel_request.as_mut()) {
+                    request.failure = failure_message(event.failure.as_ref());
+                }
             }
             A::NexusOperationCanceledEventAttributes(event) => {
                 self.end(event.scheduled_event_id, at, RowStatus::Cancelled, None);

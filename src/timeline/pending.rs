@@ -3,15 +3,19 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use temporalio_common::protos::temporal::api::{
-    enums::v1::{PendingActivityState, PendingWorkflowTaskState},
-    workflow::v1::{PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionPauseInfo},
+    enums::v1::{PendingActivityState, PendingNexusOperationState, PendingWorkflowTaskState},
+    workflow::v1::{
+        PendingActivityInfo, PendingNexusOperationInfo, PendingWorkflowTaskInfo,
+        WorkflowExecutionPauseInfo,
+        pending_activity_info::{PauseInfo, pause_info::PausedBy},
+    },
     workflowservice::v1::DescribeWorkflowExecutionResponse,
 };
 
 use super::{
     model::{RunStatus, Timeline, Wait},
     proto::{attempt, failure_message, non_empty, time, version},
-    row::{Kind, Row, RowStatus, since},
+    row::{Kind, Pause, Row, RowStatus, since},
 };
 use crate::{
     temporal::{failure::FailureChain, task_queue::TaskKind},
@@ -27,6 +31,8 @@ impl Timeline {
         described: &DescribeWorkflowExecutionResponse,
         failed_at: Option<SystemTime>,
     ) {
+        let extended = described.workflow_extended_info.as_ref();
+        self.run.reset_to = extended.and_then(|info| non_empty(&info.reset_run_id));
         if self.run.closed.is_some() {
             return;
         }
@@ -37,7 +43,12 @@ impl Timeline {
         for activity in &described.pending_activities {
             self.add_activity(activity);
         }
-        let extended = described.workflow_extended_info.as_ref();
+        for operation in &described.pending_nexus_operations {
+            let row = self.rows.iter_mut().find(|row| row.event_id == operation.scheduled_event_id);
+            if let Some(row) = row.filter(|row| row.kind == Kind::NexusOperation) {
+                update_nexus_operation(row, operation);
+            }
+        }
         if let Some(pause) = extended.and_then(|info| info.pause_info.as_ref()) {
             self.add_pause(pause);
         }
@@ -82,11 +93,10 @@ impl Timeline {
 
     fn add_pause(&mut self, pause: &WorkflowExecutionPauseInfo) {
         self.run.status = RunStatus::Paused;
-        let mut text = format!("paused by {}", pause.identity);
-        if let Some(reason) = non_empty(&pause.reason) {
-            text = format!("{text}: {reason}");
-        }
-        self.waits.push(Wait::of_run(time(pause.paused_time).unwrap_or(self.until), text));
+        let since = time(pause.paused_time);
+        let (by, reason) = (pause.identity.clone(), non_empty(&pause.reason));
+        let text = paused(&Pause { since, by, reason }, self.until);
+        self.waits.push(Wait::of_run(since.unwrap_or(self.until), text));
     }
 
     /// The queues in which tasks of this run wait. Sticky queues are left out: each has one worker.
@@ -113,10 +123,6 @@ impl Timeline {
                 .is_some_and(|kind| unserved.contains(&(kind, row.task_queue.clone())));
             let unserved = has_no_poller && is_in_shared_queue(row);
             self.waits.push(wait(row, unserved, self.until));
-        }
-        if let Some(begins) = self.run.begins.filter(|begins| *begins > self.until) {
-            let text = format!("its start, in {}", short(since(self.until, begins)));
-            self.waits.push(Wait::of_run(self.run.started, text));
         }
         if self.waits.is_empty() {
             let last_end = self.rows.iter().filter_map(|row| row.ended).max();
@@ -164,12 +170,16 @@ fn update_activity(row: &mut Row, activity: &PendingActivityInfo, until: SystemT
     row.last_failure = failure_message(activity.last_failure.as_ref());
     row.last_failure_chain = FailureChain::of(activity.last_failure.as_ref());
     row.last_heartbeat = time(activity.last_heartbeat_time);
+    row.pause = activity.pause_info.as_ref().map(pause_of_activity);
     let scheduled = time(activity.scheduled_time);
     let is_retry = row.attempt > 1;
     row.status = match activity.state() {
+        // A worker that runs it goes on. It is the next attempt that the pause prevents.
+        PendingActivityState::Started
+        | PendingActivityState::CancelRequested
+        | PendingActivityState::PauseRequested => RowStatus::Running,
         _ if activity.paused => RowStatus::Paused,
-        PendingActivityState::Started | PendingActivityState::CancelRequested => RowStatus::Running,
-        PendingActivityState::Paused | PendingActivityState::PauseRequested => RowStatus::Paused,
+        PendingActivityState::Paused => RowStatus::Paused,
         _ if is_retry && scheduled.is_some_and(|at| at > until) => RowStatus::BackingOff,
         _ => RowStatus::Queued,
     };
@@ -190,6 +200,59 @@ fn update_activity(row: &mut Row, activity: &PendingActivityInfo, until: SystemT
     }
 }
 
+fn pause_of_activity(pause: &PauseInfo) -> Pause {
+    let since = time(pause.pause_time);
+    match &pause.paused_by {
+        Some(PausedBy::Manual(manual)) => {
+            Pause { since, by: manual.identity.clone(), reason: non_empty(&manual.reason) }
+        }
+        Some(PausedBy::Rule(rule)) => {
+            let by = format!("{} by rule {}", rule.identity, rule.rule_id);
+            Pause { since, by, reason: non_empty(&rule.reason) }
+        }
+        None => Pause { since, by: String::new(), reason: None },
+    }
+}
+
+fn update_nexus_operation(row: &mut Row, operation: &PendingNexusOperationInfo) {
+    row.last_failure = failure_message(operation.last_attempt_failure.as_ref());
+    // The server counts the attempts that have ended. A started operation has no further one.
+    let has_started = operation.state() == PendingNexusOperationState::Started;
+    let ended = u32::try_from(operation.attempt).unwrap_or_default();
+    row.attempt = if has_started { ended.max(1) } else { ended + 1 };
+    match operation.state() {
+        PendingNexusOperationState::BackingOff => {
+            row.status = RowStatus::BackingOff;
+            row.due = time(operation.next_attempt_schedule_time);
+        }
+        PendingNexusOperationState::Blocked => {
+            row.status = RowStatus::Blocked;
+            row.failure = non_empty(&operation.blocked_reason);
+        }
+        _ => {}
+    }
+    let cancellation = operation.cancellation_info.as_ref();
+    if let Some((request, info)) = row.cancel_request.as_mut().zip(cancellation) {
+        let failure = failure_message(info.last_attempt_failure.as_ref());
+        request.failure = failure.or_else(|| non_empty(&info.blocked_reason));
+    }
+}
+
+/// Who paused it, when and why.
+fn paused(pause: &Pause, until: SystemTime) -> String {
+    let mut text = "paused".to_owned();
+    if let Some(at) = pause.since {
+        text = format!("{text} {} ago", short(since(at, until)));
+    }
+    if !pause.by.is_empty() {
+        text = format!("{text} by {}", pause.by);
+    }
+    if let Some(reason) = &pause.reason {
+        text = format!("{text}: {reason}");
+    }
+    text
+}
+
 /// The wait for an open row.
 fn wait(row: &Row, unserved: bool, until: SystemTime) -> Wait {
     let since_when = match row.status {
@@ -201,6 +264,15 @@ fn wait(row: &Row, unserved: bool, until: SystemTime) -> Wait {
     let mut text = format!("{}: {}", subject(row), progress(row, unserved, from, until));
     if let Some(heartbeat) = row.last_heartbeat.filter(|_| row.status == RowStatus::Running) {
         text = format!("{text}, last heartbeat {} ago", short(since(heartbeat, until)));
+    }
+    if let Some(request) = &row.cancel_request {
+        text = format!("{text}, cancel requested {} ago", short(since(request.at, until)));
+        if let Some(failure) = &request.failure {
+            text = format!("{text}, which failed: {failure}");
+        }
+    }
+    if let Some(pause) = row.pause.as_ref().filter(|_| row.status != RowStatus::Paused) {
+        text = format!("{text}, {}", paused(pause, until));
     }
     if let Some(failure) = &row.last_failure {
         text = format!("{text}; {}: {failure}", earlier_failure(row));
@@ -218,7 +290,10 @@ fn wait(row: &Row, unserved: bool, until: SystemTime) -> Wait {
 
 /// What an open row is, with the id that `temporal activity` commands need.
 fn subject(row: &Row) -> String {
-    let mut text = row.label();
+    let mut text = match row.kind {
+        Kind::StartWait => "its start".to_owned(),
+        _ => row.label(),
+    };
     if row.kind == Kind::Activity {
         text = format!("{text} (id {})", row.id);
     }
@@ -246,7 +321,17 @@ fn progress(row: &Row, unserved: bool, from: SystemTime, until: SystemTime) -> S
         }
         (RowStatus::Running, ..) if row.worker.is_empty() => format!("running for {ago}"),
         (RowStatus::Running, ..) => format!("running for {ago} in {}", row.worker),
-        (RowStatus::Paused, ..) => format!("paused, after {ago}"),
+        (RowStatus::Paused, ..) => match &row.pause {
+            Some(pause) => paused(pause, until),
+            None => format!("paused, after {ago}"),
+        },
+        (RowStatus::Blocked, ..) => match &row.failure {
+            Some(reason) => format!("blocked for {ago}: {reason}"),
+            None => format!("blocked for {ago}"),
+        },
+        (_, _, Some(due)) if row.kind == Kind::StartWait => {
+            format!("in {} ({})", short(since(until, due)), row.name)
+        }
         (RowStatus::BackingOff, _, Some(due)) => format!("begins in {}", short(since(until, due))),
         (RowStatus::BackingOff, _, None) => "not begun yet".to_owned(),
         (_, _, Some(due)) => format!("fires in {}", short(since(until, due))),

@@ -23,6 +23,7 @@ use super::{events::Builder, model::Timeline};
 use crate::{
     error::{CommandError, Error},
     temporal::{
+        clock::{ClockReader, ServerClock},
         history::PAGE_EVENTS,
         target::{Target, describe},
         task_queue::{self, Poller, TaskKind},
@@ -42,13 +43,21 @@ pub(crate) struct TimelineReader {
     run_id: String,
     /// When the current read began.
     begun: Instant,
+    clock: ClockReader,
 }
 
 impl TimelineReader {
     /// A reader of the run `run_id`, or of the workflow's latest run if that is empty.
     pub(crate) fn new(client: Client, target: Target, workflow_id: &str, run_id: &str) -> Self {
         let (workflow_id, run_id) = (workflow_id.to_owned(), run_id.to_owned());
-        Self { client, target, workflow_id, run_id, begun: Instant::now() }
+        Self {
+            client,
+            target,
+            workflow_id,
+            run_id,
+            begun: Instant::now(),
+            clock: ClockReader::default(),
+        }
     }
 
     /// Reads the run as it is now.
@@ -66,10 +75,18 @@ impl TimelineReader {
         }
         let builder = self.history().await?;
         let failed_at = builder.failed_at;
-        let mut timeline = self.build(builder)?;
+        // A closed run ends when its history does. For an open one it matters what time it is.
+        let newest = builder.newest();
+        let clock = match builder.open_queue() {
+            Some(queue) => Some(self.clock.read(&self.client, queue).await.bounded(newest, None)),
+            None => None,
+        };
+        let now = clock.map(|clock| clock.now());
+        let mut timeline = self.build(builder, now)?;
+        timeline.skew = clock.and_then(|clock| clock.skew());
         timeline.run.workflow_id.clone_from(&self.workflow_id);
         timeline.add_pending(&described, failed_at);
-        let unserved = self.unserved(timeline.queues()).await?;
+        let unserved = self.unserved(timeline.queues(), clock).await?;
         timeline.add_waits(&unserved);
         Ok(timeline)
     }
@@ -81,23 +98,32 @@ impl TimelineReader {
     pub(crate) async fn read_closed(&mut self) -> Result<Timeline, CommandError> {
         self.begun = Instant::now();
         let builder = self.history().await?;
-        self.build(builder)
+        self.build(builder, None)
     }
 
-    fn build(&self, builder: Builder) -> Result<Timeline, CommandError> {
+    /// The timeline until `now`, if the run is open.
+    fn build(&self, builder: Builder, now: Option<SystemTime>) -> Result<Timeline, CommandError> {
         builder
-            .build(&self.run_id, SystemTime::now())
+            .build(&self.run_id, now.unwrap_or_else(SystemTime::now))
             .ok_or_else(|| Error::Bug("a history without a beginning".into()).into())
     }
 
-    /// Which of the queues no worker polls.
+    /// Which of the queues no worker polls, by the server's clock.
     async fn unserved(
         &self,
         queues: BTreeSet<(TaskKind, String)>,
+        clock: Option<ServerClock>,
     ) -> Result<BTreeSet<(TaskKind, String)>, CommandError> {
         let mut unserved = BTreeSet::new();
         for (kind, queue) in queues.into_iter().take(MOST_QUEUES) {
-            let pollers = task_queue::pollers(&self.client, &queue, kind).await?;
+            let mut pollers = task_queue::listed_pollers(&self.client, &queue, kind).await?;
+            if let Some(clock) = clock {
+                let newest = pollers.iter().filter_map(|poller| poller.last_access).max();
+                let now = clock.bounded(None, newest).now();
+                for poller in &mut pollers {
+                    poller.listed = now;
+                }
+            }
             if pollers.iter().all(Poller::is_gone) {
                 unserved.insert((kind, queue));
             }

@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     ExternalCancel,
     Pause,
     Unpause,
+    /// What an SDK writes down for replay, other than a local activity: a version, a side effect, …
+    Marker,
+    /// The time before the first workflow task that the server holds a run back.
+    StartWait,
 }
 
 impl Kind {
@@ -41,6 +45,8 @@ impl Kind {
             Self::ExternalCancel => "external_cancel",
             Self::Pause => "pause",
             Self::Unpause => "unpause",
+            Self::Marker => "marker",
+            Self::StartWait => "start_wait",
         }
     }
 
@@ -60,11 +66,16 @@ pub(crate) enum RowStatus {
     /// The last attempt failed, and the next one is not due yet.
     BackingOff,
     Paused,
+    /// A Nexus operation that the server does not try for now.
+    Blocked,
     /// Something other than a task that has not ended yet.
     Open,
     Completed,
     Failed,
     TimedOut,
+    /// A workflow task that was to be done again, without any fault: a signal arrived meanwhile, for
+    /// example.
+    Repeated,
     Cancelled,
     Terminated,
     /// Still open when the run ended.
@@ -79,10 +90,12 @@ impl RowStatus {
             Self::Running => "running",
             Self::BackingOff => "backing off",
             Self::Paused => "paused",
+            Self::Blocked => "blocked",
             Self::Open => "open",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::TimedOut => "timed out",
+            Self::Repeated => "repeated",
             Self::Cancelled => "cancelled",
             Self::Terminated => "terminated",
             Self::Abandoned => "abandoned",
@@ -90,8 +103,33 @@ impl RowStatus {
     }
 
     pub(crate) fn is_open(self) -> bool {
-        matches!(self, Self::Queued | Self::Running | Self::BackingOff | Self::Paused | Self::Open)
+        matches!(
+            self,
+            Self::Queued
+                | Self::Running
+                | Self::BackingOff
+                | Self::Paused
+                | Self::Blocked
+                | Self::Open
+        )
     }
+}
+
+/// Why an activity is not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) since: Option<SystemTime>,
+    /// The identity of who paused it, and the rule by which, if it was a rule.
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// A request to cancel an activity or a Nexus operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CancelRequest {
+    pub(crate) at: SystemTime,
+    /// Why the request could not be delivered.
+    pub(crate) failure: Option<String>,
 }
 
 /// A task, a timer, a signal, …
@@ -112,6 +150,8 @@ pub(crate) struct Row {
     /// When it was scheduled. For a workflow task that is tried again, the end of the last attempt
     /// that the history contains.
     pub(crate) at: SystemTime,
+    /// Whether `at` is only a place among the other rows, because the time is not known.
+    pub(crate) is_undated: bool,
     /// When the attempt that the row shows was put into its queue. For an activity the history has
     /// this for the first attempt only.
     pub(crate) queued: Option<SystemTime>,
@@ -135,6 +175,10 @@ pub(crate) struct Row {
     /// When a timer fires, or when the next attempt is scheduled.
     pub(crate) due: Option<SystemTime>,
     pub(crate) last_heartbeat: Option<SystemTime>,
+    pub(crate) cancel_request: Option<CancelRequest>,
+    pub(crate) pause: Option<Pause>,
+    /// What a marker records: the number of a version, for example.
+    pub(crate) value: Option<String>,
     /// A note for people that the workflow code has set.
     pub(crate) summary: Option<String>,
 }
@@ -149,6 +193,8 @@ pub(crate) enum Phase {
     Run,
     /// A timer, a child workflow or a Nexus operation: nothing for this workflow's workers to do.
     Wait,
+    /// The server holds the run back: a start delay, a cron schedule, a pause before a retry.
+    HeldBack,
 }
 
 impl Row {
@@ -162,6 +208,7 @@ impl Row {
             sticky_to: None,
             status: RowStatus::Open,
             at,
+            is_undated: false,
             queued: None,
             started: None,
             ended: None,
@@ -174,17 +221,24 @@ impl Row {
             last_failure_chain: FailureChain::default(),
             due: None,
             last_heartbeat: None,
+            cancel_request: None,
+            pause: None,
+            value: None,
             summary: None,
         }
     }
 
     /// Its phases, each with begin and end, in order. An open row lasts until `until`.
     pub(crate) fn phases(&self, until: SystemTime) -> Vec<(Phase, SystemTime, SystemTime)> {
-        let end = self.ended.unwrap_or(until).max(self.at);
+        if self.is_undated {
+            return Vec::new();
+        }
+        let end = self.ended_or(until).unwrap_or(self.at).max(self.at);
         match self.kind {
             Kind::Timer | Kind::ChildWorkflow | Kind::NexusOperation => {
                 return vec![(Phase::Wait, self.at, end)];
             }
+            Kind::StartWait => return vec![(Phase::HeldBack, self.at, end)],
             Kind::WorkflowTask | Kind::Activity | Kind::LocalActivity => {}
             _ => return Vec::new(),
         }
@@ -216,7 +270,24 @@ impl Row {
 
     /// How long a worker had it, whether or not it succeeded.
     pub(crate) fn run_time(&self, until: SystemTime) -> Option<Duration> {
-        self.started.map(|started| since(started, self.ended.unwrap_or(until)))
+        Some(since(self.started?, self.ended_or(until)?))
+    }
+
+    /// The time from its begin to its end, or to `until` if it has not ended. `None` if it is not known.
+    pub(crate) fn duration(&self, until: SystemTime) -> Option<Duration> {
+        let ended = self.ended_or(until).filter(|_| !self.is_undated)?;
+        Some(since(self.at, ended))
+    }
+
+    /// The time before the attempt that the row shows. `None` if it is not known.
+    pub(crate) fn retries(&self, until: SystemTime) -> Option<Duration> {
+        let began = self.queued.or(self.started).or_else(|| self.ended_or(until));
+        began.filter(|_| !self.is_undated).map(|began| since(self.at, began))
+    }
+
+    /// Its end, or `until` if it has not ended. `None` if it has ended and it is not known when.
+    fn ended_or(&self, until: SystemTime) -> Option<SystemTime> {
+        self.ended.or_else(|| self.status.is_open().then_some(until))
     }
 
     /// What it is, for people.
@@ -225,22 +296,36 @@ impl Row {
         let label = match self.kind {
             Kind::WorkflowTask => "workflow task".to_owned(),
             Kind::Activity => format!("activity {name}"),
-            Kind::LocalActivity => format!("local activity {name}"),
+            Kind::LocalActivity => format!("local activity {name}").trim_end().to_owned(),
             Kind::Timer => format!("timer {name}"),
             Kind::ChildWorkflow => format!("child workflow {name} {id}"),
             Kind::NexusOperation => format!("Nexus operation {name}"),
             Kind::Signal => format!("signal {name}"),
             Kind::Update => format!("update {name}"),
-            Kind::CancelRequest => "cancel request".to_owned(),
+            Kind::CancelRequest => by("cancel request", name),
             Kind::ExternalSignal => format!("signal {name} to {id}"),
             Kind::ExternalCancel => format!("cancel request to {id}"),
-            Kind::Pause => "paused".to_owned(),
-            Kind::Unpause => "unpaused".to_owned(),
+            Kind::Pause => by("paused", name),
+            Kind::Unpause => by("unpaused", name),
+            Kind::Marker => [name, id, self.value.as_deref().unwrap_or_default()]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
+            Kind::StartWait => name.clone(),
         };
         match &self.summary {
             Some(summary) => format!("{label}: {summary}"),
             None => label,
         }
+    }
+}
+
+/// What was done, and the identity of who did it, if that is known.
+fn by(what: &str, identity: &str) -> String {
+    match identity {
+        "" => what.to_owned(),
+        identity => format!("{what} by {identity}"),
     }
 }
 

@@ -87,7 +87,11 @@ impl<'a> Drawing<'a> {
 
     /// Adds a row's lines, and returns the cells of its bar.
     fn add_row(&self, row: &Row, text: &mut String) -> Vec<Cell> {
-        let at = short(since(self.timeline.run.started, row.at));
+        let at = if row.is_undated {
+            "-".to_owned()
+        } else {
+            short(since(self.timeline.run.started, row.at))
+        };
         let (wait, run, by) =
             if row.kind.is_task() { self.task_columns(row) } else { Default::default() };
         let cells = self.axis.bar(row);
@@ -167,6 +171,7 @@ fn meaning(cell: Cell) -> Option<String> {
         Cell::Phase(Phase::Queue) => "in a task queue",
         Cell::Phase(Phase::Run) => "running",
         Cell::Phase(Phase::Wait) => "timer or child workflow",
+        Cell::Phase(Phase::HeldBack) => "held back by the server",
         Cell::Moment => "event",
     };
     Some(format!("{} {what}", cell.as_char()))
@@ -185,11 +190,22 @@ fn note(row: &Row, layout: Layout) -> Option<String> {
         });
     }
     parts.extend(ending(row, layout));
+    parts.extend(cancel_request(row));
     if let Some(failure) = &row.last_failure {
         let failure = layout.shortened(failure, &row.last_failure_chain);
         parts.push(format!("{}: {failure}", earlier_failure(row)));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// When its cancellation was requested, if it was not cancelled then.
+fn cancel_request(row: &Row) -> Option<String> {
+    let request = row.cancel_request.as_ref().filter(|_| row.status != RowStatus::Cancelled)?;
+    let after = short(since(row.at, request.at));
+    Some(match &request.failure {
+        Some(failure) => format!("the cancel request after {after} failed: {failure}"),
+        None => format!("cancel requested after {after}"),
+    })
 }
 
 /// The indexes of the rows to show if there are more than `most`: the first and the last ones, and

@@ -18,7 +18,7 @@ use super::{
     proto::{
         attempt, enum_words, failure_message, is_sticky, non_empty, queue, version, with_details,
     },
-    row::{Kind, Row, RowStatus},
+    row::{CancelRequest, Kind, Row, RowStatus},
 };
 
 impl Builder {
@@ -73,6 +73,11 @@ impl Builder {
                 self.end(event.scheduled_event_id, at, RowStatus::Failed, failure);
             }
             A::ActivityTaskTimedOutEventAttributes(event) => self.activity_timed_out(at, event),
+            A::ActivityTaskCancelRequestedEventAttributes(event) => {
+                if let Some(row) = self.row(event.scheduled_event_id) {
+                    row.cancel_request = Some(CancelRequest { at, failure: None });
+                }
+            }
             A::ActivityTaskCanceledEventAttributes(event) => {
                 let details = with_details(None, event.details.as_ref());
                 self.end(event.scheduled_event_id, at, RowStatus::Cancelled, details);
@@ -88,6 +93,7 @@ impl Builder {
         at: SystemTime,
         event: &WorkflowTaskScheduledEventAttributes,
     ) {
+        self.local_activities_until(at);
         let attempt = attempt(event.attempt);
         // The history does not have the attempts between the first and this one.
         let failed_at = self.failed_at.take().filter(|_| attempt > 1);
@@ -117,15 +123,24 @@ impl Builder {
 
     fn workflow_task_failed(&mut self, at: SystemTime, event: &WorkflowTaskFailedEventAttributes) {
         let cause = enum_words(event.cause().as_str_name(), "WORKFLOW_TASK_FAILED_CAUSE_");
-        let why = match failure_message(event.failure.as_ref()) {
-            Some(words) => format!("{cause}: {words}"),
-            None => cause,
+        let why = match (benign(event.cause()), failure_message(event.failure.as_ref())) {
+            (Some(why), _) => format!("{cause}, which is harmless: {why}"),
+            (None, Some(words)) => format!("{cause}: {words}"),
+            (None, None) => cause,
         };
+        if benign(event.cause()).is_some() {
+            self.end(event.scheduled_event_id, at, RowStatus::Repeated, Some(why));
+            return;
+        }
         if event.cause() == WorkflowTaskFailedCause::ResetWorkflow {
-            // Up to here the run is a copy of an earlier one. The reset came at any time later.
-            let until =
-                self.row(event.scheduled_event_id).and_then(|row| row.started).unwrap_or(at);
-            self.end(event.scheduled_event_id, until, RowStatus::Failed, Some(why));
+            if let Some(run) = self.run.as_mut() {
+                run.reset_from = non_empty(&event.base_run_id);
+            }
+            // Up to here the run is a copy of an earlier one. The reset came at any time later, and
+            // how long this task ran in the earlier one is not known.
+            let row = self.row(event.scheduled_event_id);
+            let until = row.and_then(|row| row.started.take()).unwrap_or(at);
+            self.end(event.scheduled_event_id, until, RowStatus::Repeated, Some(why));
             return;
         }
         self.end(event.scheduled_event_id, at, RowStatus::Failed, Some(why));
@@ -201,5 +216,21 @@ impl Builder {
             row.last_failure = row.last_failure.take().or(before);
         }
         self.end(event.scheduled_event_id, at, RowStatus::TimedOut, why);
+    }
+}
+
+/// Why a workflow task was to be done again, if it was no fault of the worker or of the code.
+fn benign(cause: WorkflowTaskFailedCause) -> Option<&'static str> {
+    use WorkflowTaskFailedCause as Cause;
+    match cause {
+        Cause::UnhandledCommand => Some("a signal or another event arrived while it ran"),
+        Cause::UnhandledUpdate => Some("an update arrived while it ran"),
+        Cause::ResetStickyTaskQueue => Some("the worker gave its cached workflow up"),
+        Cause::ForceCloseCommand => Some("the server ended it to close the run"),
+        Cause::FailoverCloseCommand => Some("the namespace failed over to another cluster"),
+        Cause::WorkflowPauseRequestedBeforeTaskStarted => {
+            Some("the workflow was paused before a worker took it")
+        }
+        _ => None,
     }
 }

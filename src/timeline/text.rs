@@ -6,14 +6,17 @@ use super::{
     layout::{Layout, cut, one_line},
     model::{RunStatus, Timeline, WorkflowRun},
     names::add_whole_names,
-    row::Kind,
+    row::{Kind, since},
     rows::Drawing,
     totals::{Share, TimeSummary},
     workers::add_workers,
 };
-use crate::terminal::{
-    duration::short,
-    style::{BOLD, CYAN, GREEN, RED, YELLOW},
+use crate::{
+    temporal::clock::Skew,
+    terminal::{
+        duration::short,
+        style::{BOLD, CYAN, GREEN, RED, YELLOW},
+    },
 };
 
 /// How many waits are printed at most.
@@ -24,7 +27,10 @@ pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, layout: 
     let mut text = title(timeline, layout);
     add_origin(&mut text, &timeline.run);
     let _ = write!(text, "\nin namespace {namespace} at {address}");
-    add_related_runs(&mut text, &timeline.run);
+    if let Some(line) = timeline.skew.and_then(Skew::line) {
+        let _ = write!(text, "\n{}", layout.colour.paint(YELLOW, &line));
+    }
+    add_related_runs(&mut text, &timeline.run, layout);
     let cut_labels = Drawing::new(timeline, layout).add_rows(&mut text);
     add_whole_names(&mut text, cut_labels, layout);
     if timeline.run.closed.is_none() {
@@ -54,6 +60,10 @@ fn title(timeline: &Timeline, layout: Layout) -> String {
     let how_long = if run.closed.is_some() { "after" } else { "for" };
     let total = short(timeline.total());
     let mut text = format!("{workflow_type} {workflow_id}  {status} {how_long} {total}");
+    if let Some(at) = run.cancel_requested.filter(|_| run.closed.is_none()) {
+        let ago = short(since(at, timeline.until));
+        let _ = write!(text, ", {}", colour.paint(YELLOW, &format!("cancel requested {ago} ago")));
+    }
     if let Some(failure) = &run.failure {
         let failure = layout.shortened(failure, &run.failure_chain);
         let _ = write!(text, "\n{}", colour.paint(RED, &failure));
@@ -77,15 +87,33 @@ fn add_origin(text: &mut String, run: &WorkflowRun) {
     let _ = write!(text, "\nrun {run_id}, {} events, on {queue}", run.events);
 }
 
-fn add_related_runs(text: &mut String, run: &WorkflowRun) {
+fn add_related_runs(text: &mut String, run: &WorkflowRun, layout: Layout) {
     if run.attempt > 1 {
         let _ = write!(text, "\nattempt {} of the workflow", run.attempt);
+    }
+    if let Some(schedule) = &run.cron_schedule {
+        let _ = write!(text, "\ncron schedule {}", one_line(schedule));
+    }
+    if let Some(failure) = &run.continued_failure {
+        let _ = write!(text, "\nthe run before failed: {}", cut(failure, layout.longest_note()));
+    }
+    if let Some(result) = &run.last_result {
+        let _ = write!(text, "\nthe last result: {}", cut(result, layout.longest_note()));
     }
     if let Some(previous) = &run.previous_run {
         let _ = write!(text, "\nprevious run: --run-id {previous}");
     }
+    if let Some(base) = &run.reset_from {
+        let _ = write!(
+            text,
+            "\nprevious run: --run-id {base}, which was reset: this run repeats it up to there"
+        );
+    }
     if let Some(next) = &run.next_run {
         let _ = write!(text, "\nnext run: --run-id {next}");
+    }
+    if let Some(next) = &run.reset_to {
+        let _ = write!(text, "\nnext run: --run-id {next}, with which a reset continued this one");
     }
 }
 
@@ -114,6 +142,7 @@ fn add_shares(text: &mut String, timeline: &Timeline, layout: Layout) {
             Share::Retries => "failed attempts, and pauses after them",
             Share::Timers => "timers",
             Share::Children => "child workflows",
+            Share::HeldBack => "held back by the server",
             Share::Nothing => "none of these: between tasks, or waiting for a signal, for example",
         };
         let percent = time.as_secs_f64() / total.as_secs_f64() * 100.0;

@@ -19,18 +19,21 @@ pub(super) enum Share {
     Retries,
     Timers,
     Children,
+    /// The server holds the run back before its first workflow task.
+    HeldBack,
     /// No row is open: the run waits for a signal, for example.
     Nothing,
 }
 
 impl Share {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Activities,
         Self::WorkflowTasks,
         Self::Queues,
         Self::Retries,
         Self::Timers,
         Self::Children,
+        Self::HeldBack,
         Self::Nothing,
     ];
 
@@ -42,6 +45,7 @@ impl Share {
             (Phase::Run, _) => Self::Activities,
             (Phase::Wait, Kind::Timer) => Self::Timers,
             (Phase::Wait, _) => Self::Children,
+            (Phase::HeldBack, _) => Self::HeldBack,
         }
     }
 }
@@ -115,9 +119,6 @@ impl Timeline {
             for (phase, from, to) in row.phases(end) {
                 add(Share::of(row, phase), from, to);
             }
-        }
-        if let Some(begins) = self.run.begins {
-            add(Share::Timers, start, begins.max(start));
         }
         changes.sort_by_key(|(at, ..)| *at);
         changes.push((end, Share::Nothing, false));

@@ -56,7 +56,8 @@ impl ListedPoller {
 
     /// When the server last saw a poll of this identity. `None` if it lists none, or does not answer.
     async fn last_poll(&self) -> Option<SystemTime> {
-        let pollers = task_queue::pollers(&self.client, &self.queue, TaskKind::of(self.role));
+        let pollers =
+            task_queue::listed_pollers(&self.client, &self.queue, TaskKind::of(self.role));
         // Without a time limit, a single lost request would prevent all later ones.
         let pollers = timeout(TRY_TIMEOUT, pollers).await.ok()?.ok()?;
         pollers.into_iter().find(|poller| poller.identity == self.identity)?.last_access

@@ -41,8 +41,17 @@ fn python_sdk() -> &'static Path {
 
 /// Returns a command for the Python sample in this world.
 fn python(world: &World, arguments: &[&str]) -> std::process::Command {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/sample.py");
-    let arguments = [&[script], arguments].concat();
+    python_script(world, "sample.py", arguments)
+}
+
+/// A script of the folder `python` in this world.
+pub(crate) fn python_script(
+    world: &World,
+    script: &str,
+    arguments: &[&str],
+) -> std::process::Command {
+    let script = format!("{}/tests/it/python/{script}", env!("CARGO_MANIFEST_DIR"));
+    let arguments = [&[script.as_str()], arguments].concat();
     let mut python = world.at_home("python3", arguments);
     python.env("PYTHONPATH", python_sdk()).env("PYTHONDONTWRITEBYTECODE", "1");
     python

@@ -4,16 +4,17 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::queues::{FOOTNOTE, QueueRow};
-use crate::temporal::task_queue::Poller;
+use super::queues::{FOOTNOTE, QueueRow, Reading};
+use crate::temporal::{clock::Skew, task_queue::Poller};
 
 /// The queues as one object on one line.
-pub(super) fn json(address: &str, namespace: &str, rows: &[QueueRow], now: SystemTime) -> String {
+pub(super) fn json(address: &str, namespace: &str, reading: &Reading) -> String {
     let document = StatusDocument {
-        time: TimestampMillis(now),
+        time: TimestampMillis(reading.now),
+        clock_skew_ms: reading.skew.map(Skew::millis),
         address,
         namespace,
-        queues: rows.iter().map(QueueJson::new).collect(),
+        queues: reading.rows.iter().map(QueueJson::new).collect(),
         note: FOOTNOTE.replace('\n', " "),
     };
     // A `Value` sorts the keys, so that the order of the fields below is free.
@@ -22,7 +23,10 @@ pub(super) fn json(address: &str, namespace: &str, rows: &[QueueRow], now: Syste
 
 #[derive(Serialize)]
 struct StatusDocument<'a> {
+    /// The server's time.
     time: TimestampMillis,
+    /// How far this machine's clock is ahead of it; null if that is not known.
+    clock_skew_ms: Option<f64>,
     address: &'a str,
     namespace: &'a str,
     queues: Vec<QueueJson<'a>>,

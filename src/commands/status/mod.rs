@@ -5,12 +5,12 @@ mod json;
 mod queues;
 mod text;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use temporalio_client::{Client, NamespacedClient, tonic::Code};
 use tokio::time::timeout;
 
-use self::{json::json, queues::QueueRow, text::text};
+use self::{json::json, queues::Reading, text::text};
 use super::{
     context::{Context, connect_overrides, log_options},
     live::{self, Snapshot},
@@ -20,7 +20,7 @@ use crate::{
     config::{Config, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
-    temporal::{connection, target::Target},
+    temporal::{clock::ClockReader, connection, target::Target},
     terminal::{output::Output, screen, stdout::Stdout, style::Colour},
 };
 
@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
         colour: Colour::of_stdout(&config.environment),
         config: &config,
         args: &args,
+        clock: ClockReader::default(),
     };
     match args.watch {
         Some(interval) => status.watch(context, interval).await,
@@ -59,17 +60,18 @@ struct StatusCommand<'a> {
     colour: Colour,
     config: &'a Config,
     args: &'a StatusArgs,
+    clock: ClockReader,
 }
 
 impl StatusCommand<'_> {
-    async fn read(&self) -> Result<Vec<QueueRow>, CommandError> {
-        queues::read(&self.client, self.config, &self.args.task_queue).await
+    async fn read(&self) -> Result<Reading, CommandError> {
+        queues::read(&self.client, self.config, &self.args.task_queue, &self.clock).await
     }
 
-    fn rendered(&self, rows: &[QueueRow]) -> String {
+    fn rendered(&self, reading: &Reading) -> String {
         match self.args.output {
-            Output::Text => text(&self.address, &self.namespace, rows, self.colour),
-            Output::Json => json(&self.address, &self.namespace, rows, SystemTime::now()),
+            Output::Text => text(&self.address, &self.namespace, reading, self.colour),
+            Output::Json => json(&self.address, &self.namespace, reading),
         }
     }
 
@@ -81,10 +83,10 @@ impl StatusCommand<'_> {
                 cause: format!("no answer within {}", show(ANSWER_TIMEOUT)),
                 code: Code::DeadlineExceeded,
             };
-            let rows = timeout(ANSWER_TIMEOUT, self.read()).await.map_err(no_answer)??;
-            let mut text = self.rendered(&rows);
+            let reading = timeout(ANSWER_TIMEOUT, self.read()).await.map_err(no_answer)??;
+            let mut text = self.rendered(&reading);
             if in_place {
-                let now = humantime::format_rfc3339_seconds(SystemTime::now());
+                let now = humantime::format_rfc3339_seconds(reading.now);
                 text = format!("{now}, every {}\n{text}", show(interval));
                 if screen::size().is_none() {
                     text.push('\n');
@@ -97,15 +99,15 @@ impl StatusCommand<'_> {
 
     /// Prints the queues once. With `--check`, a queue that no worker polls is an error.
     async fn print_once(&self, context: &Context<'_>) -> Result<Exit, CommandError> {
-        let Some(rows) = context.unless_stopped(self.read()).await? else {
+        let Some(reading) = context.unless_stopped(self.read()).await? else {
             return Ok(context.stopped());
         };
-        Stdout::get().line(self.rendered(&rows));
+        Stdout::get().line(self.rendered(&reading));
         tokio::select! {
             () = Stdout::get().flush() => Stdout::get().result()?,
             () = context.shutdown.requested() => return Ok(context.stopped()),
         }
-        match rows.iter().find(|row| self.args.check && row.view.is_unserved()) {
+        match reading.rows.iter().find(|row| self.args.check && row.view.is_unserved()) {
             Some(row) => Err(CommandError::Unserved {
                 queue: row.queue.clone(),
                 kind: row.kind(),
@@ -120,14 +122,18 @@ impl StatusCommand<'_> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::*;
-    use crate::temporal::task_queue::{Poller, TaskKind, View};
+    use super::{queues::QueueRow, *};
+    use crate::temporal::{
+        clock::Skew,
+        task_queue::{Poller, TaskKind, View},
+    };
 
     fn unserved() -> QueueRow {
         let poller = Poller {
             identity: "activity-worker@host:7".into(),
             last_access: Some(SystemTime::now() - Duration::from_secs(100)),
             version: Some("orders:2".into()),
+            listed: SystemTime::now(),
         };
         let view = View {
             pollers: vec![poller],
@@ -140,10 +146,30 @@ mod tests {
         QueueRow { queue: "q".into(), kind: TaskKind::Activity, view }
     }
 
+    fn reading(row: QueueRow) -> Reading {
+        Reading { rows: vec![row], now: SystemTime::UNIX_EPOCH, skew: None }
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told_above_the_table_and_in_json() {
+        let mut reading = reading(unserved());
+        let by = Duration::from_mins(2);
+        reading.skew = Some(Skew { by, is_ahead: true, is_least: false });
+        let printed = text("http://a:1", "default", &reading, Colour::Off);
+        let line = "this machine's clock is 2m 00s ahead of the server's; times are the server's";
+        assert_eq!(printed.lines().nth(1), Some(line));
+        let printed = json("a", "n", &reading);
+        let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(document["clock_skew_ms"], 120_000.0);
+    }
+
     #[test]
     fn unserved_queue_is_red() {
         let lines = |colour| -> Vec<String> {
-            text("http://a:1", "default", &[unserved()], colour).lines().map(Into::into).collect()
+            text("http://a:1", "default", &reading(unserved()), colour)
+                .lines()
+                .map(Into::into)
+                .collect()
         };
         let plain = lines(Colour::Off);
         assert_eq!(
@@ -163,7 +189,7 @@ mod tests {
 
     #[test]
     fn json_keeps_its_keys_and_types() {
-        let printed = json("http://a:1", "default", &[unserved()], SystemTime::UNIX_EPOCH);
+        let printed = json("http://a:1", "default", &reading(unserved()));
         let mut document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         let poller = &mut document["queues"][0]["pollers"][0];
         assert!(poller["last_access"].take().is_string());
@@ -171,6 +197,7 @@ mod tests {
         assert!(document["note"].take().as_str().unwrap().starts_with("Backlog and rates"));
         let expected = serde_json::json!({
             "time": "1970-01-01T00:00:00.000Z",
+            "clock_skew_ms": null,
             "address": "http://a:1",
             "namespace": "default",
             "queues": [{
@@ -199,7 +226,7 @@ mod tests {
     fn a_queue_without_backlog_has_no_oldest_task() {
         let mut row = unserved();
         row.view.backlog = 0;
-        let printed = json("a", "n", &[row], SystemTime::UNIX_EPOCH);
+        let printed = json("a", "n", &reading(row));
         let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert!(document["queues"][0]["oldest_seconds"].is_null());
     }

@@ -1,6 +1,6 @@
 //! The task queues that `fleet status` shows.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::try_join_all;
 use temporalio_client::Client;
@@ -8,7 +8,10 @@ use temporalio_client::Client;
 use crate::{
     config::Config,
     error::CommandError,
-    temporal::task_queue::{self, TaskKind, View},
+    temporal::{
+        clock::{ClockReader, Skew},
+        task_queue::{self, TaskKind, View},
+    },
 };
 
 /// A footnote about tasks that the numbers do not include.
@@ -40,6 +43,15 @@ impl QueueRow {
     }
 }
 
+/// What the server said about the queues.
+pub(super) struct Reading {
+    pub(super) rows: Vec<QueueRow>,
+    /// When it was asked, by its own clock.
+    pub(super) now: SystemTime,
+    /// How far this machine's clock differs from the server's, if that is known.
+    pub(super) skew: Option<Skew>,
+}
+
 /// A queue to ask about.
 struct Question<'a> {
     queue: &'a str,
@@ -53,12 +65,21 @@ pub(super) async fn read(
     client: &Client,
     config: &Config,
     named: &[String],
-) -> Result<Vec<QueueRow>, CommandError> {
+    clock: &ClockReader,
+) -> Result<Reading, CommandError> {
     let questions = if named.is_empty() { questions_of_fleet(config) } else { questions_of(named) };
     let views =
         questions.iter().map(|question| task_queue::view(client, question.queue, question.kind));
-    let views = try_join_all(views).await?;
-    Ok(questions
+    let any_queue = questions.first().map_or("", |question| question.queue);
+    let (views, clock) = tokio::join!(try_join_all(views), clock.read(client, any_queue));
+    let mut views = views?;
+    let polls = views.iter().flat_map(|view| &view.pollers).filter_map(|poller| poller.last_access);
+    let clock = clock.bounded(None, polls.max());
+    let now = clock.now();
+    for view in &mut views {
+        view.count_from(now);
+    }
+    let rows = questions
         .into_iter()
         .zip(views)
         .filter(|(question, view)| question.always || view.is_used())
@@ -67,7 +88,8 @@ pub(super) async fn read(
             kind,
             view,
         })
-        .collect())
+        .collect();
+    Ok(Reading { rows, now, skew: clock.skew() })
 }
 
 /// Each queue once, for both kinds of task.

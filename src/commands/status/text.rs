@@ -2,23 +2,29 @@
 
 use std::fmt::Write;
 
-use super::queues::{FOOTNOTE, QueueRow};
+use super::queues::{FOOTNOTE, QueueRow, Reading};
 use crate::{
-    temporal::task_queue::Poller,
+    temporal::{clock::Skew, task_queue::Poller},
     terminal::{
         duration::whole_seconds,
-        style::{Colour, RED},
+        style::{Colour, RED, YELLOW},
         text::{one_line, padded, width},
     },
 };
 
 /// The table with its footnote, without a final line end.
-pub(super) fn text(address: &str, namespace: &str, rows: &[QueueRow], colour: Colour) -> String {
+pub(super) fn text(address: &str, namespace: &str, reading: &Reading, colour: Colour) -> String {
+    let rows = &reading.rows;
     let queue = widest(rows.iter().map(|row| row.queue.as_str())).max(10);
     let pollers = rows.iter().flat_map(|row| &row.view.pollers);
     let identity = widest(pollers.map(|poller| poller.identity.as_str()));
-    let mut text = format!(
-        "namespace {namespace} at {address}\n\n{:queue$}  {:8}  {:>7}  {:>8}  {:>7}  {:>12}  {:>7}",
+    let mut text = format!("namespace {namespace} at {address}");
+    if let Some(line) = reading.skew.and_then(Skew::line) {
+        let _ = write!(text, "\n{}", colour.paint(YELLOW, &line));
+    }
+    let _ = write!(
+        text,
+        "\n\n{:queue$}  {:8}  {:>7}  {:>8}  {:>7}  {:>12}  {:>7}",
         "TASK QUEUE", "KIND", "BACKLOG", "OLDEST", "ADDED/S", "DISPATCHED/S", "POLLERS"
     );
     for row in rows {

@@ -15,8 +15,8 @@ use crate::{
     temporal::payload::from_json,
     timeline::{
         events::Builder,
-        model::{RunStatus, WorkflowRun},
-        row::RowStatus,
+        model::{RunStatus, StartWait, WorkflowRun},
+        row::{CancelRequest, Pause, RowStatus},
     },
 };
 
@@ -89,6 +89,13 @@ fn full() -> Timeline {
         status: RunStatus::Failed,
         started: at(0),
         begins: Some(at(1)),
+        start_wait: Some(StartWait::StartDelay),
+        cancel_requested: Some(at(8)),
+        cron_schedule: text(),
+        continued_failure: text(),
+        last_result: text(),
+        reset_from: text(),
+        reset_to: text(),
         closed: Some(at(9)),
         started_by: "starter".into(),
         summary: text(),
@@ -117,6 +124,9 @@ fn full() -> Timeline {
         last_failure_chain: failure_chain(),
         due: Some(at(4)),
         last_heartbeat: Some(at(4)),
+        cancel_request: Some(CancelRequest { at: at(4), failure: text() }),
+        pause: Some(Pause { since: Some(at(4)), by: "somebody".into(), reason: text() }),
+        value: text(),
         summary: text(),
         ..Row::new(Kind::Activity, 5, at(1))
     };
@@ -130,7 +140,8 @@ fn full() -> Timeline {
         failure_chain: failure_chain(),
     };
     let other = [("unknown".to_owned(), 1)].into();
-    Timeline { run, rows: vec![row], waits: vec![wait], other, until: at(9) }
+    let skew = Some(Skew { by: Duration::from_secs(2), is_ahead: true, is_least: false });
+    Timeline { run, rows: vec![row], waits: vec![wait], other, until: at(9), skew }
 }
 
 /// Adds each path in `value` with the type of what is there.
@@ -178,6 +189,7 @@ fn unknown_values_are_null_and_their_keys_stay() {
         keys,
         [
             "attempt",
+            "cancel_requested",
             "due",
             "ended",
             "event_id",
@@ -189,12 +201,14 @@ fn unknown_values_are_null_and_their_keys_stay() {
             "last_failure_chain",
             "last_heartbeat",
             "name",
+            "pause",
             "queue_wait_ms",
             "queued",
             "retries_ms",
             "started",
             "summary",
             "task_queue",
+            "value",
             "version",
             "worker",
         ]

@@ -1,8 +1,11 @@
 //! Timelines of recorded and made-up histories, without a server.
 
 mod history;
+mod local_activities;
+mod nexus;
 mod output;
 mod pending;
+mod states;
 
 // The tests' imports from the timeline are listed only here; each file of tests re-uses them.
 use std::time::{Duration, SystemTime};

@@ -2,6 +2,8 @@
 
 mod closed;
 mod command;
+mod facts;
+mod other_sdks;
 mod running;
 
 use std::{process::Command, time::SystemTime};
