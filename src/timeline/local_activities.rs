@@ -1,7 +1,7 @@
 //! Rows of local activities, and of the other markers.
 //!
 //! A marker is written when its workflow task ends. Where its times come from two clocks (see
-//! [`LocalTimes`]), the times of a row follow from all markers of the task together, in the order in
+//! `LocalTimes`), the times of a row follow from all markers of the task together, in the order in
 //! which the activities ended, which is the order of the markers.
 
 use std::time::{Duration, SystemTime};
