@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, value::RawValue};
 use temporalio_common::protos::temporal::api::{
-    command::v1::{CompleteWorkflowExecutionCommandAttributes, command::Attributes},
-    common::v1::{Payload, Payloads},
+    command::v1::{
+        CompleteWorkflowExecutionCommandAttributes,
+        ContinueAsNewWorkflowExecutionCommandAttributes, command::Attributes,
+    },
+    common::v1::{Payload, Payloads, WorkflowType},
     enums::v1::CommandType,
 };
 
-use super::{Answer, answer_workflow_tasks, command, payload};
+use super::{Answer, answer_workflow_tasks, command, payload, task_queue};
 use crate::support::{Process, World, run};
 
 /// JSON that is shown as it is, whatever encoding of JSON it has.
@@ -76,6 +79,16 @@ fn results() -> Vec<Vec<Payload>> {
         ],
     ];
     json.chain(other).chain(more).collect()
+}
+
+/// The workflow ends with this result.
+fn complete(result: Vec<Payload>) -> Answer {
+    let attributes =
+        CompleteWorkflowExecutionCommandAttributes { result: Some(Payloads { payloads: result }) };
+    Answer::Commands(vec![command(
+        CommandType::CompleteWorkflowExecution,
+        Attributes::CompleteWorkflowExecutionCommandAttributes(attributes),
+    )])
 }
 
 /// The values that a line of JSON stands for, each with its encoding. Valid JSON has none.
@@ -159,13 +172,7 @@ fn results_of_forty_shapes_are_forty_lines_of_json_from_which_the_data_can_be_re
     answer_workflow_tasks(&queue, results.len(), |id| {
         let result = results[shapes.len()].clone();
         shapes.insert(id.to_owned(), result.clone());
-        let attributes = CompleteWorkflowExecutionCommandAttributes {
-            result: Some(Payloads { payloads: result }),
-        };
-        Answer::Commands(vec![command(
-            CommandType::CompleteWorkflowExecution,
-            Attributes::CompleteWorkflowExecutionCommandAttributes(attributes),
-        )])
+        complete(result)
     });
     assert_eq!(json.exit_code(), 0);
     let lines = json.out.wait_end();
@@ -207,4 +214,31 @@ fn results_of_forty_shapes_are_forty_lines_of_json_from_which_the_data_can_be_re
         let shown = if is_shown { format!("{data} {mark}") } else { mark };
         assert!(text.iter().any(|line| line.contains(&shown)), "{shown}: {text:#?}");
     }
+}
+
+#[test]
+fn all_values_of_a_later_run_are_shown() {
+    let world = World::new();
+    let queue = world.workflow_queue();
+    let mut starter =
+        Process::start(world.fleet(["starter", "-n", "1", "--workflow-type", "Runs"]));
+    let mut runs = 0;
+    answer_workflow_tasks(&queue, 2, |_| {
+        runs += 1;
+        if runs == 2 {
+            let values: [&[u8]; 2] = [b"\"first\"", b"2"];
+            return complete(values.map(|json| payload(Some(b"json/plain"), json)).to_vec());
+        }
+        let attributes = ContinueAsNewWorkflowExecutionCommandAttributes {
+            workflow_type: Some(WorkflowType { name: "Runs".to_owned() }),
+            task_queue: Some(task_queue(&queue)),
+            ..Default::default()
+        };
+        Answer::Commands(vec![command(
+            CommandType::ContinueAsNewWorkflowExecution,
+            Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(attributes),
+        )])
+    });
+    assert_eq!(starter.exit_code(), 0);
+    assert_eq!(starter.out.wait_end(), ["\"first\" 2 <2 values>"]);
 }
