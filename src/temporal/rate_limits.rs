@@ -3,16 +3,27 @@
 //! The SDK repeats such calls without saying so, for a minute or more, and its metrics do not count them
 //! (docs/sdk.md). So the calls of a batch are made with [`once`], and repeated by the fleet itself.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
+use backon::{ExponentialBuilder, Retryable};
 use temporalio_client::{
     RetryOptions,
     request_extensions::RetryConfigForCall,
     tonic::{Code, IntoRequest, Request, Status},
 };
+
+/// The first and the longest pause after a refusal. They are as long as the SDK's own, because a call that is
+/// repeated sooner only adds to what the server limits.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How many times [`repeat_limited`] repeats a call.
+const MOST_REFUSALS: usize = 6;
 
 /// Counts the calls that the server refused because of a limit. Cloning is cheap.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +69,35 @@ pub(crate) fn once<T>(message: impl IntoRequest<T>) -> Request<T> {
     let mut request = message.into_request();
     request.extensions_mut().insert(RetryConfigForCall(RetryOptions::no_retries()));
     request
+}
+
+/// Repeats `call`, which the SDK makes only [`once`], as long as the server refuses it because of a limit, and
+/// counts the refusals. It is given up after half a minute.
+///
+/// # Errors
+/// The last status.
+pub(super) async fn repeat_limited<T, F: Future<Output = Result<T, Status>>>(
+    limits: &RateLimits,
+    call: impl FnMut() -> F,
+) -> Result<T, Status> {
+    call.retry(limit_pauses().with_max_times(MOST_REFUSALS))
+        .when(|status| {
+            let is_refusal = is_rate_limit(status);
+            if is_refusal {
+                limits.count(status);
+            }
+            is_refusal
+        })
+        .await
+}
+
+/// The pauses after refusals because of a rate limit, shortened at random by up to a half.
+pub(super) fn limit_pauses() -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE / 2)
+        .with_max_delay(LONGEST_PAUSE / 2)
+        .without_max_times()
+        .with_jitter()
 }
 
 /// Whether the server refused a call because of a rate, and not because the message was too large.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ConstantBuilder, Retryable};
 use temporalio_client::{
     Client,
     grpc::WorkflowService,
@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::{
     connection::{TRY_TIMEOUT, show_tenths},
-    rate_limits::{RateLimits, is_rate_limit, is_too_large},
+    rate_limits::{self, RateLimits, is_rate_limit, is_too_large, limit_pauses},
     target::{Target, describe},
 };
 use crate::error::Error;
@@ -33,10 +33,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const LONG_POLL: Duration = Duration::from_secs(15);
 /// How many times in a row one call may fail while the server answers others.
 const MOST_FAILURES: usize = 100;
-/// The first and the longest pause after a refusal because of a rate limit. They are as long as the SDK's own,
-/// because a call that is repeated sooner only adds to what the server limits.
-const FIRST_LIMIT_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_LIMIT_PAUSE: Duration = Duration::from_secs(8);
 
 /// A client whose calls are repeated until the server answers.
 pub(crate) struct RetryingClient {
@@ -108,7 +104,7 @@ impl RetryingClient {
                 if self.limited_for() > self.target.connect_timeout {
                     return Err(CallFailure::Refused(status));
                 }
-                sleep(limit_pauses_left.next().unwrap_or(LONGEST_LIMIT_PAUSE)).await;
+                sleep(limit_pauses_left.next().unwrap_or(rate_limits::LONGEST_PAUSE)).await;
                 continue;
             }
             self.until_answered(&status).await?;
@@ -185,15 +181,6 @@ pub(crate) fn pauses() -> ConstantBuilder {
     ConstantBuilder::new()
         .with_delay(LONGEST_PAUSE / 2)
         .with_max_times(MOST_FAILURES - 1)
-        .with_jitter()
-}
-
-/// The pauses after refusals because of a rate limit, shortened at random by up to a half.
-fn limit_pauses() -> ExponentialBuilder {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_LIMIT_PAUSE / 2)
-        .with_max_delay(LONGEST_LIMIT_PAUSE / 2)
-        .without_max_times()
         .with_jitter()
 }
 

@@ -7,13 +7,20 @@ use serde::{Serialize, Serializer};
 use super::queues::{FOOTNOTE, QueueRow};
 use crate::temporal::task_queue::Poller;
 
-/// The queues as one object on one line.
-pub(super) fn json(address: &str, namespace: &str, rows: &[QueueRow], now: SystemTime) -> String {
+/// The queues as one object on one line. The server refused `rate_limited` calls because of a limit.
+pub(super) fn json(
+    address: &str,
+    namespace: &str,
+    rows: &[QueueRow],
+    rate_limited: u64,
+    now: SystemTime,
+) -> String {
     let document = StatusDocument {
         time: TimestampMillis(now),
         address,
         namespace,
         queues: rows.iter().map(QueueJson::new).collect(),
+        rate_limited,
         note: FOOTNOTE.replace('\n', " "),
     };
     // A `Value` sorts the keys, so that the order of the fields below is free.
@@ -26,6 +33,7 @@ struct StatusDocument<'a> {
     address: &'a str,
     namespace: &'a str,
     queues: Vec<QueueJson<'a>>,
+    rate_limited: u64,
     note: String,
 }
 

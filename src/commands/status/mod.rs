@@ -20,7 +20,7 @@ use crate::{
     config::{Config, layers::Overrides, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
-    temporal::{connection, target::Target},
+    temporal::{connection, rate_limits::RateLimits, target::Target},
     terminal::{output::Output, screen, stdout::Stdout, style::Colour},
 };
 
@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
         client,
         address,
         colour: Colour::of_stdout(&config.environment),
+        limits: RateLimits::default(),
         config: &config,
         args: &args,
     };
@@ -59,19 +60,28 @@ struct StatusCommand<'a> {
     namespace: String,
     address: String,
     colour: Colour,
+    /// Counts what the server refuses.
+    limits: RateLimits,
     config: &'a Config,
     args: &'a StatusArgs,
 }
 
 impl StatusCommand<'_> {
     async fn read(&self) -> Result<Vec<QueueRow>, CommandError> {
-        queues::read(&self.client, self.config, &self.args.task_queue).await
+        queues::read(&self.client, self.config, &self.args.task_queue, &self.limits).await
     }
 
     fn rendered(&self, rows: &[QueueRow]) -> String {
         match self.args.output {
-            Output::Text => text(&self.address, &self.namespace, rows, self.colour),
-            Output::Json => json(&self.address, &self.namespace, rows, SystemTime::now()),
+            Output::Text => {
+                let table = text(&self.address, &self.namespace, rows, self.colour);
+                let limited = self.limits.sentence();
+                limited.map_or(table.clone(), |limited| format!("{table}\n\n{limited}"))
+            }
+            Output::Json => {
+                let refused = self.limits.refused();
+                json(&self.address, &self.namespace, rows, refused, SystemTime::now())
+            }
         }
     }
 
@@ -165,7 +175,7 @@ mod tests {
 
     #[test]
     fn json_keeps_its_keys_and_types() {
-        let printed = json("http://a:1", "default", &[unserved()], SystemTime::UNIX_EPOCH);
+        let printed = json("http://a:1", "default", &[unserved()], 2, SystemTime::UNIX_EPOCH);
         let mut document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         let poller = &mut document["queues"][0]["pollers"][0];
         assert!(poller["last_access"].take().is_string());
@@ -192,6 +202,7 @@ mod tests {
                     "version": "orders:2",
                 }],
             }],
+            "rate_limited": 2,
             "note": null,
         });
         assert_eq!(document, expected);
@@ -201,7 +212,7 @@ mod tests {
     fn a_queue_without_backlog_has_no_oldest_task() {
         let mut row = unserved();
         row.view.backlog = 0;
-        let printed = json("a", "n", &[row], SystemTime::UNIX_EPOCH);
+        let printed = json("a", "n", &[row], 0, SystemTime::UNIX_EPOCH);
         let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert!(document["queues"][0]["oldest_seconds"].is_null());
     }

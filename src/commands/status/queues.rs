@@ -8,7 +8,10 @@ use temporalio_client::Client;
 use crate::{
     config::Config,
     error::CommandError,
-    temporal::task_queue::{self, TaskKind, View},
+    temporal::{
+        rate_limits::RateLimits,
+        task_queue::{self, TaskKind, View},
+    },
 };
 
 /// What the numbers do not include.
@@ -53,10 +56,12 @@ pub(super) async fn read(
     client: &Client,
     config: &Config,
     named: &[String],
+    limits: &RateLimits,
 ) -> Result<Vec<QueueRow>, CommandError> {
     let questions = if named.is_empty() { questions_of_fleet(config) } else { questions_of(named) };
-    let views =
-        questions.iter().map(|question| task_queue::view(client, question.queue, question.kind));
+    let views = questions
+        .iter()
+        .map(|question| task_queue::view(client, question.queue, question.kind, limits));
     let views = try_join_all(views).await?;
     Ok(questions
         .into_iter()
