@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     process::identity::{own_build_id, own_version},
     telemetry::{Service, Telemetry, Traces},
-    temporal::input::{CheckInput, check_input},
+    user_code::input::{CheckInput, check_input},
     workloads::load::{LoadActivities, LoadWorkflow},
 };
 

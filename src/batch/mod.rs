@@ -14,6 +14,7 @@ mod starts;
 mod summary;
 mod tally;
 mod wait;
+mod workflows;
 
 pub(crate) use self::{
     outcome::WorkflowFailure,

@@ -17,6 +17,7 @@ use super::{
     start::StartedRun,
     starts::{Starts, Unfinished},
     wait::End,
+    workflows::Workflows,
 };
 use crate::{
     error::CommandError,
@@ -37,12 +38,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A batch that is being run.
 pub(crate) struct BatchRun {
-    pub(super) batch: Batch,
-    pub(super) server: RetryingClient,
-    pub(super) starts: Starts,
-    /// Whether no more workflows are to be started.
-    pub(super) is_stopping: AtomicBool,
-    pub(super) traces: Option<Traces>,
+    workflows: Workflows,
 }
 
 /// The workflows of a batch whose outcome is not known.
@@ -78,41 +74,37 @@ impl BatchRun {
         limits: RateLimits,
         traces: Option<Traces>,
     ) -> Self {
-        Self {
-            batch,
-            server: RetryingClient::new(client, target, limits),
-            starts: Starts::default(),
-            is_stopping: AtomicBool::new(false),
-            traces,
-        }
+        let server = RetryingClient::new(client, target, limits);
+        let (starts, is_stopping) = (Starts::default(), AtomicBool::new(false));
+        Self { workflows: Workflows { batch, server, starts, is_stopping, traces } }
     }
 
     pub(crate) fn batch(&self) -> &Batch {
-        &self.batch
+        &self.workflows.batch
     }
 
     /// The workflows that were to be started, and whose outcome was not returned.
     pub(crate) fn unended(&self) -> Unended {
-        let Unfinished { started, unknown, refused } = self.starts.unfinished();
+        let Unfinished { started, unknown, refused } = self.workflows.starts.unfinished();
         let ids = |numbers: Vec<usize>| {
-            numbers.into_iter().map(|index| self.batch.workflow_id(index)).collect()
+            numbers.into_iter().map(|index| self.workflows.batch.workflow_id(index)).collect()
         };
         Unended { running: ids(started), may_run: ids(unknown), refused: refused.len() }
     }
 
     /// The id of a workflow that has not ended, to look at it.
     pub(crate) fn one_to_look_at(&self) -> Option<String> {
-        self.starts.one_to_look_at().map(|index| self.batch.workflow_id(index))
+        self.workflows.starts.one_to_look_at().map(|index| self.workflows.batch.workflow_id(index))
     }
 
     /// Starts no more workflows, and waits for a moment for the answers to the requests that are on their
     /// way, so that it is known what was started. `ends` is the stream that drives them; what it yields
     /// meanwhile goes to `add`.
     pub(crate) async fn settle<T>(&self, ends: impl Stream<Item = T>, mut add: impl FnMut(T)) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+        self.workflows.is_stopping.store(true, Ordering::Relaxed);
         let mut ends = pin!(ends);
         let answers = async {
-            while self.starts.awaits_answer() {
+            while self.workflows.starts.awaits_answer() {
                 tokio::select! {
                     end = ends.next() => match end {
                         Some(end) => add(end),
@@ -133,9 +125,9 @@ impl BatchRun {
     pub(crate) fn outcomes(&self) -> impl Stream<Item = Result<Outcome, CommandError>> + '_ {
         stream::once(self.start_first()).flat_map(move |first| match first {
             Err(error) => stream::once(ready(Err(error))).left_stream(),
-            Ok(mut first) => stream::iter(0..self.batch.count)
+            Ok(mut first) => stream::iter(0..self.workflows.batch.count)
                 .map(move |index| self.run_workflow(index, first.take()))
-                .buffer_unordered(self.batch.concurrency)
+                .buffer_unordered(self.workflows.batch.concurrency)
                 .right_stream(),
         })
     }
@@ -145,11 +137,11 @@ impl BatchRun {
     /// # Errors
     /// [`CommandError::BatchMismatch`] if the batch was begun with another definition.
     async fn start_first(&self) -> Result<Option<FirstStart>, CommandError> {
-        if let BatchName::Random(_) = self.batch.name {
+        if let BatchName::Random(_) = self.workflows.batch.name {
             return Ok(None);
         }
         let at = Instant::now();
-        let run = self.start(0).await?;
+        let run = self.workflows.start(0).await?;
         self.compare_with_server(0, &run.run_id).await?;
         Ok(Some(FirstStart { at, run }))
     }
@@ -161,24 +153,24 @@ impl BatchRun {
         index: usize,
         started: Option<FirstStart>,
     ) -> Result<Outcome, CommandError> {
-        if self.is_stopping.load(Ordering::Relaxed) {
+        if self.workflows.is_stopping.load(Ordering::Relaxed) {
             return pending().await;
         }
-        let workflow_id = self.batch.workflow_id(index);
+        let workflow_id = self.workflows.batch.workflow_id(index);
         let (start_time, run) = match started {
             Some(FirstStart { at, run }) => (at, run),
-            None => (Instant::now(), self.start(index).await?),
+            None => (Instant::now(), self.workflows.start(index).await?),
         };
         let StartedRun { run_id, is_closed } = run;
-        let End { run_id, result } = self.end(&workflow_id, run_id).await?;
+        let End { run_id, result } = self.workflows.end(&workflow_id, run_id).await?;
         let latency = start_time.elapsed();
 
         // The history only adds to the outcome, so failing to read it is no failure of the batch.
-        let runs = Runs::read(&self.server, &workflow_id, &run_id).await.ok();
+        let runs = Runs::read(&self.workflows.server, &workflow_id, &run_id).await.ok();
         let history = runs.as_ref().map(Runs::asked);
         let mut is_from_earlier_starter = is_closed;
         if let Some((definition, starter)) = history.and_then(History::started) {
-            is_from_earlier_starter |= starter != self.server.client().identity();
+            is_from_earlier_starter |= starter != self.workflows.server.client().identity();
             match history.and_then(History::earlier_run) {
                 None => self.refuse_if_different(index, &definition)?,
                 // The input of this run is the one that the workflow continued as new with.
@@ -187,7 +179,7 @@ impl BatchRun {
         }
         let reason = runs.as_ref().and_then(Runs::reason);
         let end = result.map_err(|failure| failure.with_reason(reason));
-        self.starts.ended(index);
+        self.workflows.starts.ended(index);
         Ok(Outcome {
             index,
             workflow_id,
@@ -211,9 +203,10 @@ impl BatchRun {
         &self,
         index: usize,
     ) -> Result<(String, Result<(), WorkflowFailure>), CommandError> {
-        let StartedRun { run_id, .. } = self.start(index).await?;
-        let End { run_id, result } = self.end(&self.batch.workflow_id(index), run_id).await?;
-        self.starts.ended(index);
+        let StartedRun { run_id, .. } = self.workflows.start(index).await?;
+        let End { run_id, result } =
+            self.workflows.end(&self.workflows.batch.workflow_id(index), run_id).await?;
+        self.workflows.starts.ended(index);
         Ok((run_id, result.map(drop)))
     }
 
@@ -233,17 +226,20 @@ impl BatchRun {
     }
 
     async fn first_event(&self, index: usize, run_id: &str) -> Result<History, CommandError> {
-        let (client, id) = (self.server.client(), &self.batch.workflow_id(index));
-        let read = self.server.call(|| History::read(client, id, run_id, 1)).await;
-        Ok(read.map_err(|failure| self.server.error("return a workflow's history", failure))?)
+        let (client, id) =
+            (self.workflows.server.client(), &self.workflows.batch.workflow_id(index));
+        let read = self.workflows.server.call(|| History::read(client, id, run_id, 1)).await;
+        Ok(read.map_err(|failure| {
+            self.workflows.server.error("return a workflow's history", failure)
+        })?)
     }
 
     fn refuse_if_different(&self, index: usize, existing: &Definition) -> Result<(), CommandError> {
-        match existing.difference(&self.batch.definition_of(index)) {
+        match existing.difference(&self.workflows.batch.definition_of(index)) {
             None => Ok(()),
             Some(difference) => Err(CommandError::BatchMismatch {
-                batch: self.batch.name.as_str().to_owned(),
-                workflow_id: self.batch.workflow_id(index),
+                batch: self.workflows.batch.name.as_str().to_owned(),
+                workflow_id: self.workflows.batch.workflow_id(index),
                 what: difference.part,
                 was: difference.existing,
                 asked: difference.requested,

@@ -27,7 +27,7 @@ use temporalio_common::{
 };
 use uuid::Uuid;
 
-use super::{run::BatchRun, starts::Answer};
+use super::{starts::Answer, workflows::Workflows};
 use crate::{
     error::{CommandError, Error, chain},
     telemetry::Traces,
@@ -51,7 +51,7 @@ pub(super) struct StartedRun {
     pub(super) is_closed: bool,
 }
 
-impl BatchRun {
+impl Workflows {
     /// Starts a workflow, unless an earlier starter did. One span covers all attempts.
     pub(super) async fn start(&self, index: usize) -> Result<StartedRun, CommandError> {
         let start = self.start_untraced(index);

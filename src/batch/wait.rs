@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::{
     outcome::{WorkflowFailure, WorkflowStatus},
-    run::BatchRun,
+    workflows::Workflows,
 };
 use crate::{error::CommandError, temporal::runs::run_after_reset};
 
@@ -30,7 +30,7 @@ pub(super) struct End {
     pub(super) result: Result<Option<Payload>, WorkflowFailure>,
 }
 
-impl BatchRun {
+impl Workflows {
     /// Waits for a workflow's end. If somebody resets the workflow meanwhile, which terminates its run, it
     /// goes on in the run that the reset made.
     pub(super) async fn end(&self, workflow_id: &str, run_id: String) -> Result<End, CommandError> {

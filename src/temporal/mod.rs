@@ -2,7 +2,6 @@
 
 pub(crate) mod connection;
 pub(crate) mod history;
-pub(crate) mod input;
 pub(crate) mod options;
 pub(crate) mod payload;
 pub(crate) mod rate_limits;

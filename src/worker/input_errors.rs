@@ -21,7 +21,7 @@ use temporalio_common::protos::{
 use temporalio_sdk::interceptors::WorkerInterceptor;
 use tracing::warn;
 
-use crate::temporal::input::CheckInput;
+use crate::user_code::input::CheckInput;
 
 /// How the SDK's failure of such a workflow task begins.
 const FAILURE: &str = "Failed to create workflow";

@@ -14,8 +14,6 @@ use temporalio_common::{
 };
 use temporalio_workflow::workflows::WorkflowImplementation;
 
-use crate::error::chain;
-
 /// How long a reason may be that quotes the input, in characters.
 const LONGEST: usize = 300;
 
@@ -39,7 +37,7 @@ pub(crate) fn check_input<W: WorkflowImplementation>(
     let wanted = without_paths(type_name::<<W::Run as WorkflowDefinition>::Input>());
     let reason = match decoded {
         Ok(_) => return Ok(()),
-        Err(PayloadConversionError::EncodingError(error)) => chain(error.as_ref()),
+        Err(PayloadConversionError::EncodingError(error)) => error.to_string(),
         Err(_) => format!("it was started with {given}"),
     };
     Err(format!("cannot decode its input as {wanted}: {}", cut(&reason)))
