@@ -18,7 +18,7 @@ use temporalio_sdk::{
 use tokio::sync::Notify;
 
 use crate::{
-    proxy::RefusingPort,
+    proxy::{PollTrap, RefusingPort},
     server::{self, OwnServer, the_workflow, workflow_ids},
     support::{FLEET, Finished, Process, World, eventually, free_port, held_order, program, run},
 };
@@ -73,6 +73,44 @@ fn what_the_server_refuses_counts_as_not_started() {
         assert_eq!((&told["not_started"], &told["under_way"]), (&3.into(), &0.into()), "{what}");
     }
     assert!(workflow_ids(&world.workflow_queue()).is_empty());
+}
+
+#[test]
+fn a_rate_limit_that_lasts_ends_the_starter_and_nothing_was_started() {
+    let world = World::new();
+    let port = RefusingPort::without_starts(server::address());
+    for (more, code) in [(&["--connect-timeout", "1s"][..], 69), (&["--timeout", "2s"], 1)] {
+        let mut starter = world.fleet([&["starter", "-n", "5", "--output", "json"], more].concat());
+        starter.env("TEMPORAL_ADDRESS", &port.address);
+        let finished = run(starter);
+        assert_eq!(finished.code, code, "{finished:#?}");
+        assert!(finished.err.contains(&"not started: 5".to_owned()), "{finished:#?}");
+        let told = summary(&finished);
+        assert_eq!((&told["not_started"], &told["may_run"]), (&5.into(), &Value::Array(vec![])));
+        assert!(told["rate_limited"].as_u64().unwrap() >= 5, "{told}");
+        let words = "RESOURCE_EXHAUSTED: namespace rate limit exceeded";
+        assert!(finished.err.iter().any(|it| it.contains(words)), "{finished:#?}");
+    }
+    let mut bench = world.fleet(["bench", "--count", "3", "--timeout", "2s", "--output", "json"]);
+    bench.env("TEMPORAL_ADDRESS", &port.address);
+    let told = summary(&run(bench));
+    assert_eq!((&told["not_started"], &told["under_way"]), (&3.into(), &0.into()), "{told}");
+}
+
+#[test]
+fn only_a_workflow_whose_start_was_not_answered_may_run() {
+    let world = World::new();
+    let port = PollTrap::losing(server::address(), "StartWorkflowExecution");
+    let mut starter = world.fleet(["starter", "-n", "2", "--timeout", "2s", "--output", "json"]);
+    starter.env("TEMPORAL_ADDRESS", &port.address);
+    let finished = run(starter);
+    assert_eq!(finished.code, 1, "{finished:#?}");
+    let may_run = "1 may run (the server did not answer):".to_owned();
+    assert!(finished.err.contains(&may_run), "{finished:#?}");
+    let told = summary(&finished);
+    let count = |list: &str| told[list].as_array().unwrap().len();
+    assert_eq!((count("running"), count("may_run")), (1, 1), "{told}");
+    assert_eq!(told["not_started"], 0);
 }
 
 #[test]
