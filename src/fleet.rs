@@ -1,6 +1,8 @@
 //! [`Fleet`]: the workflows, activities and defaults of a program.
 
-use std::{fmt, num::NonZeroUsize, path::Path, thread::available_parallelism};
+use std::{
+    collections::HashMap, fmt, num::NonZeroUsize, path::Path, thread::available_parallelism,
+};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use temporalio_common::{WorkflowDefinition, worker::WorkerDeploymentOptions};
@@ -17,10 +19,18 @@ use crate::{
     error::Error,
     process::identity::{own_build_id, own_version},
     telemetry::{Service, Telemetry, Traces},
+    user_code::input::{CheckInput, check_input},
     workloads::load::{LoadActivities, LoadWorkflow},
 };
 
 type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistrationError>;
+
+/// A workflow that is registered.
+struct RegisteredWorkflow {
+    name: &'static str,
+    register: RegisterWorkflow,
+    check_input: CheckInput,
+}
 
 /// A fleet: its name, its workflows, its activities, and defaults for its settings.
 ///
@@ -30,7 +40,7 @@ type RegisterWorkflow = fn(&mut WorkerOptions) -> Result<(), WorkflowRegistratio
 pub struct Fleet {
     defaults: Defaults,
     workflow_id_prefix: String,
-    workflows: Vec<(&'static str, RegisterWorkflow)>,
+    workflows: Vec<RegisteredWorkflow>,
     /// Only the registered activities in it are used. [`Fleet::registered`] copies it for each worker.
     activities: WorkerOptions,
     has_activities: bool,
@@ -48,7 +58,7 @@ enum Tracing {
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let workflows: Vec<_> = self.workflows.iter().map(|(name, _)| name).collect();
+        let workflows: Vec<_> = self.workflows.iter().map(|workflow| workflow.name).collect();
         f.debug_struct("Fleet")
             .field("defaults", &self.defaults)
             .field("workflows", &workflows)
@@ -88,10 +98,12 @@ impl Fleet {
         W: WorkflowImplementation,
         <W::Run as WorkflowDefinition>::Input: Send,
     {
-        self.workflows.push((W::name(), |options| {
+        let register: RegisterWorkflow = |options| {
             options.register_workflow::<W>()?;
             Ok(())
-        }));
+        };
+        let (name, check_input) = (W::name(), check_input::<W> as CheckInput);
+        self.workflows.push(RegisteredWorkflow { name, register, check_input });
         self
     }
 
@@ -227,12 +239,17 @@ impl Fleet {
 
     /// The type of the workflow that `fleet starter` starts if the user names none.
     pub(crate) fn default_workflow_type(&self) -> Option<&'static str> {
-        self.workflows.first().map(|(name, _)| *name)
+        self.workflows.first().map(|workflow| workflow.name)
     }
 
     /// Whether a workflow of this type is registered.
     pub(crate) fn has_workflow(&self, workflow_type: &str) -> bool {
-        self.workflows.iter().any(|(name, _)| *name == workflow_type)
+        self.workflows.iter().any(|workflow| workflow.name == workflow_type)
+    }
+
+    /// For each registered workflow, what decodes its input.
+    pub(crate) fn input_checks(&self) -> HashMap<&'static str, CheckInput> {
+        self.workflows.iter().map(|workflow| (workflow.name, workflow.check_input)).collect()
     }
 
     pub(crate) fn shown_version(&self) -> &str {
@@ -263,8 +280,8 @@ impl Fleet {
         let mut options =
             if role.runs_activities() { self.activities.clone() } else { blank_options() };
         if role.runs_workflows() {
-            for (_, register) in &self.workflows {
-                register(&mut options)?;
+            for workflow in &self.workflows {
+                (workflow.register)(&mut options)?;
             }
         }
         Ok(options)

@@ -8,12 +8,18 @@ pub(crate) mod outcome;
 pub(crate) mod report;
 mod run;
 mod spec;
+mod start;
+mod start_options;
+mod starts;
 mod summary;
 mod tally;
+mod wait;
+mod workflows;
 
 pub(crate) use self::{
     outcome::WorkflowFailure,
     run::BatchRun,
     spec::{Batch, BatchName},
+    start_options::StartOptions,
     summary::Remainder,
 };

@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) latency: Option<Duration>,
     /// The workers that ran it.
     pub(crate) workers: Workers,
+    /// Whether all runs and events of it were read, so that no worker is missing.
+    pub(crate) is_read_whole: bool,
 }
 
 impl Outcome {

@@ -53,11 +53,16 @@ enum Line<'a> {
         failed: usize,
         begun_earlier: usize,
         running: &'a [String],
+        may_run: &'a [String],
+        not_started: usize,
         not_reached: usize,
+        rate_limited: u64,
         seconds: f64,
         workflows_per_second: f64,
         latency_ms: Option<Latency>,
         workers: &'a WorkerShares,
+        /// How many workflows have more workers than these.
+        workers_incomplete: usize,
     },
 }
 
@@ -142,12 +147,16 @@ impl Report {
             completed: self.tally.completed,
             failed: self.tally.failed,
             begun_earlier: self.tally.begun_earlier,
-            running: &remainder.running,
+            running: &remainder.unended.running,
+            may_run: &remainder.unended.may_run,
+            not_started: remainder.not_started(&batch.name),
             not_reached: remainder.not_reached,
+            rate_limited: remainder.rate_limited,
             seconds: elapsed.as_secs_f64(),
             workflows_per_second: self.tally.rate(elapsed),
             latency_ms: self.tally.latency(),
             workers: &self.tally.workers,
+            workers_incomplete: self.tally.read_in_part,
         })
     }
 }
@@ -188,6 +197,7 @@ fn bench_outcome(index: usize) -> Outcome {
             workflow: Some(format!("workflow-worker@host:{}", index % 4)),
             activities: vec![format!("activity-worker@host:{}", index % 2)],
         },
+        is_read_whole: true,
     }
 }
 

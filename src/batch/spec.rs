@@ -1,7 +1,9 @@
 //! What a batch consists of.
 
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
+use super::start_options::StartOptions;
 use crate::temporal::history::Definition;
 
 /// The root of the workflow ids: it gives, with a batch's name and a workflow's number, that workflow's
@@ -15,7 +17,11 @@ const RANDOM_NAME_LENGTH: usize = 12;
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) name: BatchName,
+    /// What each workflow is started with.
     pub(crate) definition: Definition,
+    /// The argument of each workflow, by its number, in place of the definition's. Empty if all have the same.
+    pub(crate) inputs: Vec<Payload>,
+    pub(crate) options: StartOptions,
     /// Each workflow id is this prefix, a dash and a UUID.
     pub(crate) id_prefix: String,
     /// The number of workflows.
@@ -29,6 +35,15 @@ impl Batch {
     pub(crate) fn workflow_id(&self, index: usize) -> String {
         let name = format!("{}/{index}", self.name.as_str());
         format!("{}-{}", self.id_prefix, Uuid::new_v5(&ID_NAMESPACE, name.as_bytes()))
+    }
+
+    /// What the workflow with number `index` is started with.
+    pub(super) fn definition_of(&self, index: usize) -> Definition {
+        let mut definition = self.definition.clone();
+        if let Some(input) = self.inputs.get(index) {
+            definition.input = vec![input.clone()];
+        }
+        definition
     }
 }
 
@@ -68,8 +83,10 @@ mod tests {
             definition: Definition {
                 workflow_type: "Type".into(),
                 task_queue: "queue".into(),
-                input: None,
+                input: Vec::new(),
             },
+            inputs: Vec::new(),
+            options: StartOptions::default(),
             id_prefix: "id".into(),
             count: 1,
             concurrency: 1,

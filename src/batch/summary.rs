@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    run::Unended,
     spec::BatchName,
     tally::{Latency, Tally},
 };
@@ -13,12 +14,26 @@ const MOST_LISTED: usize = 20;
 /// What remains of a batch when a command ends.
 #[derive(Default)]
 pub(crate) struct Remainder {
-    /// The ids of the workflows that may be running: a start was requested, and no outcome is known.
-    pub(crate) running: Vec<String>,
+    pub(crate) unended: Unended,
     /// How many workflows this starter did not reach. An earlier starter may have started them.
     pub(crate) not_reached: usize,
+    /// What the server refused because of a limit, as a sentence.
+    pub(crate) limited: Option<String>,
+    /// How many calls that were.
+    pub(crate) rate_limited: u64,
     /// The command that continues the batch, if it can be continued.
     pub(crate) attach: Option<String>,
+}
+
+impl Remainder {
+    /// How many workflows are known not to have been started. Those of a new batch that were not reached are
+    /// among them.
+    pub(super) fn not_started(&self, name: &BatchName) -> usize {
+        match name {
+            BatchName::Random(_) => self.unended.refused + self.not_reached,
+            BatchName::Given(_) => self.unended.refused,
+        }
+    }
 }
 
 /// The summary: some lines, without a final line end.
@@ -32,8 +47,13 @@ pub(super) fn summary(
     lines.extend(tally.latency().as_ref().map(latency));
     lines.extend(shares("workflows", &tally.workers.workflows));
     lines.extend(shares("activities", &tally.workers.activities));
-    lines.extend(still_running(&remainder.running));
-    lines.extend(not_reached(remainder.not_reached, name));
+    lines.extend(in_part(tally.read_in_part));
+    let Unended { running, may_run, .. } = &remainder.unended;
+    lines.extend(listed(still_runs(running.len()), running));
+    lines
+        .extend(listed(format!("{} may run (the server did not answer):", may_run.len()), may_run));
+    lines.extend(not_started(remainder, name));
+    lines.extend(remainder.limited.clone());
     lines.extend(remainder.attach.as_ref().map(|command| format!("to continue: {command}")));
     lines.join("\n")
 }
@@ -73,12 +93,27 @@ fn shares(what: &str, workers: &BTreeMap<String, usize>) -> Vec<String> {
     lines
 }
 
-fn still_running(ids: &[String]) -> Vec<String> {
+/// Says that workers are missing above.
+fn in_part(workflows: usize) -> Option<String> {
+    (workflows > 0).then(|| {
+        format!(
+            "{:19}and more: the histories of {workflows} workflow{} were not read to the end",
+            "",
+            if workflows == 1 { "" } else { "s" }
+        )
+    })
+}
+
+fn still_runs(count: usize) -> String {
+    format!("{count} still run{}:", if count == 1 { "s" } else { "" })
+}
+
+/// The heading and a line for each id; nothing if there are none.
+fn listed(heading: String, ids: &[String]) -> Vec<String> {
     if ids.is_empty() {
         return Vec::new();
     }
-    let mut lines =
-        vec![format!("{} still run{}:", ids.len(), if ids.len() == 1 { "s" } else { "" })];
+    let mut lines = vec![heading];
     lines.extend(ids.iter().take(MOST_LISTED).map(|id| format!("  {id}")));
     let more = ids.len().saturating_sub(MOST_LISTED);
     if more > 0 {
@@ -87,11 +122,17 @@ fn still_running(ids: &[String]) -> Vec<String> {
     lines
 }
 
-fn not_reached(count: usize, name: &BatchName) -> Option<String> {
-    (count > 0).then(|| match name {
-        BatchName::Random(_) => format!("{count} not started"),
-        BatchName::Given(_) => format!("{count} not checked: begun earlier or not at all"),
-    })
+fn not_started(remainder: &Remainder, name: &BatchName) -> Vec<String> {
+    let mut lines = Vec::new();
+    let not_started = remainder.not_started(name);
+    if not_started > 0 {
+        lines.push(format!("not started: {not_started}"));
+    }
+    if remainder.not_reached > 0 && matches!(name, BatchName::Given(_)) {
+        let count = remainder.not_reached;
+        lines.push(format!("{count} not checked: begun earlier or not at all"));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -110,6 +151,7 @@ mod tests {
                 .map(|()| Vec::new())
                 .map_err(|cause| WorkflowFailure::new(WorkflowStatus::Failed, cause)),
             latency: latency.map(Duration::from_millis),
+            is_read_whole: true,
             workers: Workers {
                 workflow: Some("workflow-worker@host:1".into()),
                 activities: vec!["activity-worker@host:2".into(); 3],
@@ -138,15 +180,29 @@ mod tests {
         let mut tally = Tally::new();
         tally.add(outcome(Err("gone"), Some(7)));
         tally.add(outcome(Ok(()), None));
-        let remainder =
-            Remainder { running: vec!["a".into()], not_reached: 4, attach: Some("x".into()) };
+        let unended = Unended { running: vec!["a".into()], may_run: vec!["b".into()], refused: 2 };
+        let (limited, attach) = (Some("limit".into()), Some("x".into()));
+        let remainder = Remainder { unended, not_reached: 4, limited, rate_limited: 1, attach };
         assert_eq!(
             summary(&tally, Duration::from_secs(1), &BatchName::Given("b".into()), &remainder),
             "1 completed, 1 failed (1 of them begun earlier) in 1.00 s\n\
              workflows       2  workflow-worker@host:1\n\
              activities      6  activity-worker@host:2\n\
-             1 still runs:\n  a\n4 not checked: begun earlier or not at all\nto continue: x"
+             1 still runs:\n  a\n1 may run (the server did not answer):\n  b\nnot started: 2\n\
+             4 not checked: begun earlier or not at all\nlimit\nto continue: x"
         );
+    }
+
+    #[test]
+    fn what_a_new_batch_did_not_reach_was_not_started_and_missing_workers_are_told() {
+        let mut tally = Tally::new();
+        tally.add(Outcome { is_read_whole: false, ..outcome(Ok(()), None) });
+        let unended = Unended { refused: 2, ..Unended::default() };
+        let remainder = Remainder { unended, not_reached: 4, ..Remainder::default() };
+        let text = summary(&tally, Duration::from_secs(1), &BatchName::random(), &remainder);
+        assert!(text.ends_with("\nnot started: 6"), "{text}");
+        let part = "and more: the histories of 1 workflow were not read to the end";
+        assert!(text.contains(part), "{text}");
     }
 
     #[test]
@@ -156,7 +212,8 @@ mod tests {
             tally.workers.workflows.insert(format!("w@host:{pid}"), 1);
         }
         let running = (10..31).map(|number| format!("id-{number}")).collect();
-        let remainder = Remainder { running, ..Remainder::default() };
+        let unended = Unended { running, ..Unended::default() };
+        let remainder = Remainder { unended, ..Remainder::default() };
         let text = summary(&tally, Duration::from_secs(1), &BatchName::random(), &remainder);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1], "workflows       1  w@host:10");

@@ -19,6 +19,8 @@ pub(super) struct Tally {
     /// The latencies of those, in microseconds, to three digits.
     latencies: Histogram<u64>,
     pub(super) workers: WorkerShares,
+    /// Of how many workflows not all workers are counted, because their histories could not be read whole.
+    pub(super) read_in_part: usize,
 }
 
 /// How many workflows and activities each worker ran, by the worker's identity.
@@ -46,6 +48,7 @@ impl Tally {
             completed_here: 0,
             latencies: Histogram::new(3).expect("three digits are allowed"),
             workers: WorkerShares::default(),
+            read_in_part: 0,
         }
     }
 
@@ -65,6 +68,7 @@ impl Tally {
             None => self.begun_earlier += 1,
         }
         self.workers.add(outcome.workers);
+        self.read_in_part += usize::from(!outcome.is_read_whole);
     }
 
     /// How many workflows that this starter started completed per second, if it took `elapsed`.

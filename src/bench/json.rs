@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use super::{
     goals::Goal,
@@ -43,9 +44,11 @@ struct BenchDocument<'a> {
     causes: &'a BTreeMap<String, u64>,
     under_way: usize,
     not_started: u64,
+    rate_limited: u64,
     throughput_per_s: f64,
     latency_ms: LatenciesJson,
     histories_sampled: usize,
+    chains_cut: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind_schedule_ms: Option<f64>,
     max_errors: String,
@@ -92,7 +95,7 @@ impl<'a> BenchDocument<'a> {
         Self {
             workflow_type: &batch.definition.workflow_type,
             task_queue: &batch.definition.task_queue,
-            input: batch.definition.input.as_deref().and_then(on_one_line),
+            input: input_json(&batch.definition.input),
             batch: batch.name.as_str(),
             rate_per_s: rate,
             concurrency,
@@ -106,9 +109,11 @@ impl<'a> BenchDocument<'a> {
             causes: results.causes(),
             under_way: summary.in_flight,
             not_started: results.not_started,
+            rate_limited: summary.rate_limited,
             throughput_per_s: results.throughput(),
             latency_ms: LatenciesJson::new(results),
             histories_sampled: results.histories,
+            chains_cut: results.cut_chains,
             behind_schedule_ms: rate.map(|_| millis(results.behind_schedule)),
             max_errors: summary.budget.to_string(),
             slo: goals.iter().map(|goal| GoalJson::new(goal, results)).collect(),
@@ -116,9 +121,24 @@ impl<'a> BenchDocument<'a> {
     }
 }
 
-/// The workflow's input as it was given, without line ends.
-fn on_one_line(input: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(input.replace(char::is_control, " ")).ok()
+/// The workflow's argument as it was given; a list if there are several, and nothing if there is none.
+fn input_json(arguments: &[Payload]) -> Option<Box<RawValue>> {
+    let list: Vec<_> = arguments.iter().map(argument_json).collect();
+    match list.as_slice() {
+        [] => None,
+        [argument] => RawValue::from_string(argument.clone()).ok(),
+        several => RawValue::from_string(format!("[{}]", several.join(","))).ok(),
+    }
+}
+
+/// JSON stays as it is, without line ends. Of anything else, its size is shown.
+fn argument_json(argument: &Payload) -> String {
+    let encoding = argument.metadata.get("encoding").map(|name| String::from_utf8_lossy(name));
+    let encoding = encoding.unwrap_or_default();
+    match str::from_utf8(&argument.data) {
+        Ok(json) if encoding.starts_with("json/") => json.replace(char::is_control, " "),
+        _ => json!(format!("<{} bytes, {encoding}>", argument.data.len())).to_string(),
+    }
 }
 
 impl LatenciesJson {
@@ -164,7 +184,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::bench::summary::example::{example, open_loop};
+    use crate::{
+        bench::summary::example::{example, open_loop},
+        temporal::payload::from_json,
+    };
 
     #[test]
     fn json_keeps_its_keys_and_values() {
@@ -192,6 +215,7 @@ mod tests {
             "causes": { "failed: no stock": 1 },
             "under_way": 2,
             "not_started": 0,
+            "rate_limited": 0,
             "throughput_per_s": 50.0,
             "latency_ms": {
                 "end_to_end": null,
@@ -201,6 +225,7 @@ mod tests {
                 "activity_execution": null,
             },
             "histories_sampled": 3,
+            "chains_cut": 0,
             "behind_schedule_ms": 150.0,
             "max_errors": "1%",
             "slo": [
@@ -215,6 +240,16 @@ mod tests {
         });
         assert_eq!(document, expected);
         assert!(!printed.contains('\n'));
+    }
+
+    #[test]
+    fn several_arguments_are_a_list_and_bytes_are_described() {
+        let shown = |arguments: &[Payload]| input_json(arguments).map(|json| json.get().to_owned());
+        let mut bytes = from_json("hi");
+        bytes.metadata.insert("encoding".into(), b"binary/plain".to_vec());
+        assert_eq!(shown(&[]), None);
+        assert_eq!(shown(&[from_json("{\"a\":\n1}")]).unwrap(), "{\"a\": 1}");
+        assert_eq!(shown(&[from_json("1"), bytes]).unwrap(), "[1,\"<2 bytes, binary/plain>\"]");
     }
 
     #[test]

@@ -36,12 +36,14 @@ pub(crate) struct Results {
     latencies: [Histogram<u64>; Measure::ALL.len()],
     /// The longest delay of a start.
     pub(crate) behind_schedule: Duration,
-    /// How many workflows were due but not started when the run was interrupted.
+    /// How many workflows were due and not started when the run ended, or refused by the server.
     pub(crate) not_started: u64,
     /// From the end of the warm-up to the last result.
     pub(crate) measured_for: Duration,
-    /// How many histories were read.
+    /// How many histories were read: one for each run of a sampled workflow.
     pub(crate) histories: usize,
+    /// How many sampled workflows have further runs whose histories were not read.
+    pub(crate) cut_chains: usize,
     pub(super) sample: Reservoir<SampledRun>,
     pub(super) series: Series,
 }
@@ -61,6 +63,7 @@ impl Results {
             not_started: 0,
             measured_for: Duration::ZERO,
             histories: 0,
+            cut_chains: 0,
             sample: Reservoir::of_at_most(sample),
             series: Series::default(),
         }

@@ -89,7 +89,7 @@ impl<'a> BenchRun<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ends = FuturesUnordered::new();
         self.began = Instant::now();
-        loop {
+        let end = loop {
             while let Some(start) = self.due() {
                 let index = self.start(start);
                 ends.push(async move {
@@ -99,23 +99,26 @@ impl<'a> BenchRun<'a> {
             }
             let next = self.next();
             if next.is_none() && ends.is_empty() {
-                return Ok(BenchEnd::Complete);
+                break Ok(BenchEnd::Complete);
             }
             let wake = next.filter(|_| self.has_room()).map(|start| self.began + start.at);
             tokio::select! {
-                Some((index, at, end)) = ends.next() => {
-                    let (run_id, end) = end?;
-                    self.end(index, at, run_id, end.err());
-                }
+                Some((index, at, end)) = ends.next() => match end {
+                    Ok((run_id, end)) => self.end(index, at, run_id, end.err()),
+                    Err(error) => break Err(error),
+                },
                 () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
                 () = sleep_until(self.deadline()) => {
                     self.give_up();
-                    return Ok(BenchEnd::Complete);
+                    break Ok(BenchEnd::Complete);
                 }
-                () = &mut stop => return Ok(BenchEnd::Interrupted),
+                () = &mut stop => break Ok(BenchEnd::Interrupted),
                 _ = ticks.tick() => tick(self),
             }
-        }
+        };
+        // What ends meanwhile is too late to count, but known not to run.
+        batch.settle(ends, drop).await;
+        end
     }
 
     /// The next start of the plan, whether or not it is due.
@@ -178,7 +181,10 @@ impl<'a> BenchRun<'a> {
     fn give_up(&mut self) {
         let now = Instant::now();
         let mut unfinished: Vec<_> = self.in_flight.values().copied().collect();
-        unfinished.append(&mut self.take_overdue());
+        let mut overdue = self.take_overdue();
+        let measured = overdue.iter().filter(|start| start.is_measured);
+        self.results.not_started += measured.count() as u64;
+        unfinished.append(&mut overdue);
         for start in unfinished.into_iter().filter(|start| start.is_measured) {
             let (latency, after_warmup) = self.times(start, now);
             self.results.given_up(after_warmup, latency);
@@ -221,7 +227,12 @@ impl<'a> BenchRun<'a> {
         first.map_or(Duration::ZERO, |first| first.max(self.last_end.unwrap_or(first)).elapsed())
     }
 
-    /// How many workflows were started and are not known to have ended.
+    /// The id of a workflow that has not ended, to look at it.
+    pub(crate) fn one_to_look_at(&self) -> Option<String> {
+        self.batch.one_to_look_at()
+    }
+
+    /// How many workflows were to be started and are not known to have ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }

@@ -18,8 +18,11 @@ pub(crate) struct BenchSummary<'a> {
     pub(crate) goals: &'a [Goal],
     pub(crate) budget: Budget,
     pub(crate) end: BenchEnd,
-    /// How many workflows were started and are not known to have ended.
+    /// How many workflows were started, or may have been, and are not known to have ended.
     pub(crate) in_flight: usize,
+    /// How many calls the server refused because of a limit, and a sentence about that.
+    pub(crate) rate_limited: u64,
+    pub(crate) limited: Option<String>,
 }
 
 impl BenchSummary<'_> {
@@ -49,12 +52,12 @@ pub(super) mod example {
 
     use super::*;
     use crate::{
-        batch::{BatchName, WorkflowFailure, outcome::WorkflowStatus},
+        batch::{BatchName, StartOptions, WorkflowFailure, outcome::WorkflowStatus},
         bench::{
             pace::{Pace, Rate},
             plan::Length,
         },
-        temporal::history::Definition,
+        temporal::{history::Definition, payload::from_json},
     };
 
     pub(crate) fn open_loop() -> Pace {
@@ -81,8 +84,10 @@ pub(super) mod example {
             definition: Definition {
                 workflow_type: "LoadWorkflow".into(),
                 task_queue: "q".into(),
-                input: Some("{\"activities\":\n1}".into()),
+                input: vec![from_json("{\"activities\":\n1}")],
             },
+            inputs: Vec::new(),
+            options: StartOptions::default(),
             id_prefix: "bench".into(),
             count: usize::MAX,
             concurrency: usize::MAX,
@@ -102,6 +107,8 @@ pub(super) mod example {
             budget: Budget::parse("1%").unwrap(),
             end: BenchEnd::Complete,
             in_flight: 2,
+            rate_limited: 0,
+            limited: None,
         })
     }
 }

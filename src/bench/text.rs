@@ -75,11 +75,14 @@ fn add_counts(text: &mut String, summary: &BenchSummary<'_>) {
         let _ = write!(text, "\n{in_flight} still in flight, as far as is known (batch {batch})");
     }
     if results.not_started > 0 {
-        let _ = write!(
-            text,
-            "\n{} were due but not started; the latencies do not include them",
-            results.not_started
-        );
+        let counted = match summary.end {
+            BenchEnd::Complete => ", which count as unfinished",
+            BenchEnd::Interrupted => "; the latencies do not include them",
+        };
+        let _ = write!(text, "\nnot started: {}{counted}", results.not_started);
+    }
+    if let Some(limited) = &summary.limited {
+        let _ = write!(text, "\n{limited}");
     }
 }
 
@@ -115,6 +118,11 @@ fn add_explanation(text: &mut String, summary: &BenchSummary<'_>) {
         text,
         "\nend to end: from {from} until its result arrived here; stages: from {histories}"
     );
+    let cut = summary.results.cut_chains;
+    if cut > 0 {
+        let workflows = if cut == 1 { "1 workflow" } else { &format!("{cut} workflows") };
+        let _ = write!(text, ", without all runs of {workflows}");
+    }
 }
 
 /// How late the starts of an open loop were.
@@ -162,6 +170,22 @@ starts were behind schedule by up to 150 ms, which the latencies include
 goal p99=1s: met, 99.0 ms
 goal workflow_task_execution.p50=1ms: missed, not measured";
         assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn what_was_not_started_and_what_the_server_refused_is_told() {
+        let printed = example(open_loop(), |summary| {
+            summary.limited = Some("rate limit of the server: 3 calls".into());
+            let mut results = Results::new(0);
+            results.not_started = 7;
+            results.cut_chains = 1;
+            let limited = summary.limited.take();
+            text(&BenchSummary { results: &results, goals: &[], limited, ..*summary })
+        });
+        let lines: Vec<_> = printed.lines().collect();
+        assert!(lines.contains(&"not started: 7, which count as unfinished"), "{printed}");
+        assert!(lines.contains(&"rate limit of the server: 3 calls"), "{printed}");
+        assert!(printed.contains("0 histories, without all runs of 1 workflow"), "{printed}");
     }
 
     #[test]

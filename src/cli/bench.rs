@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::values::{concurrency, count, json};
+use super::{
+    start::{InputArgs, StartArgs},
+    values::{concurrency, count, some_time},
+};
 use crate::{
     bench::{Budget, Goal, Rate},
     config::{parse_duration, parse_name, parse_number},
@@ -56,9 +59,8 @@ pub(crate) struct BenchArgs {
     /// The type of the workflows [default: LoadWorkflow]
     #[arg(long, value_name = "TYPE", value_parser = parse_name)]
     pub(crate) workflow_type: Option<String>,
-    /// The argument of each workflow, as JSON [default: for LoadWorkflow what the flags below set, else none]
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
     /// The prefix of the workflow ids
     #[arg(long, value_name = "PREFIX", default_value = "bench", value_parser = parse_name)]
     pub(crate) workflow_id_prefix: String,
@@ -68,6 +70,8 @@ pub(crate) struct BenchArgs {
     /// How long to retry until Temporal answers [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
 }
@@ -104,13 +108,6 @@ pub(crate) struct LoadArgs {
 
 fn count_64(text: &str) -> Result<u64, String> {
     count(text).map(|count| count as u64)
-}
-
-fn some_time(text: &str) -> Result<Duration, &'static str> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("expected a duration above 0"),
-        time => Ok(time),
-    }
 }
 
 /// Each sampled workflow takes about a hundred bytes until its history is read.

@@ -5,6 +5,7 @@
 mod bench;
 mod command;
 mod inspect;
+mod start;
 mod values;
 mod workers;
 mod workflows;
@@ -13,6 +14,7 @@ pub(crate) use self::{
     bench::{BenchArgs, LoadArgs},
     command::{Cli, Command, Globals, command, parse},
     inspect::{ConfigArgs, HealthArgs, StatusArgs, TraceArgs},
+    start::{IdPolicyArgs, InputArgs, StartArgs},
     workers::{Counts, UpArgs, WorkerArgs},
     workflows::{DemoArgs, StarterArgs, Workload},
 };

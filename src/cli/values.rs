@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use temporalio_client::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
+
 use crate::config::{parse_duration, parse_number};
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
@@ -47,8 +49,67 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
     parse_number(text, 0, 1_000)
 }
 
-pub(super) fn json(text: &str) -> Result<String, String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| text.to_owned()).map_err(|error| {
-        format!("not JSON ({error}); a string needs its quotes, such as '\"you\"'")
-    })
+pub(super) fn some_time(text: &str) -> Result<Duration, &'static str> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("expected a duration above 0"),
+        time => Ok(time),
+    }
+}
+
+/// The name of a payload's encoding, such as json/plain.
+pub(super) fn encoding(text: &str) -> Result<String, &'static str> {
+    let is_plain = text.chars().all(|character| character.is_ascii_graphic());
+    let is_name = text.split_once('/').is_some_and(|(kind, of)| !kind.is_empty() && !of.is_empty());
+    if is_plain && is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("expected an encoding such as json/plain, json/protobuf, binary/plain or binary/null")
+    }
+}
+
+pub(super) fn key_and_value(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE"),
+    }
+}
+
+pub(super) fn key_and_json(text: &str) -> Result<(String, String), String> {
+    let (key, json) = match text.split_once('=') {
+        Some((key, json)) if !key.is_empty() => (key, json),
+        _ => return Err("expected KEY=JSON, such as 'customer=\"anna\"'".to_owned()),
+    };
+    serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(|error| {
+        format!("the value is not JSON ({error}); a string needs its quotes, such as 'customer=\"anna\"'")
+    })?;
+    Ok((key.to_owned(), json.to_owned()))
+}
+
+pub(super) fn fairness_key(text: &str) -> Result<String, &'static str> {
+    if text.len() <= 64 { Ok(text.to_owned()) } else { Err("expected at most 64 bytes") }
+}
+
+pub(super) fn fairness_weight(text: &str) -> Result<f32, &'static str> {
+    match text.parse::<f32>() {
+        Ok(weight) if (0.001..=1000.0).contains(&weight) => Ok(weight),
+        _ => Err("expected a number from 0.001 to 1000"),
+    }
+}
+
+pub(super) fn id_reuse_policy(text: &str) -> Result<WorkflowIdReusePolicy, &'static str> {
+    match text {
+        "RejectDuplicate" => Ok(WorkflowIdReusePolicy::RejectDuplicate),
+        "AllowDuplicateFailedOnly" => Ok(WorkflowIdReusePolicy::AllowDuplicateFailedOnly),
+        "AllowDuplicate" => Ok(WorkflowIdReusePolicy::AllowDuplicate),
+        _ => Err("expected RejectDuplicate, AllowDuplicateFailedOnly or AllowDuplicate"),
+    }
+}
+
+pub(super) fn id_conflict_policy(text: &str) -> Result<WorkflowIdConflictPolicy, &'static str> {
+    match text {
+        "UseExisting" => Ok(WorkflowIdConflictPolicy::UseExisting),
+        "TerminateExisting" => Ok(WorkflowIdConflictPolicy::TerminateExisting),
+        "Fail" => Ok(WorkflowIdConflictPolicy::Fail),
+        _ => Err("expected UseExisting, TerminateExisting or Fail"),
+    }
 }

@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    values::{concurrency, count, json},
+    start::{IdPolicyArgs, InputArgs, StartArgs},
+    values::{concurrency, count},
     workers::Counts,
 };
 use crate::{
@@ -15,12 +16,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct StarterArgs {
-    /// Number of workflows to start
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 25, allow_negative_numbers = true,
-        value_parser = count)]
-    pub(crate) num_workflows: usize,
+    /// Number of workflows to start [default: 25, or one for each line of --inputs]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) num_workflows: Option<usize>,
     #[command(flatten)]
     pub(crate) workload: Workload,
+    /// A file with the argument of each workflow on a line of its own, as JSON; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(crate) inputs: Option<String>,
     /// The task queue to start them on [default: the fleet's workflow task queue]
     #[arg(long, value_name = "QUEUE", value_parser = parse_name)]
     pub(crate) task_queue: Option<String>,
@@ -36,6 +39,10 @@ pub(crate) struct StarterArgs {
     /// How long to retry until Temporal answers [env: FLEET_CONNECT_TIMEOUT]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    #[command(flatten)]
+    pub(crate) id_policies: IdPolicyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -62,9 +69,8 @@ pub(crate) struct Workload {
     /// The type of the workflows [default: the first that the fleet registers]
     #[arg(long, value_name = "TYPE", value_parser = parse_name)]
     pub(crate) workflow_type: Option<String>,
-    /// The argument of each workflow, as JSON [default: none]
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    pub(crate) input: Option<String>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
     /// The prefix of the workflow ids [default: that of the fleet]
     #[arg(long, value_name = "PREFIX", value_parser = parse_name)]
     pub(crate) workflow_id_prefix: Option<String>,

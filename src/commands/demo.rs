@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::{
     context::{Context, log_options},
+    description::{Requested, batch, say_input_problem},
     reporters,
-    run_batch::{WaitOptions, batch, run_batch},
+    run_batch::{WaitOptions, run_batch},
     up::{dev_server, worker_groups, workers},
 };
 use crate::{
-    batch::Batch,
+    batch::{Batch, StartOptions},
     cli::DemoArgs,
     config::{Config, role::Role},
     error::{CommandError, Exit},
@@ -19,7 +20,7 @@ use crate::{
         supervisor::Supervisor,
     },
     telemetry::{FLUSH_TIMEOUT, Telemetry},
-    temporal::connection,
+    temporal::{connection, rate_limits::RateLimits},
     terminal::{announce::Announce, output::Output},
 };
 
@@ -43,8 +44,14 @@ async fn run_demo(
     config: Config,
     telemetry: &Telemetry,
 ) -> Result<Exit, CommandError> {
-    let queue = config.workflow_task_queue.clone();
-    let batch = batch(context, args.workload, args.num_workflows, queue)?;
+    let requested = Requested {
+        workload: args.workload,
+        options: StartOptions::default(),
+        count: Some(args.num_workflows),
+        lines: None,
+        task_queue: config.workflow_task_queue.clone(),
+    };
+    let Some(batch) = batch(context, requested).await? else { return Ok(context.stopped()) };
     let counts = workers(context, &args.counts)?;
     if !counts.iter().any(|(role, count)| role.runs_workflows() && *count > 0) {
         return Err(CommandError::Usage(
@@ -108,6 +115,7 @@ impl Demo<'_> {
         workers_ready: impl Future<Output = Result<(), CommandError>>,
     ) -> Result<Exit, CommandError> {
         let Self { context, config, batch, suggestions, telemetry } = self;
+        let limits = RateLimits::default();
         let ready = async {
             let settings = config.connect_settings();
             let client = connection::connect(&settings, "starter", telemetry.traces()).await?;
@@ -120,8 +128,10 @@ impl Demo<'_> {
         say(&format!("every worker polls: running {} workflow(s)\n", batch.count));
 
         // The server ends with this command, so the batch cannot be continued later.
-        let options = WaitOptions { output: Output::Text, timeout: None, attach: None };
-        let code = run_batch(context, batch, client, &config, options, telemetry).await?;
+        let input_problem = say_input_problem(context.fleet, &batch);
+        let options =
+            WaitOptions { output: Output::Text, timeout: None, attach: None, input_problem };
+        let code = run_batch(context, batch, (client, limits), &config, options, telemetry).await?;
         if let Some(suggestions) = suggestions.filter(|_| !context.shutdown.is_requested()) {
             say(&suggestions);
             context.shutdown.requested().await;

@@ -1,55 +1,37 @@
 //! Runs a batch for a command: prints each outcome as it comes, and then the summary.
 
-use std::{future::pending, pin::pin, time::Duration};
+use std::{
+    future::pending,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use temporalio_client::Client;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::context::Context;
+use super::{
+    context::Context,
+    silence::{LimitNotice, SilenceHint},
+};
 use crate::{
-    batch::{Batch, BatchName, BatchRun, Remainder, report::Report},
-    cli::Workload,
+    batch::{Batch, BatchRun, Remainder, outcome::Outcome, report::Report},
     config::{Config, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
-    temporal::{
-        history::Definition,
-        target::Target,
-        task_queue::{self, Poller, TaskKind},
-    },
-    terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
+    temporal::{rate_limits::RateLimits, target::Target},
+    terminal::{output::Output, progress::Progress, stdout::Stdout},
 };
 
 /// How long there may be no result before a hint is printed.
-const SILENCE: Duration = Duration::from_secs(5);
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
+/// How often to look whether the server limits the calls.
+const LOOK: Duration = Duration::from_secs(1);
 /// After this many results, wait until they are read: unread results take memory.
 const UNREAD: usize = 1000;
 /// How long a slow reader of standard output may take for the last results of a batch that is not complete.
 const STDOUT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The batch that the arguments describe, with a new random name.
-pub(super) fn batch(
-    context: &Context<'_>,
-    workload: Workload,
-    count: usize,
-    task_queue: String,
-) -> Result<Batch, CommandError> {
-    let workflow_type = workload
-        .workflow_type
-        .or_else(|| context.fleet.default_workflow_type().map(str::to_owned))
-        .ok_or(CommandError::NothingToStart)?;
-    Ok(Batch {
-        name: BatchName::random(),
-        definition: Definition { workflow_type, task_queue, input: workload.input },
-        id_prefix: workload
-            .workflow_id_prefix
-            .unwrap_or_else(|| context.fleet.default_workflow_id_prefix().to_owned()),
-        count,
-        concurrency: workload.concurrency,
-    })
-}
 
 /// How to wait for a batch, and how to print its results.
 pub(super) struct WaitOptions {
@@ -58,6 +40,8 @@ pub(super) struct WaitOptions {
     pub(super) timeout: Option<Duration>,
     /// The command line that continues the batch, if it can be continued.
     pub(super) attach: Option<String>,
+    /// Why this fleet's workers cannot run the workflows.
+    pub(super) input_problem: Option<String>,
 }
 
 /// How the wait for a batch ended.
@@ -71,33 +55,36 @@ enum Ended {
 pub(super) async fn run_batch(
     context: &Context<'_>,
     batch: Batch,
-    client: Client,
+    (client, limits): (Client, RateLimits),
     config: &Config,
     options: WaitOptions,
     telemetry: &Telemetry,
 ) -> Result<Exit, CommandError> {
-    let run = BatchRun::new(
-        batch,
-        client.clone(),
-        Target::of(&config.connect_settings())?,
-        telemetry.traces().cloned(),
-    );
+    let target = Target::of(&config.connect_settings())?;
+    let queue = &batch.definition.task_queue;
+    let hint = SilenceHint::new(&context.bin, &client, &target, &limits, queue, config)
+        .with_problem(options.input_problem);
+    let run = BatchRun::new(batch, client, target, limits.clone(), telemetry.traces().cloned());
     let mut report = Report::begin(options.output);
     let time_over = options.timeout.map(|time| (time, Instant::now() + time));
-    let ended = print_outcomes(context, &run, &client, time_over, &mut report).await;
+    let notice = LimitNotice::new(&limits);
+    let ended = print_outcomes(context, &run, hint, notice, time_over, &mut report).await;
     // The results are printed before the summary, on a terminal too.
     let ended = until_read(context, time_over, ended).await;
 
     if !matches!(ended, Err(CommandError::BatchMismatch { .. })) {
-        let running = run.running_ids();
-        let not_reached = run.batch().count - report.ended() - running.len();
+        let unended = run.unended();
+        let known = report.ended() + unended.count();
+        let not_reached = run.batch().count.saturating_sub(known);
         let can_continue = matches!(
             ended,
             Ok(_)
                 | Err(CommandError::NotDone { .. } | CommandError::Fleet(Error::Unreachable { .. }))
-        ) && not_reached + running.len() > 0;
+        ) && not_reached + unended.count() > 0;
         let attach = options.attach.filter(|_| can_continue);
-        report.print_summary(run.batch(), &Remainder { running, not_reached, attach });
+        let (limited, rate_limited) = (limits.sentence(), limits.refused());
+        let remainder = Remainder { unended, not_reached, limited, rate_limited, attach };
+        report.print_summary(run.batch(), &remainder);
     }
     match until_read(context, time_over, ended).await? {
         Ended::Interrupted => Ok(context.stopped()),
@@ -131,29 +118,52 @@ async fn until_read(
 async fn print_outcomes(
     context: &Context<'_>,
     run: &BatchRun,
-    client: &Client,
+    hint: SilenceHint,
+    notice: LimitNotice,
     time: Option<(Duration, Instant)>,
     report: &mut Report,
 ) -> Result<Ended, CommandError> {
-    let progress = Progress::begin(run.batch().count);
     let mut outcomes = pin!(run.outcomes());
+    let ended = print_until_end(context, run, hint, notice, time, report, outcomes.as_mut()).await;
+    run.settle(outcomes, |outcome| {
+        if let Ok(outcome) = outcome {
+            report.add(outcome);
+        }
+    })
+    .await;
+    ended
+}
+
+async fn print_until_end(
+    context: &Context<'_>,
+    run: &BatchRun,
+    hint: SilenceHint,
+    mut notice: LimitNotice,
+    time: Option<(Duration, Instant)>,
+    report: &mut Report,
+    mut outcomes: Pin<&mut impl Stream<Item = Result<Outcome, CommandError>>>,
+) -> Result<Ended, CommandError> {
+    let progress = Progress::begin(run.batch().count);
     let mut silence = pin!(sleep(SILENCE));
+    let mut look = interval(LOOK);
     let (after, at) = time.unzip();
     let not_done = || CommandError::NotDone { after: after.unwrap_or_default() };
-    let mut hint: Option<AbortOnDropHandle<()>> = None;
+    let mut hint_task: Option<AbortOnDropHandle<()>> = None;
     loop {
         let outcome = tokio::select! {
             outcome = outcomes.next() => outcome,
             () = context.shutdown.requested() => return Ok(Ended::Interrupted),
             () = Stdout::get().broke() => return Ok(Ended::Complete),
             () = until(at) => return Err(not_done()),
-            () = &mut silence, if hint.is_none() => {
+            _ = look.tick() => {
+                notice.say_once();
+                continue;
+            }
+            () = &mut silence, if hint_task.is_none() => {
                 // In a task of its own, because the server may answer late or not at all.
-                let queue = run.batch().definition.task_queue.clone();
-                let reason = print_why_nothing_ends(
-                    context.bin.clone(), client.clone(), queue, report.ended(),
-                );
-                hint = Some(AbortOnDropHandle::new(tokio::spawn(reason)));
+                let counts = silent(report.ended());
+                let reason = hint.clone().print(run.one_to_look_at(), counts);
+                hint_task = Some(AbortOnDropHandle::new(tokio::spawn(reason)));
                 continue;
             }
         };
@@ -162,7 +172,7 @@ async fn print_outcomes(
         };
         report.add(outcome);
         progress.advance(report.failed());
-        hint = None;
+        hint_task = None;
         silence.as_mut().reset(Instant::now() + SILENCE);
         if report.ended().is_multiple_of(UNREAD) {
             tokio::select! {
@@ -174,30 +184,15 @@ async fn print_outcomes(
     }
 }
 
+/// How many workflows have ended, for a hint.
+pub(super) fn silent(ended: usize) -> String {
+    format!("{ended} ended, none in the last {}", show(SILENCE))
+}
+
 /// Completes at `time`; never if there is none.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,
     }
-}
-
-/// Prints what may be the reason that no workflow ends.
-pub(super) async fn print_why_nothing_ends(
-    bin: String,
-    client: Client,
-    queue: String,
-    ended: usize,
-) {
-    let reason = match task_queue::pollers(&client, &queue, TaskKind::Workflow).await {
-        Ok(pollers) if pollers.iter().all(Poller::is_gone) => {
-            format!("no worker polls '{queue}': start one with {bin} up")
-        }
-        _ => format!(
-            "{ended} ended, none in the last {}: see what a workflow waits for with {bin} trace ID, in \
-             the Temporal UI, or in the workers' log",
-            show(SILENCE)
-        ),
-    };
-    Announce::Stderr.say(&reason);
 }

@@ -2,7 +2,9 @@
 
 use super::{
     context::{Context, connect_overrides, log_options},
-    run_batch::{WaitOptions, batch, run_batch},
+    description::{Requested, batch, say_input_problem},
+    run_batch::{WaitOptions, run_batch},
+    start_options,
 };
 use crate::{
     batch::BatchName,
@@ -10,7 +12,7 @@ use crate::{
     config::Config,
     error::{CommandError, Exit},
     telemetry::{FLUSH_TIMEOUT, Telemetry},
-    temporal::{connection, history::Definition},
+    temporal::{connection, history::Definition, rate_limits::RateLimits},
     terminal::announce::Announce,
 };
 
@@ -31,12 +33,20 @@ async fn start(
 ) -> Result<Exit, CommandError> {
     let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     let named = args.batch.is_some();
-    let mut batch = batch(context, args.workload, args.num_workflows, queue)?;
+    let requested = Requested {
+        options: start_options::options(args.start, &args.id_policies)?,
+        workload: args.workload,
+        count: args.num_workflows,
+        lines: args.inputs,
+        task_queue: queue,
+    };
+    let Some(mut batch) = batch(context, requested).await? else { return Ok(context.stopped()) };
     if let Some(name) = args.batch {
         batch.name = BatchName::Given(name);
     }
 
     let settings = config.connect_settings();
+    let limits = RateLimits::default();
     let connect = connection::connect(&settings, "starter", telemetry.traces());
     let Some(client) = context.unless_stopped(connect).await? else {
         return Ok(context.stopped());
@@ -44,12 +54,14 @@ async fn start(
     let Definition { workflow_type, task_queue, .. } = &batch.definition;
     let name = batch.name.as_str().to_owned();
     Announce::Stderr.say(&format!("batch {name}: {} {workflow_type} on {task_queue}", batch.count));
+    let input_problem = say_input_problem(context.fleet, &batch);
     let options = WaitOptions {
         output: args.output,
         timeout: args.timeout,
         attach: Some(command_line(if named { None } else { Some(&name) })),
+        input_problem,
     };
-    run_batch(context, batch, client, config, options, telemetry).await
+    run_batch(context, batch, (client, limits), config, options, telemetry).await
 }
 
 /// The command line that continues the batch: that of this process, with `batch` as the name if it had

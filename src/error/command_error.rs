@@ -40,11 +40,15 @@ pub(crate) enum CommandError {
         batch: String,
         /// The workflow of the batch that shows the difference.
         workflow_id: String,
-        /// What differs: `workflow type`, `task queue` or `input`.
+        /// What differs: `workflow type`, `task queue`, `input` or `input encoding`.
         what: &'static str,
         was: String,
         asked: String,
     },
+
+    /// A workflow of the batch exists, and the user asked for a failure in this case.
+    #[error("workflow {workflow_id} exists already (--id-conflict-policy Fail)")]
+    WorkflowExists { workflow_id: String },
 
     /// Workflows were still running when the time was over. They keep running.
     #[error("not done after {} (--timeout)", show(*.after))]
@@ -131,6 +135,7 @@ impl CommandError {
             Self::WorkerConfig { exit, .. } => *exit,
             Self::Usage(_) => Exit::Usage,
             Self::NotDone { .. }
+            | Self::WorkflowExists { .. }
             | Self::Unserved { .. }
             | Self::WorkflowMissing { .. }
             | Self::GoalMissed(_) => Exit::Failed,

@@ -58,7 +58,9 @@ impl Exit {
     pub(crate) fn from_status(code: Code) -> Self {
         match code {
             Code::Unauthenticated | Code::PermissionDenied => Self::Config,
-            Code::Unavailable | Code::DeadlineExceeded => Self::Unavailable,
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
+                Self::Unavailable
+            }
             _ => Self::Software,
         }
     }
@@ -96,6 +98,7 @@ mod tests {
             (Status::permission_denied("no"), Exit::Config),
             (Status::unauthenticated("no"), Exit::Config),
             (Status::unavailable("away"), Exit::Unavailable),
+            (Status::resource_exhausted("rate limit"), Exit::Unavailable),
             (Status::internal("bug"), Exit::Software),
         ] {
             assert_eq!(Exit::from_cause(&Outer(status)), exit);

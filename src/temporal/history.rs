@@ -1,37 +1,39 @@
 //! What the server's history of a workflow shows: how the workflow was started, which workers ran it, and
 //! why somebody terminated or cancelled it.
 
-use temporalio_client::{
-    Client, NamespacedClient,
-    grpc::WorkflowService,
-    tonic::{IntoRequest, Status},
-};
+use temporalio_client::{Client, NamespacedClient, grpc::WorkflowService, tonic::Status};
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowExecution},
+    common::v1::{Payload, WorkflowExecution},
     enums::v1::HistoryEventFilterType,
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::GetWorkflowExecutionHistoryRequest,
 };
 
+use super::rate_limits::once;
+
 /// The number of events that the server returns at most in one page. Most histories are shorter.
 pub(crate) const PAGE_EVENTS: i32 = 1000;
 
-/// The first events of one run of a workflow.
-pub(crate) struct History(Vec<HistoryEvent>);
+/// The events of one run of a workflow that this module reads.
+pub(crate) struct History {
+    events: Vec<HistoryEvent>,
+    /// Whether no event of the run is missing.
+    pub(crate) is_whole: bool,
+}
 
 /// What a workflow is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Definition {
     pub(crate) workflow_type: String,
     pub(crate) task_queue: String,
-    /// The argument, as JSON; `None` if the workflow has no argument.
-    pub(crate) input: Option<String>,
+    /// The arguments.
+    pub(crate) input: Vec<Payload>,
 }
 
 /// A part of two definitions that differs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// The name of the part: `workflow type`, `task queue` or `input`.
+    /// The name of the part: `workflow type`, `task queue`, `input` or `input encoding`.
     pub(crate) part: &'static str,
     /// The part of the workflow that exists, as messages show it.
     pub(crate) existing: String,
@@ -60,8 +62,7 @@ impl History {
         run_id: &str,
         events: i32,
     ) -> Result<Self, Status> {
-        let all = HistoryEventFilterType::AllEvent;
-        Self::request(client, workflow_id, run_id, events, all).await
+        Self::read_pages(client, workflow_id, run_id, events, &mut 1).await
     }
 
     /// Reads the last event of a workflow's latest run, which must be closed.
@@ -69,34 +70,92 @@ impl History {
     /// # Errors
     /// The server's status if it refuses or does not answer.
     pub(crate) async fn read_end(client: &Client, workflow_id: &str) -> Result<Self, Status> {
-        Self::request(client, workflow_id, "", 1, HistoryEventFilterType::CloseEvent).await
-    }
-
-    async fn request(
-        client: &Client,
-        workflow_id: &str,
-        run_id: &str,
-        events: i32,
-        filter: HistoryEventFilterType,
-    ) -> Result<Self, Status> {
         let request = GetWorkflowExecutionHistoryRequest {
             namespace: client.namespace(),
             execution: Some(WorkflowExecution {
                 workflow_id: workflow_id.to_owned(),
-                run_id: run_id.to_owned(),
+                run_id: String::new(),
             }),
-            maximum_page_size: events,
-            history_event_filter_type: filter.into(),
+            maximum_page_size: 1,
+            history_event_filter_type: HistoryEventFilterType::CloseEvent.into(),
             ..Default::default()
         };
         let mut client = client.clone();
-        let response = client.get_workflow_execution_history(request.into_request()).await?;
-        Ok(Self(response.into_inner().history.unwrap_or_default().events))
+        let response = client.get_workflow_execution_history(once(request)).await?;
+        let events = response.into_inner().history.unwrap_or_default().events;
+        Ok(Self { events, is_whole: false })
+    }
+
+    /// Reads a run in pages of `events`, as long as there are `calls` left, and takes off those that it made.
+    ///
+    /// # Errors
+    /// The server's status if it refuses or does not answer.
+    pub(super) async fn read_pages(
+        client: &Client,
+        workflow_id: &str,
+        run_id: &str,
+        events: i32,
+        calls: &mut usize,
+    ) -> Result<Self, Status> {
+        let mut read = Self { events: Vec::new(), is_whole: false };
+        let mut page = Vec::new();
+        while *calls > 0 && !read.is_whole {
+            *calls -= 1;
+            let request = GetWorkflowExecutionHistoryRequest {
+                namespace: client.namespace(),
+                execution: Some(WorkflowExecution {
+                    workflow_id: workflow_id.to_owned(),
+                    run_id: run_id.to_owned(),
+                }),
+                maximum_page_size: events,
+                next_page_token: page,
+                ..Default::default()
+            };
+            let mut client = client.clone();
+            let response = client.get_workflow_execution_history(once(request)).await?;
+            let response = response.into_inner();
+            let events = response.history.unwrap_or_default().events.into_iter();
+            read.events.extend(events.filter(is_read));
+            page = response.next_page_token;
+            read.is_whole = page.is_empty();
+        }
+        Ok(read)
+    }
+
+    /// The run before this one: the one that continued as new, was retried, or that a cron schedule follows.
+    pub(super) fn previous_run(&self) -> Option<&str> {
+        self.events.iter().find_map(|event| match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionStartedEventAttributes(started) => {
+                let previous = started.continued_execution_run_id.as_str();
+                (!previous.is_empty()).then_some(previous)
+            }
+            _ => None,
+        })
+    }
+
+    /// The run after this one.
+    pub(super) fn next_run(&self) -> Option<&str> {
+        let next = self.events.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionContinuedAsNewEventAttributes(event) => {
+                Some(event.new_execution_run_id.as_str())
+            }
+            Attributes::WorkflowExecutionCompletedEventAttributes(event) => {
+                Some(event.new_execution_run_id.as_str())
+            }
+            Attributes::WorkflowExecutionFailedEventAttributes(event) => {
+                Some(event.new_execution_run_id.as_str())
+            }
+            Attributes::WorkflowExecutionTimedOutEventAttributes(event) => {
+                Some(event.new_execution_run_id.as_str())
+            }
+            _ => None,
+        });
+        next.filter(|run| !run.is_empty())
     }
 
     /// The values that the run returned, if it completed and its end was read.
     pub(crate) fn result(&self) -> Option<Vec<Payload>> {
-        self.0.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+        self.events.iter().rev().find_map(|event| match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionCompletedEventAttributes(completed) => {
                 Some(completed.result.clone().unwrap_or_default().payloads)
             }
@@ -107,7 +166,7 @@ impl History {
     /// The id of the workflow's first run, if this is a later one. A workflow has several runs if it
     /// continued as new, was retried, or has a cron schedule.
     pub(crate) fn earlier_run(&self) -> Option<&str> {
-        self.0.iter().find_map(|event| match event.attributes.as_ref()? {
+        self.events.iter().find_map(|event| match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
                 let first = &started.first_execution_run_id;
                 let this = &started.original_execution_run_id;
@@ -119,12 +178,12 @@ impl History {
 
     /// The definition that this run was started with, and the identity of the client that started it.
     pub(crate) fn started(&self) -> Option<(Definition, &str)> {
-        self.0.iter().find_map(|event| match event.attributes.as_ref()? {
+        self.events.iter().find_map(|event| match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => Some((
                 Definition {
                     workflow_type: started.workflow_type.clone().unwrap_or_default().name,
                     task_queue: started.task_queue.clone().unwrap_or_default().name,
-                    input: started.input.as_ref().and_then(input),
+                    input: started.input.clone().unwrap_or_default().payloads,
                 },
                 started.identity.as_str(),
             )),
@@ -135,7 +194,7 @@ impl History {
     /// The workers that ran the workflow, as far as the events that were read show.
     pub(crate) fn workers(&self) -> Workers {
         let mut workers = Workers::default();
-        for event in &self.0 {
+        for event in &self.events {
             match &event.attributes {
                 Some(Attributes::WorkflowTaskCompletedEventAttributes(task)) => {
                     workers.workflow = Some(task.identity.clone());
@@ -151,25 +210,53 @@ impl History {
 
     /// The reason that was given with the last termination or request to cancel, if any.
     pub(crate) fn reason(&self) -> Option<&str> {
-        let reason = self.0.iter().rev().find_map(|event| match event.attributes.as_ref()? {
-            Attributes::WorkflowExecutionTerminatedEventAttributes(event) => {
-                Some(event.reason.as_str())
-            }
-            Attributes::WorkflowExecutionCancelRequestedEventAttributes(event) => {
-                Some(event.cause.as_str())
-            }
-            _ => None,
-        });
+        let reason =
+            self.events.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+                Attributes::WorkflowExecutionTerminatedEventAttributes(event) => {
+                    Some(event.reason.as_str())
+                }
+                Attributes::WorkflowExecutionCancelRequestedEventAttributes(event) => {
+                    Some(event.cause.as_str())
+                }
+                _ => None,
+            });
         reason.filter(|reason| !reason.is_empty())
     }
 }
 
+/// Whether one of [`History`]'s functions reads the event. The others may be large.
+fn is_read(event: &HistoryEvent) -> bool {
+    matches!(
+        event.attributes,
+        Some(
+            Attributes::WorkflowExecutionStartedEventAttributes(_)
+                | Attributes::WorkflowTaskCompletedEventAttributes(_)
+                | Attributes::ActivityTaskStartedEventAttributes(_)
+                | Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)
+                | Attributes::WorkflowExecutionTerminatedEventAttributes(_)
+                | Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)
+                | Attributes::WorkflowExecutionCompletedEventAttributes(_)
+                | Attributes::WorkflowExecutionFailedEventAttributes(_)
+                | Attributes::WorkflowExecutionTimedOutEventAttributes(_)
+        )
+    )
+}
+
 /// The arguments as text, separated by commas; `None` if there are none. Bytes that are not UTF-8 are
 /// replaced.
-fn input(payloads: &Payloads) -> Option<String> {
+fn input_text(arguments: &[Payload]) -> Option<String> {
     let text = |payload: &Payload| String::from_utf8_lossy(&payload.data).into_owned();
-    let arguments: Vec<_> = payloads.payloads.iter().map(text).collect();
+    let arguments: Vec<_> = arguments.iter().map(text).collect();
     (!arguments.is_empty()).then(|| arguments.join(", "))
+}
+
+/// The encodings of the arguments, separated by commas.
+fn encodings(arguments: &[Payload]) -> String {
+    let encoding = |payload: &Payload| {
+        let name = payload.metadata.get("encoding").map(|name| String::from_utf8_lossy(name));
+        name.unwrap_or_default().into_owned()
+    };
+    arguments.iter().map(encoding).collect::<Vec<_>>().join(", ")
 }
 
 impl Definition {
@@ -182,16 +269,29 @@ impl Definition {
         };
         names("workflow type", &self.workflow_type, &requested.workflow_type)
             .or_else(|| names("task queue", &self.task_queue, &requested.task_queue))
-            .or_else(|| input_difference(self.input.as_deref(), requested.input.as_deref()))
+            .or_else(|| input_difference(&self.input, &requested.input))
     }
 }
 
-fn input_difference(existing: Option<&str>, requested: Option<&str>) -> Option<Difference> {
-    if existing == requested {
+fn input_difference(existing: &[Payload], requested: &[Payload]) -> Option<Difference> {
+    let same = |(one, other): (&Payload, &Payload)| {
+        one.data == other.data && one.metadata == other.metadata
+    };
+    if existing.len() == requested.len() && existing.iter().zip(requested).all(same) {
         return None;
     }
-    let at = common_prefix(existing.unwrap_or_default(), requested.unwrap_or_default());
-    let shown = |input: Option<&str>| input.map_or_else(|| "none".into(), |text| excerpt(text, at));
+    let texts = [input_text(existing), input_text(requested)];
+    if texts[0] == texts[1] && existing.len() == requested.len() {
+        let [existing, requested] = [existing, requested].map(encodings);
+        return Some(Difference { part: "input encoding", existing, requested });
+    }
+    let [existing, requested] = texts;
+    let at = common_prefix(
+        existing.as_deref().unwrap_or_default(),
+        requested.as_deref().unwrap_or_default(),
+    );
+    let shown =
+        |input: Option<String>| input.map_or_else(|| "none".into(), |text| excerpt(&text, at));
     Some(Difference { part: "input", existing: shown(existing), requested: shown(requested) })
 }
 
@@ -218,13 +318,14 @@ fn excerpt(text: &str, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::temporal::payload::from_json;
 
     #[test]
     fn a_difference_shows_both_values_and_where_long_inputs_differ() {
         let existing = Definition {
             workflow_type: "Order".into(),
             task_queue: "q".into(),
-            input: Some(format!("{:200}1 end", "start")),
+            input: vec![from_json(&format!("{:200}1 end", "start"))],
         };
         assert_eq!(existing.difference(&existing.clone()), None);
         let other = Definition { workflow_type: "Other".into(), ..existing.clone() };
@@ -234,12 +335,23 @@ mod tests {
             requested: "\"Other\"".into(),
         };
         assert_eq!(existing.difference(&other), Some(names));
-        let other = Definition { input: Some(format!("{:200}2 end", "start")), ..existing.clone() };
+        let other = Definition {
+            input: vec![from_json(&format!("{:200}2 end", "start"))],
+            ..existing.clone()
+        };
         let input = existing.difference(&other).unwrap();
         assert_eq!(input.part, "input");
         assert!(input.existing.starts_with('…') && input.existing.ends_with("1 end"), "{input:?}");
         assert!(input.requested.ends_with("2 end"), "{input:?}");
-        let other = Definition { input: None, ..existing.clone() };
+        let other = Definition { input: Vec::new(), ..existing.clone() };
         assert_eq!(existing.difference(&other).unwrap().requested, "none");
+        let mut other = existing.clone();
+        other.input[0].metadata.insert("encoding".into(), b"binary/plain".to_vec());
+        let encoding = existing.difference(&other).unwrap();
+        assert_eq!(encoding.part, "input encoding");
+        assert_eq!(
+            (encoding.existing, encoding.requested),
+            ("json/plain".into(), "binary/plain".into())
+        );
     }
 }

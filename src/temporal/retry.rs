@@ -1,6 +1,9 @@
 //! Calls to a server that may be away for a while.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex as StdMutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ConstantBuilder, Retryable};
 use temporalio_client::{
@@ -12,22 +15,26 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     outage,
+    rate_limits::{self, RateLimits, is_rate_limit, is_too_large, limit_pauses},
     target::{Target, describe},
 };
 use crate::error::Error;
 
-/// The longest pause between two calls of ours. The SDK itself retries each call for ten seconds.
+/// The longest pause between two calls.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// A call that fails after more than this was a long poll, which something in between, such as a proxy,
 /// may have cut off.
 const LONG_POLL: Duration = Duration::from_secs(15);
 /// How many times in a row one call may fail while the server answers others.
-const MOST_FAILURES: usize = 10;
+const MOST_FAILURES: usize = 100;
 
 /// A client whose calls are repeated until the server answers.
 pub(crate) struct RetryingClient {
     client: Client,
     target: Target,
+    limits: RateLimits,
+    /// Since when the server has refused every call because of a limit. `None` if it did the last one.
+    limited_since: StdMutex<Option<Instant>>,
     /// The lock of the caller that probes whether the server answers.
     probing: Mutex<()>,
     /// Logs outages that the SDK bridges by itself.
@@ -43,10 +50,11 @@ pub(crate) enum CallFailure {
 }
 
 impl RetryingClient {
-    /// It must be called inside a tokio runtime.
-    pub(crate) fn new(client: Client, target: Target) -> Self {
+    /// `limits` counts the refusals of this client's connection. It must be called inside a tokio runtime.
+    pub(crate) fn new(client: Client, target: Target, limits: RateLimits) -> Self {
         let watch = outage::watch(&client, &target.address);
-        Self { client, target, probing: Mutex::default(), _watch: watch }
+        let (limited_since, probing) = (StdMutex::default(), Mutex::default());
+        Self { client, target, limits, limited_since, probing, _watch: watch }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -61,26 +69,38 @@ impl RetryingClient {
         }
     }
 
-    /// Repeats `call` until the server answers it.
+    /// Repeats `call`, which the SDK makes only [`once`](super::rate_limits::once), until the server answers it.
     ///
     /// # Errors
-    /// [`CallFailure::Refused`] if the answer is a refusal that will not pass by itself;
-    /// [`CallFailure::Failed`] with [`Error::Unreachable`] if the server does not answer within the connect
-    /// timeout, or if this call alone fails too often.
+    /// [`CallFailure::Refused`] if the answer is a refusal that will not pass by itself, or that does not
+    /// pass within the connect timeout; [`CallFailure::Failed`] with [`Error::Unreachable`] if the server
+    /// does not answer within the connect timeout, or if this call alone fails too often.
     pub(crate) async fn call<T, F: Future<Output = Result<T, Status>>>(
         &self,
         mut call: impl FnMut() -> F,
     ) -> Result<T, CallFailure> {
         let mut pauses_left = pauses().build();
+        let mut limit_pauses_left = limit_pauses().build();
         loop {
             let started = Instant::now();
             let status = match call().await {
-                Ok(result) => return Ok(result),
-                Err(status) if !may_pass(status.code()) => {
+                Ok(result) => {
+                    self.succeeded();
+                    return Ok(result);
+                }
+                Err(status) if is_too_large(&status) || !may_pass(status.code()) => {
                     return Err(CallFailure::Refused(status));
                 }
                 Err(status) => status,
             };
+            if is_rate_limit(&status) {
+                self.limits.count(&status);
+                if self.limited_for() > self.target.connect_timeout {
+                    return Err(CallFailure::Refused(status));
+                }
+                sleep(limit_pauses_left.next().unwrap_or(rate_limits::LONGEST_PAUSE)).await;
+                continue;
+            }
             self.until_answered(&status).await?;
             let pause = if started.elapsed() > LONG_POLL {
                 pauses_left = pauses().build();
@@ -93,6 +113,18 @@ impl RetryingClient {
                 None => return Err(self.unreachable(&status)),
             }
         }
+    }
+
+    /// Notes that the server did what it was asked.
+    pub(crate) fn succeeded(&self) {
+        *self.limited_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// For how long every call has been refused because of a limit. A single call may be refused for much
+    /// longer, as long as others take its place.
+    fn limited_for(&self) -> Duration {
+        let mut since = self.limited_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Waits until the server answers a probe. The call that failed says too little: it may be a long
@@ -148,9 +180,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failing_call_is_given_up_after_ten_failures_and_nine_short_pauses() {
+    fn a_failing_call_is_given_up_after_a_hundred_failures_and_short_pauses() {
         let pauses: Vec<_> = pauses().build().collect();
-        assert_eq!(pauses.len(), 9);
+        assert_eq!(pauses.len(), 99);
         let limits = Duration::from_millis(250)..=Duration::from_millis(500);
         assert!(pauses.iter().all(|pause| limits.contains(pause)), "{pauses:?}");
     }

@@ -7,7 +7,10 @@ use temporalio_client::{
     tonic::{Code, Status},
 };
 
-use super::options::{Payloads, options, shown_address};
+use super::{
+    options::{Payloads, options, shown_address},
+    rate_limits::is_too_large,
+};
 use crate::{
     config::connect::ConnectSettings,
     error::{Error, root_cause},
@@ -57,6 +60,8 @@ impl Target {
             Code::Unauthenticated | Code::PermissionDenied => {
                 Error::Refused { address: self.address.clone(), cause }
             }
+            // It does not pass, as a rate limit does, which has the same code.
+            _ if is_too_large(status) => Error::Rpc { what, cause, code: Code::InvalidArgument },
             code => Error::Rpc { what, cause, code },
         }
     }

@@ -14,7 +14,11 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::{DescribeTaskQueueRequest, DescribeTaskQueueResponse},
 };
 
-use super::{clock, target::describe};
+use super::{
+    clock,
+    rate_limits::{RateLimits, once, repeat_limited},
+    target::describe,
+};
 use crate::{config::role::Role, error::Error};
 
 /// A poller that the server has not seen for this long has probably gone. A poll is answered after at most a
@@ -158,16 +162,21 @@ pub(crate) async fn listed_pollers(
     queue: &str,
     kind: TaskKind,
 ) -> Result<Vec<Poller>, Error> {
-    let response = describe_with_all_pollers(client, queue, kind, false).await?;
+    let response = describe_with_all_pollers(client, queue, kind, false, None).await?;
     Ok(response.pollers.into_iter().map(Poller::from).collect())
 }
 
-/// The whole state of `queue` for one kind of task.
+/// The whole state of `queue` for one kind of task. `limits` counts the refusals of the calls.
 ///
 /// # Errors
 /// [`Error::Rpc`] if the server refuses or does not answer.
-pub(crate) async fn view(client: &Client, queue: &str, kind: TaskKind) -> Result<View, Error> {
-    let response = describe_with_all_pollers(client, queue, kind, true).await?;
+pub(crate) async fn view(
+    client: &Client,
+    queue: &str,
+    kind: TaskKind,
+    limits: &RateLimits,
+) -> Result<View, Error> {
+    let response = describe_with_all_pollers(client, queue, kind, true, Some(limits)).await?;
     let stats = response.stats.unwrap_or_default();
     let backlog = Backlog::of(&stats);
     let routed_to = response.versioning_info.and_then(|info| info.current_deployment_version);
@@ -192,7 +201,8 @@ pub(crate) async fn backlog(
     queue: &str,
     kind: TaskKind,
 ) -> Result<Backlog, Error> {
-    let response = describe_queue(client, describe_request(client, queue, kind, true)).await?;
+    let response =
+        describe_queue(client, describe_request(client, queue, kind, true), None).await?;
     Ok(Backlog::of(&response.stats.unwrap_or_default()))
 }
 
@@ -202,11 +212,12 @@ async fn describe_with_all_pollers(
     queue: &str,
     kind: TaskKind,
     report_stats: bool,
+    limits: Option<&RateLimits>,
 ) -> Result<DescribeTaskQueueResponse, Error> {
     let request = describe_request(client, queue, kind, report_stats);
     let (response, more_pollers) = tokio::join!(
-        describe_queue(client, request.clone()),
-        pollers_of_all_partitions(client, request),
+        describe_queue(client, request.clone(), limits),
+        pollers_of_all_partitions(client, request, limits),
     );
     let mut response = response?;
     response.pollers = merge(response.pollers, more_pollers);
@@ -216,14 +227,32 @@ async fn describe_with_all_pollers(
 async fn describe_queue(
     client: &Client,
     request: DescribeTaskQueueRequest,
+    limits: Option<&RateLimits>,
 ) -> Result<DescribeTaskQueueResponse, Error> {
     let refused = |status: Status| Error::Rpc {
         what: "describe a task queue",
         cause: describe(&status),
         code: status.code(),
     };
-    let response = client.clone().describe_task_queue(request.into_request()).await;
-    Ok(response.map_err(refused)?.into_inner())
+    call(client, request, limits).await.map_err(refused)
+}
+
+/// Asks the server. With `limits`, calls that it refuses because of a limit are counted.
+async fn call(
+    client: &Client,
+    request: DescribeTaskQueueRequest,
+    limits: Option<&RateLimits>,
+) -> Result<DescribeTaskQueueResponse, Status> {
+    let answer = match limits {
+        None => client.clone().describe_task_queue(request.into_request()).await,
+        Some(limits) => {
+            repeat_limited(limits, async || {
+                client.clone().describe_task_queue(once(request.clone())).await
+            })
+            .await
+        }
+    };
+    Ok(answer?.into_inner())
 }
 
 fn describe_request(
@@ -259,6 +288,7 @@ fn describe_request(
 async fn pollers_of_all_partitions(
     client: &Client,
     mut request: DescribeTaskQueueRequest,
+    limits: Option<&RateLimits>,
 ) -> Vec<PollerInfo> {
     request.task_queue_types = vec![request.task_queue_type];
     request.api_mode = DescribeTaskQueueMode::Enhanced.into();
@@ -270,10 +300,10 @@ async fn pollers_of_all_partitions(
         ..Default::default()
     });
     // The server may not support this mode. Then the plain answer is all there is.
-    let Ok(response) = client.clone().describe_task_queue(request.into_request()).await else {
+    let Ok(response) = call(client, request, limits).await else {
         return Vec::new();
     };
-    let versions = response.into_inner().versions_info.into_values();
+    let versions = response.versions_info.into_values();
     versions
         .flat_map(|version| version.types_info.into_values())
         .flat_map(|of_kind| of_kind.pollers)

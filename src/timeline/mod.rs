@@ -29,7 +29,7 @@ mod workers;
 pub(crate) use self::{
     json::json,
     layout::Layout,
-    model::Timeline,
+    model::{RunStatus, Timeline},
     read::TimelineReader,
     row::{Kind, Phase},
     text::text,

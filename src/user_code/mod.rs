@@ -2,5 +2,6 @@
 //! and the drain signal.
 
 pub(crate) mod drain;
+pub(crate) mod input;
 pub mod label;
 pub mod routing;

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod fleet_worker;
+mod input_errors;
 pub(crate) mod options;
 mod poll_gate;
 mod polls;

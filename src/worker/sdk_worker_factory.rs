@@ -7,6 +7,7 @@ use temporalio_sdk_core::FixedSizeSlotSupplier;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    input_errors::InputErrors,
     options::{activity_task_queue, options, task_queue},
     polls::{Polls, Slots},
     sdk_worker::{SdkWorker, SdkWorkerHandle},
@@ -46,6 +47,7 @@ impl SdkWorkerFactory {
         let mut options = options(fleet, config, role)?;
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
+        options.worker_interceptor(InputErrors::new(fleet.input_checks()));
         options.workflow_interceptor(replay::interceptor());
         let slots = Slots {
             workflow_tasks: config.max_concurrent_workflow_tasks.get(),

@@ -113,7 +113,7 @@ fn ctrl_c_prints_the_running_workflows_and_the_command_that_continues_the_batch(
     assert!(starter.out.wait_end().is_empty());
     let err = starter.err.wait_end();
     assert!(err.contains(&"3 still run:".to_owned()), "{err:#?}");
-    assert!(err.contains(&"4 not started".to_owned()), "{err:#?}");
+    assert!(err.contains(&"not started: 4".to_owned()), "{err:#?}");
     assert_eq!(started(&world), 3);
 
     let line = err.iter().find_map(|line| line.strip_prefix("to continue: ")).unwrap();

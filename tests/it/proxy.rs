@@ -147,8 +147,9 @@ impl TlsPort {
     }
 }
 
-/// A local port that refuses every call but `GetSystemInfo`, the first call of a connection, which it
-/// forwards to a server. A server behaves so towards an API key without permissions.
+/// A local port that forwards some calls to a server and refuses the others. [`open`](Self::open) forwards
+/// only `GetSystemInfo`, the first call of a connection. A server behaves so towards an API key without
+/// permissions.
 pub(crate) struct RefusingPort {
     pub(crate) address: String,
     _runtime: Runtime,
@@ -156,6 +157,21 @@ pub(crate) struct RefusingPort {
 
 impl RefusingPort {
     pub(crate) fn open(server: &str) -> Self {
+        Self::refusing(server, "7", "no permission", |call| call != "GetSystemInfo")
+    }
+
+    /// Where the server's limit leaves no room for a start, and for every other call.
+    pub(crate) fn without_starts(server: &str) -> Self {
+        let is_start = |call: &str| call == "StartWorkflowExecution";
+        Self::refusing(server, "8", "namespace rate limit exceeded", is_start)
+    }
+
+    fn refusing(
+        server: &str,
+        status: &'static str,
+        message: &'static str,
+        refuses: fn(&str) -> bool,
+    ) -> Self {
         let (runtime, listener, address) = listen();
         let server = server.to_owned();
         runtime.spawn(async move {
@@ -167,13 +183,14 @@ impl RefusingPort {
                 let answer = service_fn(move |call: Request<Incoming>| {
                     let mut calls = calls.clone();
                     async move {
-                        if call.uri().path().ends_with("/GetSystemInfo") {
+                        let name = call.uri().path().rsplit('/').next().unwrap_or_default();
+                        if !refuses(name) {
                             return Ok(calls.send_request(call).await?.map(Either::Left));
                         }
                         let refused = Response::builder()
                             .header("content-type", "application/grpc")
-                            .header("grpc-status", "7")
-                            .header("grpc-message", "no permission")
+                            .header("grpc-status", status)
+                            .header("grpc-message", message)
                             .body(Either::Right(Empty::<Bytes>::new()));
                         Ok::<_, hyper::Error>(refused.unwrap())
                     }

@@ -13,7 +13,9 @@ use tokio_util::task::AbortOnDropHandle;
 use self::report_file::ReportFile;
 use super::{
     context::{Context, connect_overrides, log_options},
-    run_batch::print_why_nothing_ends,
+    description::{read_inputs, say_input_problem},
+    run_batch::{SILENCE, silent},
+    silence::{LimitNotice, SilenceHint},
 };
 use crate::{
     batch::{Batch, BatchRun},
@@ -25,7 +27,7 @@ use crate::{
     config::Config,
     error::{CommandError, Error, Exit},
     telemetry::{FLUSH_TIMEOUT, Telemetry},
-    temporal::{connection, history::Definition, target::Target},
+    temporal::{connection, history::Definition, rate_limits::RateLimits, target::Target},
     terminal::{announce::Announce, output::Output, progress::Progress, stdout::Stdout},
 };
 
@@ -36,8 +38,6 @@ const DURATION: Duration = Duration::from_secs(30);
 /// The SDK logs each call that it retries. If the server is unreachable, hundreds fail at the same time;
 /// the batch reports that once.
 const LOG_FILTER: &str = "warn,temporalio_client::retry=off";
-/// How long there may be no result before a hint is printed.
-const SILENCE: Duration = Duration::from_secs(5);
 /// How long histories are read after a complete run.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long histories are read after an interrupted run.
@@ -47,7 +47,10 @@ const STDOUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: &Context<'_>, args: BenchArgs) -> Result<Exit, CommandError> {
     let config = context.config(connect_overrides(args.connect_timeout))?;
-    let batch = workload::batch(context.fleet, &args, &config)?;
+    let Some(inputs) = read_inputs(context, args.input.clone(), None).await? else {
+        return Ok(context.stopped());
+    };
+    let batch = workload::batch(context.fleet, &args, &config, inputs.all)?;
     let mut report = args.report.as_deref().map(ReportFile::open).transpose()?;
 
     let telemetry = context.fleet.telemetry(&config, "bench")?;
@@ -87,6 +90,7 @@ impl Bench<'_> {
         report: Option<&mut ReportFile>,
     ) -> Result<Exit, CommandError> {
         let settings = self.config.connect_settings();
+        let limits = RateLimits::default();
         let connect = connection::connect(&settings, "bench", telemetry.traces());
         let Some(client) = self.context.unless_stopped(connect).await? else {
             return Ok(self.context.stopped());
@@ -95,11 +99,16 @@ impl Bench<'_> {
 
         let target = Target::of(&settings)?;
         let traces = telemetry.traces().cloned();
-        let batch = BatchRun::new(batch, client.clone(), target.clone(), traces);
+        let queue = &batch.definition.task_queue;
+        let hint =
+            SilenceHint::new(&self.context.bin, &client, &target, &limits, queue, self.config)
+                .with_problem(say_input_problem(self.context.fleet, &batch));
+        let batch = BatchRun::new(batch, client.clone(), target.clone(), limits.clone(), traces);
         let mut run = BenchRun::new(self.plan, &batch);
-        let end = self.drive(&mut run, &client, &batch.batch().definition.task_queue).await;
-        let in_flight = run.in_flight();
+        let end = self.drive(&mut run, hint, LimitNotice::new(&limits)).await;
+        let unended = batch.unended();
         let mut results = run.results;
+        results.not_started += unended.refused as u64;
         self.read_histories(&end, &mut results, batch.batch(), &client, &target).await;
 
         let is_complete =
@@ -111,7 +120,9 @@ impl Bench<'_> {
             goals: &self.args.slo,
             budget: self.args.max_errors,
             end: if is_complete { BenchEnd::Complete } else { BenchEnd::Interrupted },
-            in_flight,
+            in_flight: unended.running.len() + unended.may_run.len(),
+            rate_limited: limits.refused(),
+            limited: limits.sentence(),
         };
         let drawn = self.print(&summary, report).await;
         end?;
@@ -131,21 +142,21 @@ impl Bench<'_> {
     async fn drive(
         &self,
         run: &mut BenchRun<'_>,
-        client: &Client,
-        queue: &str,
+        hint: SilenceHint,
+        mut notice: LimitNotice,
     ) -> Result<BenchEnd, CommandError> {
         let context = self.context;
         let progress = Progress::without_end();
-        let hint = |ended| {
-            print_why_nothing_ends(context.bin.clone(), client.clone(), queue.to_owned(), ended)
-        };
+        let say_why =
+            |run: &BenchRun<'_>| hint.clone().print(run.one_to_look_at(), silent(run.ended()));
         let mut hint_task = None;
         let end = run
             .run(context.shutdown.requested(), |run| {
                 progress.say(&run.progress());
+                notice.say_once();
                 if hint_task.is_none() && run.silent_for() >= SILENCE {
                     // In a task of its own, because the server may answer late or not at all.
-                    let task = tokio::spawn(hint(run.ended()));
+                    let task = tokio::spawn(say_why(run));
                     hint_task = Some(AbortOnDropHandle::new(task));
                 }
             })
@@ -154,7 +165,7 @@ impl Bench<'_> {
         // A run that is shorter than the time of silence gets its hint at the end.
         let is_complete = matches!(end, Ok(BenchEnd::Complete));
         if is_complete && hint_task.is_none() && run.ended() == 0 && run.in_flight() > 0 {
-            context.unless_stopped(hint(0).map(Ok::<_, Error>)).await?;
+            context.unless_stopped(say_why(run).map(Ok::<_, Error>)).await?;
         }
         end
     }

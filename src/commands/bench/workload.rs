@@ -1,12 +1,15 @@
 //! The workflows that `fleet bench` starts.
 
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
 use crate::{
     batch::{Batch, BatchName},
-    cli::{BenchArgs, LoadArgs},
+    cli::{BenchArgs, IdPolicyArgs, LoadArgs},
+    commands::start_options,
     config::Config,
     error::CommandError,
     fleet::Fleet,
-    temporal::history::Definition,
+    temporal::{history::Definition, payload::from_json},
     workloads::load::{Load, iterations_in},
 };
 
@@ -24,7 +27,7 @@ const MOST_BYTES_IN_A_STEP: u64 = 3_000_000;
 /// (`limit.historySize.error`), and contains each payload twice.
 const MOST_BYTES: u64 = 20_000_000;
 
-/// The batch that the flags describe, without an end.
+/// The batch that the flags describe, without an end. `input` are the arguments that they name.
 ///
 /// # Errors
 /// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have the load;
@@ -33,20 +36,23 @@ pub(super) fn batch(
     fleet: &Fleet,
     args: &BenchArgs,
     config: &Config,
+    input: Vec<Payload>,
 ) -> Result<Batch, CommandError> {
     let (workflow_type, input) = match &args.workflow_type {
-        Some(workflow_type) => (workflow_type.clone(), args.input.clone()),
+        Some(workflow_type) => (workflow_type.clone(), input),
         None if !fleet.has_workflow(LOAD) => return Err(CommandError::NothingToBench),
+        None if !input.is_empty() => (LOAD.to_owned(), input),
         None => {
-            let load = args.load.load()?;
-            let load = serde_json::to_string(&load).expect("plain data");
-            (LOAD.to_owned(), Some(args.input.clone().unwrap_or(load)))
+            let load = serde_json::to_string(&args.load.load()?).expect("plain data");
+            (LOAD.to_owned(), vec![from_json(&load)])
         }
     };
     let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     Ok(Batch {
         name: BatchName::random(),
         definition: Definition { workflow_type, task_queue, input },
+        inputs: Vec::new(),
+        options: start_options::options(args.start.clone(), &IdPolicyArgs::default())?,
         id_prefix: args.workflow_id_prefix.clone(),
         count: usize::MAX,
         concurrency: usize::MAX,

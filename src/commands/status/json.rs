@@ -7,14 +7,15 @@ use serde::{Serialize, Serializer};
 use super::queues::{FOOTNOTE, QueueRow, Reading};
 use crate::temporal::{clock::Skew, task_queue::Poller};
 
-/// The queues as one object on one line.
-pub(super) fn json(address: &str, namespace: &str, reading: &Reading) -> String {
+/// The queues as one object on one line. The server refused `rate_limited` calls because of a limit.
+pub(super) fn json(address: &str, namespace: &str, reading: &Reading, rate_limited: u64) -> String {
     let document = StatusDocument {
         time: TimestampMillis(reading.now),
         clock_skew_ms: reading.skew.map(Skew::millis),
         address,
         namespace,
         queues: reading.rows.iter().map(QueueJson::new).collect(),
+        rate_limited,
         note: FOOTNOTE.replace('\n', " "),
     };
     // A `Value` sorts the keys, so that the order of the fields below is free.
@@ -30,6 +31,7 @@ struct StatusDocument<'a> {
     address: &'a str,
     namespace: &'a str,
     queues: Vec<QueueJson<'a>>,
+    rate_limited: u64,
     note: String,
 }
 

@@ -20,7 +20,7 @@ use crate::{
     config::{Config, show},
     error::{CommandError, Error, Exit},
     telemetry::Telemetry,
-    temporal::{clock::ClockReader, connection, target::Target},
+    temporal::{clock::ClockReader, connection, rate_limits::RateLimits, target::Target},
     terminal::{output::Output, screen, stdout::Stdout, style::Colour},
 };
 
@@ -42,6 +42,7 @@ pub(super) async fn run(context: &Context<'_>, args: StatusArgs) -> Result<Exit,
         client,
         address,
         colour: Colour::of_stdout(&config.environment),
+        limits: RateLimits::default(),
         config: &config,
         args: &args,
         clock: ClockReader::default(),
@@ -58,6 +59,8 @@ struct StatusCommand<'a> {
     namespace: String,
     address: String,
     colour: Colour,
+    /// Counts what the server refuses.
+    limits: RateLimits,
     config: &'a Config,
     args: &'a StatusArgs,
     clock: ClockReader,
@@ -65,13 +68,18 @@ struct StatusCommand<'a> {
 
 impl StatusCommand<'_> {
     async fn read(&self) -> Result<Reading, CommandError> {
-        queues::read(&self.client, self.config, &self.args.task_queue, &self.clock).await
+        let (named, clock) = (&self.args.task_queue, &self.clock);
+        queues::read(&self.client, self.config, named, clock, &self.limits).await
     }
 
     fn rendered(&self, reading: &Reading) -> String {
         match self.args.output {
-            Output::Text => text(&self.address, &self.namespace, reading, self.colour),
-            Output::Json => json(&self.address, &self.namespace, reading),
+            Output::Text => {
+                let table = text(&self.address, &self.namespace, reading, self.colour);
+                let limited = self.limits.sentence();
+                limited.map_or(table.clone(), |limited| format!("{table}\n\n{limited}"))
+            }
+            Output::Json => json(&self.address, &self.namespace, reading, self.limits.refused()),
         }
     }
 
@@ -158,7 +166,7 @@ mod tests {
         let printed = text("http://a:1", "default", &reading, Colour::Off);
         let line = "this machine's clock is 2m 00s ahead of the server's; times are the server's";
         assert_eq!(printed.lines().nth(1), Some(line));
-        let printed = json("a", "n", &reading);
+        let printed = json("a", "n", &reading, 0);
         let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert_eq!(document["clock_skew_ms"], 120_000.0);
     }
@@ -189,7 +197,7 @@ mod tests {
 
     #[test]
     fn json_keeps_its_keys_and_types() {
-        let printed = json("http://a:1", "default", &reading(unserved()));
+        let printed = json("http://a:1", "default", &reading(unserved()), 2);
         let mut document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         let poller = &mut document["queues"][0]["pollers"][0];
         assert!(poller["last_access"].take().is_string());
@@ -217,6 +225,7 @@ mod tests {
                     "version": "orders:2",
                 }],
             }],
+            "rate_limited": 2,
             "note": null,
         });
         assert_eq!(document, expected);
@@ -226,7 +235,7 @@ mod tests {
     fn a_queue_without_backlog_has_no_oldest_task() {
         let mut row = unserved();
         row.view.backlog = 0;
-        let printed = json("a", "n", &reading(row));
+        let printed = json("a", "n", &reading(row), 0);
         let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert!(document["queues"][0]["oldest_seconds"].is_null());
     }

@@ -10,6 +10,7 @@ use crate::{
     error::CommandError,
     temporal::{
         clock::{ClockReader, Skew},
+        rate_limits::RateLimits,
         task_queue::{self, TaskKind, View},
     },
 };
@@ -66,10 +67,12 @@ pub(super) async fn read(
     config: &Config,
     named: &[String],
     clock: &ClockReader,
+    limits: &RateLimits,
 ) -> Result<Reading, CommandError> {
     let questions = if named.is_empty() { questions_of_fleet(config) } else { questions_of(named) };
-    let views =
-        questions.iter().map(|question| task_queue::view(client, question.queue, question.kind));
+    let views = questions
+        .iter()
+        .map(|question| task_queue::view(client, question.queue, question.kind, limits));
     let any_queue = questions.first().map_or("", |question| question.queue);
     let (views, clock) = tokio::join!(try_join_all(views), clock.read(client, any_queue));
     let mut views = views?;

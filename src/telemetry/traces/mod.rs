@@ -21,10 +21,13 @@ use opentelemetry_sdk::{
     propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanExporter},
 };
+use temporalio_common::protos::temporal::api::common::v1::{Header, Payload};
 use temporalio_sdk::{
     SimplePlugin,
     interceptors::ActivityInboundInterceptor,
-    opentelemetry::{OpenTelemetryPlugin, WorkflowIdGenerator, WorkflowSpanProcessor},
+    opentelemetry::{
+        OpenTelemetryPlugin, TRACE_HEADER_KEY, WorkflowIdGenerator, WorkflowSpanProcessor,
+    },
     workflow_interceptors::WorkflowInterceptorConstructor,
 };
 use tokio_util::sync::CancellationToken;
@@ -105,16 +108,9 @@ impl Traces {
     /// The plugins for a client: the SDK's, then the fleet's. The order matters: the fleet's
     /// interceptors change the spans of the SDK's plugin, which have to be current by then.
     pub(crate) fn plugins(&self) -> [SimplePlugin; 2] {
-        let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
-        if self.propagators.trace_context {
-            propagators.push(Box::new(TraceContextPropagator::new()));
-        }
-        if self.propagators.baggage {
-            propagators.push(Box::new(BaggagePropagator::new()));
-        }
         let spans = OpenTelemetryPlugin::builder()
             .tracer(self.provider.tracer("temporalio-sdk"))
-            .propagator(TextMapCompositePropagator::new(propagators))
+            .propagator(self.propagator())
             .build();
         let marks = SimplePlugin::builder("temporal-fleet")
             .activity_inbound_interceptors(vec![
@@ -123,6 +119,30 @@ impl Traces {
             .workflow_interceptors(vec![WorkflowInterceptorConstructor::new(|_| SpanMarker)])
             .build();
         [spans, marks]
+    }
+
+    fn propagator(&self) -> TextMapCompositePropagator {
+        let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
+        if self.propagators.trace_context {
+            propagators.push(Box::new(TraceContextPropagator::new()));
+        }
+        if self.propagators.baggage {
+            propagators.push(Box::new(BaggagePropagator::new()));
+        }
+        TextMapCompositePropagator::new(propagators)
+    }
+
+    /// The current context as the header of a request that the SDK's plugin does not see.
+    pub(crate) fn current_header(&self) -> Option<Header> {
+        let mut carrier = HashMap::<String, String>::new();
+        self.propagator().inject_context(&Context::current(), &mut carrier);
+        let payload = Payload {
+            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+            data: serde_json::to_vec(&carrier).expect("a map of texts"),
+            ..Default::default()
+        };
+        let fields = [(TRACE_HEADER_KEY.to_owned(), payload)].into();
+        (!carrier.is_empty()).then_some(Header { fields })
     }
 
     /// The layer that adds spans and events of `tracing` from the user's code to the traces. Spans
