@@ -18,6 +18,9 @@ use tracing::{
 };
 use tracing_subscriber::{filter::LevelFilter, layer::Context, layer::Filter};
 
+/// The crates of the SDK that log what fails in an outage.
+const SDK: [&str; 2] = ["temporalio_client", "temporalio_sdk_core"];
+
 /// The modules of the SDK that log the failures of calls that are repeated.
 const MODULES: [&str; 5] = [
     "temporalio_client::retry",
@@ -45,12 +48,15 @@ impl<S> Filter<S> for FewRepeats {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if !self.is_on || !MODULES.iter().any(|module| metadata.target().starts_with(module)) {
+        let is_of =
+            |modules: &[&str]| modules.iter().any(|module| metadata.target().starts_with(module));
+        if !self.is_on || !is_of(&SDK) {
             return true;
         }
         let mut failure = Failure::default();
         event.record(&mut failure);
-        !failure.is_outage && self.is_due(metadata.callsite(), Instant::now())
+        // In an outage each task in flight has a line of its own as well.
+        !failure.is_outage && (!is_of(&MODULES) || self.is_due(metadata.callsite(), Instant::now()))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -84,9 +90,13 @@ impl Visit for Failure {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "error" {
             let text = format!("{value:?}");
-            self.is_outage |= ["Unavailable", "transport error", "tcp connect error"]
-                .iter()
-                .any(|sign| text.contains(sign));
+            let signs = [
+                "Unavailable",
+                "The service is currently unavailable",
+                "transport error",
+                "tcp connect error",
+            ];
+            self.is_outage |= signs.iter().any(|sign| text.contains(sign));
         }
     }
 }
@@ -131,10 +141,14 @@ mod tests {
                 let busy = "Status { code: ResourceExhausted }";
                 warn!(target: "temporalio_client::retry", error = ?busy, "busy");
                 warn!("ours");
+                let task = "code: 'The service is currently unavailable'";
+                warn!(target: "temporalio_sdk_core::worker::workflow", error = %task, "task");
+                warn!(target: "temporalio_sdk_core::worker::workflow", error = %"bad", "other");
             }
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
-        assert_eq!(["away", "busy", "ours"].map(count), [0, 1, 3], "{text}");
+        let words = ["away", "busy", "ours", "task", "other"];
+        assert_eq!(words.map(count), [0, 1, 3, 0, 3], "{text}");
     }
 }
