@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(
             check(&["\"nonsense\""]).unwrap_err(),
             "cannot decode its input as Load: invalid type: string \"nonsense\", expected struct Load \
-             at line 1 column 10"
+            "
         );
         let unknown = check(&["{\"activity\": 2}"]).unwrap_err();
         assert!(
