@@ -100,8 +100,7 @@ mod tests {
         assert_eq!(check(&["{\"activities\": 2}"]), Ok(()));
         assert_eq!(
             check(&["\"nonsense\""]).unwrap_err(),
-            "cannot decode its input as Load: invalid type: string \"nonsense\", expected struct Load \
-            "
+            "cannot decode its input as Load: invalid type: string \"nonsense\", expected struct Load"
         );
         let unknown = check(&["{\"activity\": 2}"]).unwrap_err();
         assert!(

@@ -1,6 +1,9 @@
 //! The complete text output of the commands: a snapshot for each command and case.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     server::the_workflow,
@@ -160,4 +163,31 @@ fn the_timeline_in_the_documents_is_the_one_of_the_recorded_history() {
         }
     }
     assert!(checked > 0, "no timeline found");
+}
+
+#[test]
+fn every_hazard_in_the_documents_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/hazards.md")).unwrap();
+    let mut sources = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let rows =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| situation"));
+    for row in rows {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test in: {row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}(")), "no test {name}");
+        }
+    }
 }
