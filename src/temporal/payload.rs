@@ -39,7 +39,7 @@ pub(crate) fn list(payloads: &[Payload], separator: &str) -> String {
     lines.join(separator)
 }
 
-/// A note for people: the text of a JSON string with its line ends, and else what [`line`] shows.
+/// A note for people: the text of a JSON string with its line ends, and else what [`line()`] shows.
 pub(crate) fn note(payload: &Payload) -> String {
     let text = match Content::of(payload) {
         Content::Json(json) => serde_json::from_str(json).ok(),
