@@ -55,11 +55,10 @@ fn the_sdks_lines_of_an_outage_are_there_for_those_who_choose_a_filter() {
     let world = World::new();
     let port = free_port().to_string();
     let mut server = OwnServer::start(&port, &[]);
-    let mut starter = world.fleet(["starter", "-n", "2"]);
-    starter.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}")).env("RUST_LOG", "warn");
-    let starter = Process::start(starter);
-    starter.err.wait_for("no worker polls");
+    let mut worker = world.fleet(["worker", "--role", "activity-worker"]);
+    worker.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}")).env("RUST_LOG", "warn");
+    let worker = Process::start_ready(worker);
     server.signal(Signal::KILL);
     server.up.exit_code();
-    starter.err.wait_for("temporalio_client::retry: ");
+    worker.err.wait_for("temporalio_client::retry: ");
 }
