@@ -29,7 +29,7 @@ fn an_outage_is_two_lines_however_many_workflows_are_awaited() {
     let mut starter =
         Process::start(there(world.fleet(["starter", "-n", "100", "--concurrency", "100"])));
     // All are started and awaited by then.
-    starter.err.wait_for("no worker polls");
+    starter.err.wait_for("to see more: ");
     let before = [&starter, &worker].map(|process| process.err.so_far().len());
 
     server.signal(Signal::KILL);
