@@ -150,10 +150,9 @@ pub(super) fn worker_groups(config: &Config, counts: &[(Role, usize)]) -> Vec<Wo
         for (name, value) in config.for_child(role) {
             environment.set(name, &value);
         }
-        if config.health_addr.is_some() {
-            // The supervisor listens on the configured address. Each worker takes a free port.
-            environment.set("FLEET_HEALTH_ADDR", "127.0.0.1:0");
-        }
+        // The supervisor listens on the configured address, if it listens. Each worker takes a free port.
+        let address = config.health_addr.map_or("", |_| "127.0.0.1:0");
+        environment.set("FLEET_HEALTH_ADDR", address);
         WorkerGroup { role, count, environment }
     };
     counts.iter().map(group).collect()

@@ -38,6 +38,8 @@ fn a_demo_runs_as_a_user_that_no_list_names() {
         "54321:54321",
         "--tmpfs",
         "/tmp:mode=1777",
+        "--env",
+        "FLEET_HEALTH_ADDR=",
         "--volume",
         &cli,
         IMAGE,

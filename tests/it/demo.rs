@@ -189,6 +189,7 @@ fn demo_ignores_the_users_own_connection_settings() {
     .unwrap();
     let mut command = machine.demo(&["-n", "1"]);
     command
+        .env("FLEET_HEALTH_ADDR", "127.0.0.1:1") // a demo has no listener, and no right to this port
         .env("TEMPORAL_TLS", "true")
         .env("TEMPORAL_NAMESPACE", "elsewhere")
         .env("TEMPORAL_ENV", "none-such"); // for the CLI, which runs the server
