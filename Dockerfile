@@ -31,12 +31,15 @@ RUN mkdir -p src tests/it tests/containers \
     && cargo build --locked --profile dist --target "$(rustc --print host-tuple)"
 
 COPY src src
-# The source revision, which `fleet --version` and /status show.
+# The last argument makes less code count as hot: what takes 95 % of the time in the profile, not 99 %. The
+# image stays below 20 MB with that. BUILD_REVISION is the source revision, which `fleet --version` and /status
+# show.
 ARG REVISION=""
 RUN touch src/lib.rs src/main.rs \
     && target="$(rustc --print host-tuple)" \
     && BUILD_REVISION="${REVISION}" \
-        cargo build --locked --profile dist --target "$target" \
+        cargo rustc --locked --profile dist --target "$target" --bin fleet -- \
+            -C llvm-args=-profile-summary-cutoff-hot=950000 \
     && cp "target/$target/dist/fleet" /fleet
 
 FROM scratch
