@@ -57,6 +57,11 @@ fn form_of_word(word: &str) -> String {
     if word.starts_with('/') {
         return "/path".to_owned();
     }
+    // The generated name of a batch.
+    let id = word.trim_end_matches(':');
+    if id.len() == 12 && id.chars().all(|character| character.is_ascii_hexdigit()) {
+        return "id".to_owned();
+    }
     let name = word.split_once('@').map_or(word, |(name, _)| name);
     let host = if name == word { "" } else { "@host" };
     let numbers = name.split(|c: char| c.is_ascii_digit() || c == '.').filter(|s| !s.is_empty());
