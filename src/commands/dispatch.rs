@@ -19,7 +19,7 @@ use crate::{
     config::environment::Environment,
     error::{CommandError, Error, Exit, chain},
     fleet::Fleet,
-    process::{host::provide_open_files, shutdown::Shutdown},
+    process::shutdown::Shutdown,
 };
 
 impl Fleet {
@@ -30,46 +30,48 @@ impl Fleet {
     /// subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
     #[must_use = "return it from main"]
     pub fn main(self) -> ExitCode {
-        // A panic has printed its message. Its own exit code, 101, is one that no command documents.
-        catch_unwind(AssertUnwindSafe(|| dispatch(&self))).unwrap_or_else(|_| {
-            ended_by(&Error::Bug("this process panicked, as the lines above say".into()).into())
-        })
+        ended(without_panic(|| dispatch(&self)))
     }
 }
 
-/// The `main` of every fleet: signals first, then arguments, then the command.
-fn dispatch(fleet: &Fleet) -> ExitCode {
-    let ended = Shutdown::install()
-        .map_err(|source| Error::Os { what: "cannot handle signals".into(), source }.into())
-        .and_then(|shutdown| {
-            let bin = program_name();
-            match cli::parse(&bin, fleet.shown_version()) {
-                Ok(Cli { command, globals }) => {
-                    let environment = Environment::capture();
-                    Context { fleet, environment, shutdown, bin, globals }.run(command)
-                }
-                Err(usage) => {
-                    let _ = usage.print();
-                    // clap exits with 0 where --help or --version was asked for, and else with 2.
-                    Ok(if usage.use_stderr() { Exit::Usage } else { Exit::Success })
-                }
-            }
-        });
-    ended.map_or_else(|error| ended_by(&error), ExitCode::from)
+/// Makes an error of a panic, which has printed its message. Its own exit code, 101, is one that no command
+/// documents.
+fn without_panic(run: impl FnOnce() -> Result<Exit, CommandError>) -> Result<Exit, CommandError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(CommandError::Panicked))
 }
 
-/// Prints an error and returns its exit code.
-fn ended_by(error: &CommandError) -> ExitCode {
-    // One line for each problem, so that each can be read alone, and one write for all, so that
-    // several processes of one terminal do not mix theirs.
-    let lines = format!("error: {}\n", chain(error).replace('\n', "\nerror: "));
-    let _ = io::stderr().lock().write_all(lines.as_bytes());
-    error.exit().into()
+/// The `main` of every fleet: signals first, then arguments, then the command.
+fn dispatch(fleet: &Fleet) -> Result<Exit, CommandError> {
+    let shutdown = Shutdown::install()
+        .map_err(|source| Error::Os { what: "cannot handle signals".into(), source })?;
+    let bin = program_name();
+    match cli::parse(&bin, fleet.shown_version()) {
+        Ok(Cli { command, globals }) => {
+            let environment = Environment::capture();
+            Context { fleet, environment, shutdown, bin, globals }.run(command)
+        }
+        Err(usage) => {
+            let _ = usage.print();
+            // clap exits with 0 where --help or --version was asked for, and else with 2.
+            Ok(if usage.use_stderr() { Exit::Usage } else { Exit::Success })
+        }
+    }
+}
+
+/// The exit code for how a command ended. Prints its error, if it ended with one.
+fn ended(how: Result<Exit, CommandError>) -> ExitCode {
+    let exit = how.unwrap_or_else(|error| {
+        // One line for each problem, so that each can be read alone, and one write for all, so that
+        // several processes of one terminal do not mix theirs.
+        let lines = format!("error: {}\n", chain(&error).replace('\n', "\nerror: "));
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
+        error.exit()
+    });
+    exit.into()
 }
 
 impl Context<'_> {
     fn run(self, command: Option<Command>) -> Result<Exit, CommandError> {
-        provide_open_files(0).map_err(CommandError::Host)?;
         match command {
             Some(Command::Worker(args)) => worker::run(&self, &args),
             Some(Command::Up(args)) => block_on(one_thread()?, up::run(&self, &args)),
@@ -105,4 +107,17 @@ fn program_name() -> String {
     let name = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy();
     if name.is_empty() { "fleet".into() } else { name.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_a_command_with_70_and_an_error() {
+        let error = without_panic(|| panic!("as the SDK does")).unwrap_err();
+        assert_eq!(error.exit(), Exit::Software);
+        assert_eq!(error.to_string(), "this process panicked: see the lines above");
+        assert_eq!(without_panic(|| Ok(Exit::Failed)).unwrap(), Exit::Failed);
+    }
 }

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use crate::{
     config::{Config, role::Role},
     error::{CommandError, Error},
+    process::host::provide_open_files,
 };
 
 pub(super) fn one_thread() -> Result<Runtime, CommandError> {
@@ -29,6 +30,8 @@ pub(super) fn runtime_for(role: Role, config: &Config) -> Result<Runtime, Comman
 }
 
 fn finish(mut builder: Builder) -> Result<Runtime, CommandError> {
+    // What follows panics where it cannot open a file, here or in the SDK.
+    provide_open_files(0).map_err(CommandError::Host)?;
     builder.enable_all().build().map_err(|source| {
         Error::Os { what: "cannot start the tokio runtime".into(), source }.into()
     })

@@ -119,6 +119,10 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     Host(String),
 
+    /// A bug of the fleet, of the SDK or of what its user has added. The panic has printed its message.
+    #[error("this process panicked: see the lines above")]
+    Panicked,
+
     #[error("no health address: set FLEET_HEALTH_ADDR or --health-addr")]
     NoHealthAddress,
 
@@ -147,6 +151,7 @@ impl CommandError {
             | Self::Host(_)
             | Self::BatchMismatch { .. } => Exit::Config,
             Self::CrashLoop { .. }
+            | Self::Panicked
             | Self::WorkerLost { .. }
             | Self::DevServer { .. }
             | Self::NotReady { .. }

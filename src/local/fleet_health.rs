@@ -198,3 +198,53 @@ fn count_restarts(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
         })
         .build();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{config::role::Role, health::Listener, local::roster::Roster};
+
+    /// A worker whose metrics take a moment, and which counts how often it is asked.
+    struct SlowWorker(Arc<AtomicUsize>);
+
+    impl Health for SlowWorker {
+        fn ready(&self) -> (bool, String) {
+            (true, "ready".into())
+        }
+
+        fn status(&self) -> Value {
+            Value::Null
+        }
+
+        async fn metrics(&self) -> String {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(SCRAPE_TIMEOUT / 4).await;
+            "up 1\n".into()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_asked_once_for_all_who_ask_at_the_same_time() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.address;
+        let _worker: tokio::task::JoinHandle<Infallible> =
+            tokio::spawn(listener.serve(SlowWorker(asked.clone())));
+        let roster = Roster::new([("worker:0".to_owned(), Role::Worker)]);
+        roster.started("worker:0", 1);
+        roster.update_process("worker:0", |process| process.health_addr = Some(address));
+        let stop = CancellationToken::new();
+        let health = FleetHealth::new(roster.subscribe(), stop, String::new(), None);
+
+        let texts = join_all((0..20).map(|_| health.metrics())).await;
+        assert!(texts.iter().all(|text| text == "up 1\n"), "{texts:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        health.metrics().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "what is asked later is asked again");
+    }
+}
