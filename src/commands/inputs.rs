@@ -1,7 +1,7 @@
 //! The arguments of workflows, as flags, files and standard input give them.
 
 use std::{
-    fs,
+    fs::File,
     io::{self, Read},
 };
 
@@ -14,6 +14,11 @@ use crate::{cli::InputArgs, error::CommandError};
 /// The metadata that says how an argument is encoded, and its value without flags.
 const ENCODING: &str = "encoding";
 const JSON: &str = "json/plain";
+/// How large an argument may be, in bytes: Temporal's servers take no larger message.
+const LARGEST: u64 = 128 * MIB;
+/// How large all arguments of a batch may be, in bytes. They are kept in memory.
+const LARGEST_LINES: u64 = 1024 * MIB;
+const MIB: u64 = 1024 * 1024;
 /// How much of a wrong value an error shows, in characters.
 const LONGEST_SHOWN: usize = 60;
 
@@ -111,10 +116,10 @@ fn argument(
     place: usize,
 ) -> Result<Payload, CommandError> {
     let (name, data) = match (value, value.strip_prefix('@')) {
-        ("-", _) => ("--input -".to_owned(), read_source("-", "--input -")?),
+        ("-", _) => ("--input -".to_owned(), read_source("-", "--input -", LARGEST)?),
         (_, Some(path)) => {
             let name = format!("--input @{path}");
-            let data = read_source(path, &name)?;
+            let data = read_source(path, &name, LARGEST)?;
             (name, data)
         }
         _ => (format!("--input {}", shown(value)), value.as_bytes().to_vec()),
@@ -137,7 +142,7 @@ fn read_lines(
     metadata: &Metadata,
 ) -> Result<Vec<Payload>, CommandError> {
     let name = format!("--inputs {source}");
-    let content = read_source(source, &name)?;
+    let content = read_source(source, &name, LARGEST_LINES)?;
     let mut lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
     while lines.last().is_some_and(|line| line.trim_ascii().is_empty()) {
         lines.pop();
@@ -157,14 +162,22 @@ fn read_lines(
     lines.iter().enumerate().map(argument).collect()
 }
 
-fn read_source(source: &str, name: &str) -> Result<Vec<u8>, CommandError> {
+/// What a file or standard input holds, which may be at most `largest` bytes. A device has no end.
+fn read_source(source: &str, name: &str, largest: u64) -> Result<Vec<u8>, CommandError> {
+    let mut content = Vec::new();
+    // One byte more than allowed shows that there is more.
     let read = if source == "-" {
-        let mut content = Vec::new();
-        io::stdin().lock().read_to_end(&mut content).map(|_| content)
+        io::stdin().lock().take(largest + 1).read_to_end(&mut content)
     } else {
-        fs::read(source)
+        File::open(source).and_then(|file| file.take(largest + 1).read_to_end(&mut content))
     };
-    read.or_else(|error| usage(format!("{name}: cannot read it: {error}")))
+    match read {
+        Ok(length) if length as u64 > largest => {
+            usage(format!("{name}: it is larger than {} MiB", largest / MIB))
+        }
+        Ok(_) => Ok(content),
+        Err(error) => usage(format!("{name}: cannot read it: {error}")),
+    }
 }
 
 /// Makes an argument of `data`, or says what is wrong with it.
@@ -282,20 +295,24 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_in_one_line_and_never_shown_whole() {
         let long = format!("{{{}", "x".repeat(100_000));
-        let told = problem(&args(&[&long]), None);
-        assert!(told.starts_with("--input \"{xxx") && told.len() < 300, "{told}");
-        let told = problem(&args(&["nonsense"]), None);
+        let error = problem(&args(&[&long]), None);
+        assert!(error.starts_with("--input \"{xxx") && error.len() < 300, "{error}");
+        let error = problem(&args(&["nonsense"]), None);
         assert_eq!(
-            told,
+            error,
             "--input \"nonsense\": not JSON (expected ident at line 1, column 2); a string needs its \
              quotes, such as '\"you\"', and a file an @ before its name"
         );
-        let told = problem(&args(&["@no/such/file"]), None);
-        assert!(told.starts_with("--input @no/such/file: cannot read it: No such file"), "{told}");
+        let error = problem(&args(&["@no/such/file"]), None);
+        assert!(error.starts_with("--input @no/such/file: cannot read it: No such file"), "{error}");
+        assert_eq!(
+            problem(&args(&["@/dev/zero"]), None),
+            "--input @/dev/zero: it is larger than 128 MiB"
+        );
         let secret = file(b"{\"a\": 1,\n \"key\": s3cret}");
-        let told = problem(&args(&[&format!("@{}", secret.path().display())]), None);
-        assert!(told.contains("not JSON (") && told.contains("at line 2, column 9"), "{told}");
-        assert!(!told.contains("s3cret"), "{told}");
+        let error = problem(&args(&[&format!("@{}", secret.path().display())]), None);
+        assert!(error.contains("not JSON (") && error.contains("at line 2, column 9"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
     }
 
     #[test]
@@ -307,8 +324,8 @@ mod tests {
             (b"\n\n", ": no line in it: expected one argument on each line"),
         ] {
             let lines = file(content);
-            let told = problem(&args(&[]), lines.path().to_str());
-            assert!(told.ends_with(words), "{told}");
+            let error = problem(&args(&[]), lines.path().to_str());
+            assert!(error.ends_with(words), "{error}");
         }
     }
 

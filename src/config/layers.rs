@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs,
+    fmt,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use config::{File, FileFormat, Value};
 
 use super::{
     environment::Environment,
+    file,
     problems::{ConfigError, Problems, unknown},
     vars::{CONFIG_VAR, Var},
 };
@@ -166,7 +167,7 @@ impl Layers {
             None => return HashMap::new(),
         };
         self.file = Some(path.to_owned());
-        let values = match fs::read_to_string(path) {
+        let values = match file::read_text(path) {
             Ok(text) => {
                 parse_file(&text).map_err(|error| (path.display().to_string(), "file", error))
             }

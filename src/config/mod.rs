@@ -12,6 +12,7 @@ mod as_setting;
 pub(crate) mod choices;
 pub(crate) mod connect;
 pub(crate) mod environment;
+pub(crate) mod file;
 pub(crate) mod layers;
 pub(crate) mod otel;
 mod problems;

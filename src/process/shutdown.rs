@@ -2,7 +2,8 @@
 //!
 //! A process of the fleet installs this before anything else. Until then, process 1 of a container
 //! ignores both signals, because the kernel gives it no default action. Everything that can take
-//! long (connecting, retrying, downloading) has to notice a stop request within a second.
+//! long (connecting, retrying, downloading) has to notice a stop request within a second. While settings are
+//! read from files, which may never end, it ends the process.
 //!
 //! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single
 //! thread, which workflow code can keep busy, and a second signal must end even such a process.
@@ -26,6 +27,8 @@ use signal_hook::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use crate::config::file;
 
 /// What to do on a second signal, before the process exits.
 type ExitHook = Box<dyn FnOnce() + Send>;
@@ -79,6 +82,7 @@ impl Shutdown {
         // The end of the supervisor does not count as a signal. So a worker still drains if both
         // come, as under systemd, which signals every process of a service.
         if self.signal.set(signal).is_ok() {
+            file::on_stop(128 + signal);
             self.requested.cancel();
             return;
         }
@@ -109,6 +113,7 @@ impl Shutdown {
                     _ => {}
                 }
             }
+            file::on_stop(0);
             requested.cancel();
         })?;
         Ok(())

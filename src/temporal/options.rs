@@ -54,7 +54,8 @@ pub(super) fn options(
 ) -> Result<Described, Error> {
     let mut profile = Profile::load(&settings.environment)?;
     let mut problems = plain_problems(&mut profile);
-    problems.extend(tls::problems(&profile));
+    let mut tls = profile.settings.tls.clone();
+    problems.extend(tls::problems(&profile, tls.as_mut()));
     let (refused, warnings) = unread_variables(&profile);
     problems.extend(refused);
     if payloads == Payloads::Sent {
@@ -64,7 +65,9 @@ pub(super) fn options(
 
     let has_api_key = profile.settings.api_key.is_some();
     let namespace = profile.settings.namespace.clone().unwrap_or_else(|| "default".into());
-    let mut connection = ConnectionOptions::try_from(profile.settings.clone())
+    let mut ready = profile.settings.clone();
+    ready.tls = tls;
+    let mut connection = ConnectionOptions::try_from(ready)
         .map_err(|error| Error::ConnectionConfig(error.to_string()))?;
     let mut problems = Vec::new();
     match &connection.tls_options {

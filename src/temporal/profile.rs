@@ -4,7 +4,7 @@
 //! the line of an error, which may hold a secret. So the file is read and checked here; the SDK gets its text.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use toml::{
 };
 
 use crate::{
-    config::{environment::Environment, unknown},
+    config::{environment::Environment, file, unknown},
     error::{Error, chain},
 };
 
@@ -117,7 +117,7 @@ fn read(environment: &Environment) -> Result<Option<(PathBuf, String)>, Error> {
     let named = environment.get(FILE);
     let default = || default_file().filter(|path| path.exists());
     let Some(path) = named.map(PathBuf::from).or_else(default) else { return Ok(None) };
-    match fs::read_to_string(&path) {
+    match file::read_text(&path) {
         Ok(text) => Ok(Some((path, text))),
         Err(error) => {
             let place = match named {

@@ -1,6 +1,6 @@
 //! Checks the TLS settings, which the SDK reports late, vaguely, or not at all.
 
-use std::{fs, net::IpAddr};
+use std::net::IpAddr;
 
 use temporalio_client::{
     TlsOptions, Url,
@@ -9,10 +9,11 @@ use temporalio_client::{
 use temporalio_common::envconfig::{ClientConfigTLS, DataSource};
 
 use super::{address, profile::Profile, texts};
-use crate::error::root_cause;
+use crate::{config::file, error::root_cause};
 
-/// What is wrong with the TLS settings of a profile.
-pub(super) fn problems(profile: &Profile) -> Vec<String> {
+/// What is wrong with the TLS settings of a profile. In `tls`, which has the same settings, each path of a file
+/// is replaced by what the file holds, so that it is read only once.
+pub(super) fn problems(profile: &Profile, tls: Option<&mut ClientConfigTLS>) -> Vec<String> {
     let mut problems = Vec::new();
     let variables = &profile.environment;
     for name in ["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"] {
@@ -24,7 +25,7 @@ pub(super) fn problems(profile: &Profile) -> Vec<String> {
             ));
         }
     }
-    let Some(tls) = &profile.settings.tls else { return problems };
+    let Some(tls) = tls else { return problems };
     if tls.disable_host_verification {
         let place =
             profile.place("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "disable_host_verification");
@@ -42,7 +43,7 @@ pub(super) fn problems(profile: &Profile) -> Vec<String> {
         problems.push(format!("{place} {flaw}"));
     }
     problems.extend(missing_half(tls));
-    problems.extend(unreadable_files(profile, tls));
+    problems.extend(read_files(profile, tls));
     problems
 }
 
@@ -76,14 +77,15 @@ fn missing_half(tls: &ClientConfigTLS) -> Option<String> {
     Some(format!("there is a {has} without {needs}"))
 }
 
-/// Files that the settings name and that cannot be read. The SDK reports them without their names.
-fn unreadable_files(profile: &Profile, tls: &ClientConfigTLS) -> Vec<String> {
+/// Reads the files that the settings name, and returns what is wrong with them. The SDK reports such files
+/// without their names.
+fn read_files(profile: &Profile, tls: &mut ClientConfigTLS) -> Vec<String> {
     let files = [
-        (&tls.server_ca_cert, "TEMPORAL_TLS_SERVER_CA_CERT_PATH", "server_ca_cert_path"),
-        (&tls.client_cert, "TEMPORAL_TLS_CLIENT_CERT_PATH", "client_cert_path"),
-        (&tls.client_key, "TEMPORAL_TLS_CLIENT_KEY_PATH", "client_key_path"),
+        (&mut tls.server_ca_cert, "TEMPORAL_TLS_SERVER_CA_CERT_PATH", "server_ca_cert_path"),
+        (&mut tls.client_cert, "TEMPORAL_TLS_CLIENT_CERT_PATH", "client_cert_path"),
+        (&mut tls.client_key, "TEMPORAL_TLS_CLIENT_KEY_PATH", "client_key_path"),
     ];
-    let problem = |(source, variable, key): (&Option<DataSource>, &str, &str)| {
+    let problem = |(source, variable, key): (&mut Option<DataSource>, &str, &str)| {
         let Some(DataSource::Path(path)) = source else { return None };
         if path.contains("-----BEGIN") || path.contains('\n') {
             let instead = variable.replace("_PATH", "_DATA");
@@ -92,8 +94,15 @@ fn unreadable_files(profile: &Profile, tls: &ClientConfigTLS) -> Vec<String> {
                 profile.place(variable, key)
             ));
         }
-        let error = fs::read(path).err()?;
-        Some(format!("{}: cannot read it: {error}", profile.place_of(variable, key, path)))
+        match file::read(path.as_ref()) {
+            Ok(content) => {
+                *source = Some(DataSource::Data(content));
+                None
+            }
+            Err(error) => {
+                Some(format!("{}: cannot read it: {error}", profile.place_of(variable, key, path)))
+            }
+        }
     };
     files.into_iter().filter_map(problem).collect()
 }

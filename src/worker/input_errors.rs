@@ -4,7 +4,7 @@
 //! (docs/sdk.md).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,29 +26,43 @@ use crate::user_code::input::CheckInput;
 /// How the SDK's failure of such a workflow task begins.
 const FAILURE: &str = "Failed to create workflow";
 
+/// Arguments of this size, in bytes, are kept in case that the SDK cannot decode them: a copy costs nothing
+/// that could be measured. Larger ones are kept when their workflow task comes again, because it failed.
+const LARGEST_KEPT: usize = 16 * 1024;
+/// How many runs with larger arguments are remembered.
+const REMEMBERED: usize = 1000;
+
 /// Keeps the arguments of a workflow until its first activation is completed, and decodes them itself if the
 /// SDK could not.
 pub(super) struct InputErrors {
     /// By workflow type.
     checks: HashMap<&'static str, CheckInput>,
+    runs: Mutex<Runs>,
+}
+
+#[derive(Default)]
+struct Runs {
     /// By run id.
-    begun: Mutex<HashMap<String, Begun>>,
+    begun: HashMap<String, Begun>,
+    /// The ids of runs whose arguments were not kept when the SDK could not decode them.
+    to_keep: HashSet<String>,
 }
 
 /// A workflow whose code is about to run for the first time in this worker.
 struct Begun {
     workflow_id: String,
     workflow_type: String,
-    arguments: Vec<Payload>,
+    /// `None` if they are too large.
+    arguments: Option<Vec<Payload>>,
 }
 
 impl InputErrors {
     pub(super) fn new(checks: HashMap<&'static str, CheckInput>) -> Self {
-        Self { checks, begun: Mutex::default() }
+        Self { checks, runs: Mutex::default() }
     }
 
-    fn begun(&self) -> MutexGuard<'_, HashMap<String, Begun>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,28 +71,40 @@ impl WorkerInterceptor for InputErrors {
     async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
         for job in &activation.jobs {
             if let Some(Variant::InitializeWorkflow(workflow)) = &job.variant {
+                let size: usize = workflow.arguments.iter().map(|payload| payload.data.len()).sum();
+                let mut runs = self.runs();
+                let kept = size <= LARGEST_KEPT || runs.to_keep.remove(&activation.run_id);
                 let begun = Begun {
                     workflow_id: workflow.workflow_id.clone(),
                     workflow_type: workflow.workflow_type.clone(),
-                    arguments: workflow.arguments.clone(),
+                    arguments: kept.then(|| workflow.arguments.clone()),
                 };
-                self.begun().insert(activation.run_id.clone(), begun);
+                runs.begun.insert(activation.run_id.clone(), begun);
             }
         }
         Ok(())
     }
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
-        let Some(begun) = self.begun().remove(&completion.run_id) else { return };
+        let mut runs = self.runs();
+        let Some(begun) = runs.begun.remove(&completion.run_id) else { return };
         let Some(Status::Failed(failed)) = &completion.status else { return };
         let message = failed.failure.as_ref().map(|failure| failure.message.as_str());
         let Begun { workflow_id, workflow_type, arguments } = begun;
-        let check = self.checks.get(workflow_type.as_str());
-        if let (Some(message), Some(check)) = (message, check)
-            && message.starts_with(FAILURE)
-            && let Err(problem) = check(arguments)
-        {
-            warn!("{workflow_type} {workflow_id} {problem}");
+        let Some(check) = self.checks.get(workflow_type.as_str()) else { return };
+        if !message.is_some_and(|message| message.starts_with(FAILURE)) {
+            return;
+        }
+        match arguments {
+            Some(arguments) => {
+                if let Err(problem) = check(arguments) {
+                    warn!("{workflow_type} {workflow_id} {problem}");
+                }
+            }
+            None if runs.to_keep.len() < REMEMBERED => {
+                runs.to_keep.insert(completion.run_id.clone());
+            }
+            None => {}
         }
     }
 }

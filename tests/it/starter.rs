@@ -311,3 +311,15 @@ fn an_input_that_the_workflow_cannot_decode_is_named_by_the_starter_and_in_the_w
     let message = failed.unwrap().message;
     assert_eq!(message, "Failed to create workflow: Failed to create workflow execution");
 }
+
+#[test]
+fn a_large_input_that_the_workflow_cannot_decode_is_named_when_its_workflow_task_comes_again() {
+    let world = World::new();
+    let up = Process::start_ready(world.fleet(["up", "-w", "1"]));
+    let input = format!("\"{}\"", "x".repeat(20_000));
+    let load = ["--workflow-type", "LoadWorkflow", "--input", &input, "--timeout", "1s"];
+    run(world.fleet([&["starter", "-n", "1"][..], &load].concat()));
+    let id = the_workflow(&world.workflow_queue());
+    let line = up.err.wait_for(&format!("LoadWorkflow {id} cannot decode its input as Load"));
+    assert!(line.contains("invalid type: string \"xxx") && line.len() < 1000, "{line}");
+}

@@ -1,6 +1,6 @@
 //! The endpoint of one signal: where it is sent and how, by `OTEL_EXPORTER_OTLP_*`.
 
-use std::{fmt, fs, time::Duration};
+use std::{fmt, time::Duration};
 
 use temporalio_client::{
     Url,
@@ -11,6 +11,7 @@ use super::{
     reader::{Reader, pairs, parse_milliseconds},
     signal::{PREFIX, Signal},
 };
+use crate::config::file;
 
 /// Where one signal is sent, and how.
 #[derive(Clone, Debug)]
@@ -226,7 +227,7 @@ fn read_key(path: &str) -> Result<Vec<u8>, String> {
 
 /// The contents of the file; `None` if `word` is not in it.
 fn read_pem(path: &str, word: &str) -> Result<Option<Vec<u8>>, String> {
-    let pem = fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
+    let pem = file::read(path.as_ref()).map_err(|error| format!("cannot read it: {error}"))?;
     Ok(String::from_utf8_lossy(&pem).contains(word).then_some(pem))
 }
 

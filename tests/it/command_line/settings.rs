@@ -1,11 +1,16 @@
 //! Wrong settings in the environment and in the settings file, and how they are reported.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+use std::{ffi::OsStr, fs::OpenOptions, os::unix::ffi::OsStrExt};
+
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::Signal,
+};
 
 use super::{fleet, refusals};
 use crate::{
     snapshot::{assert_snapshot, transcript},
-    support::run,
+    support::{Process, run},
 };
 
 #[test]
@@ -60,6 +65,45 @@ fn a_missing_settings_file_is_reported_by_every_command() {
         (&["config", "--config", "/nowhere/f.toml"], &[]),
         (&["--config", "/nowhere/f.toml", "up"], &[]),
     ]));
+}
+
+#[test]
+fn a_settings_file_without_an_end_is_refused() {
+    assert_snapshot!(exact refusals(&[
+        (&["config", "--config", "/dev/zero"], &[]),
+        (&["up"], &[("FLEET_CONFIG", "/dev/zero")]),
+        (&["starter"], &[("TEMPORAL_CONFIG_FILE", "/dev/zero")]),
+        (&["status"], &[
+            ("TEMPORAL_TLS_CLIENT_CERT_PATH", "/dev/zero"),
+            ("TEMPORAL_TLS_CLIENT_KEY_PATH", "/dev/zero"),
+        ]),
+        (&["up"], &[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/zero")]),
+    ]));
+}
+
+#[test]
+fn a_stop_is_obeyed_while_a_settings_file_has_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    for (variable, command, code) in [
+        ("FLEET_CONFIG", "up", 143),
+        ("FLEET_CONFIG", "starter", 143),
+        ("TEMPORAL_CONFIG_FILE", "starter", 143),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "status", 143),
+        // The workers read it, and a worker that has nothing in flight has drained.
+        ("TEMPORAL_CONFIG_FILE", "up", 0),
+    ] {
+        let mut fleet = fleet(&[command]);
+        fleet.env(variable, &pipe);
+        let mut process = Process::start(fleet);
+        // Whoever opens the other end waits for a reader.
+        let _writer = OpenOptions::new().write(true).open(&pipe).unwrap();
+        process.signal(Signal::TERM);
+        assert_eq!(process.exit_code(), code, "{variable} {command}");
+        let printed = process.err.wait_end();
+        assert!(!printed.iter().any(|line| line.contains("error")), "{printed:?}");
+    }
 }
 
 #[test]
