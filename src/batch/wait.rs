@@ -72,7 +72,8 @@ impl Workflows {
     ) -> Vec<Payload> {
         let mut result = runs.and_then(Runs::result);
         if result.is_none() {
-            let end = History::read_end(self.server.client(), workflow_id).await;
+            let client = self.server.client();
+            let end = self.server.call(|| History::read_end(client, workflow_id)).await;
             result = end.ok().and_then(|end| end.result());
         }
         let is_same = |all: &Vec<Payload>| all.first().cloned().unwrap_or_default() == first;
