@@ -304,7 +304,10 @@ mod tests {
              quotes, such as '\"you\"', and a file an @ before its name"
         );
         let error = problem(&args(&["@no/such/file"]), None);
-        assert!(error.starts_with("--input @no/such/file: cannot read it: No such file"), "{error}");
+        assert!(
+            error.starts_with("--input @no/such/file: cannot read it: No such file"),
+            "{error}"
+        );
         assert_eq!(
             problem(&args(&["@/dev/zero"]), None),
             "--input @/dev/zero: it is larger than 128 MiB"

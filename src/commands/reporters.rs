@@ -47,7 +47,9 @@ struct UpJson;
 
 impl Reporter for UpJson {
     fn report(&self, event: &FleetEvent) {
-        Stdout::get().line(json(event, SystemTime::now()));
+        let now = SystemTime::now();
+        let gap = |count| json(&FleetEvent::EventsLeftOut { count }, now);
+        Stdout::get().offer(json(event, now), gap);
     }
 }
 

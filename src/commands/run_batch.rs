@@ -30,6 +30,8 @@ pub(super) const SILENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 /// After this many results, wait until they are read: unread results take memory.
 const UNREAD: usize = 1000;
+/// Also wait if this many bytes are unread. A result can have megabytes.
+const UNREAD_BYTES: usize = 16 * 1024 * 1024;
 /// How long a slow reader of standard output may take for the last results of a batch that is not complete.
 const STDOUT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -174,7 +176,8 @@ async fn print_until_end(
         progress.advance(report.failed());
         hint_task = None;
         silence.as_mut().reset(Instant::now() + SILENCE);
-        if report.ended().is_multiple_of(UNREAD) {
+        let is_much = Stdout::get().unwritten() > UNREAD_BYTES;
+        if is_much || report.ended().is_multiple_of(UNREAD) {
             tokio::select! {
                 () = Stdout::get().flush() => {}
                 () = context.shutdown.requested() => return Ok(Ended::Interrupted),

@@ -57,6 +57,8 @@ pub(crate) enum FleetEvent {
         #[serde(rename = "restart_in_ms", serialize_with = "in_millis")]
         restart_in: Duration,
     },
+    /// Events are missing here, because nobody read those before.
+    EventsLeftOut { count: usize },
     /// The fleet stops: on request, or because of an error.
     FleetShuttingDown { error: Option<String> },
     /// A worker process was asked to drain.

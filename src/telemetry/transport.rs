@@ -11,7 +11,9 @@ use std::{
     task::{self, Poll},
 };
 
+use async_trait::async_trait;
 use opentelemetry::Context;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Compression, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use reqwest::{Certificate, Client, Identity, redirect};
 use temporalio_client::tonic::{
@@ -64,7 +66,7 @@ pub(super) fn over_http<B: WithHttpConfig + WithExportConfig>(
     };
     let headers: HashMap<_, _> = endpoint.headers.0.iter().filter_map(header).collect();
     let builder = builder
-        .with_http_client(http_client(endpoint)?)
+        .with_http_client(BoundedClient(http_client(endpoint)?))
         .with_endpoint(endpoint.url.to_string())
         .with_timeout(endpoint.timeout)
         .with_headers(headers);
@@ -90,6 +92,32 @@ fn http_client(endpoint: &Endpoint) -> Result<Client, String> {
         client = client.identity(Identity::from_pem(&both).map_err(described)?);
     }
     client.build().map_err(described)
+}
+
+/// A client that reads only so much of an answer as a collector has reason to send. The one of
+/// `opentelemetry-http` reads without an end, whatever it is connected to.
+#[derive(Debug)]
+struct BoundedClient(Client);
+
+/// The largest answer, in bytes. It says which records were rejected, and why.
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+#[async_trait]
+impl HttpClient for BoundedClient {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut answer = self.0.execute(request.try_into()?).await?.error_for_status()?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                let limit = LARGEST_ANSWER / 1024;
+                return Err(format!("the collector's answer is longer than {limit} KiB").into());
+            }
+        }
+        let mut response = Response::builder().status(answer.status()).body(body.into())?;
+        *response.headers_mut() = mem::take(answer.headers_mut());
+        Ok(response)
+    }
 }
 
 /// The runtime on which connections to collectors live, started at its first use.
@@ -125,5 +153,36 @@ impl<F: Future> Future for OnExportRuntime<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<F::Output> {
         let _entered = runtime().ok().map(Runtime::enter);
         self.0.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let collector = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").unwrap();
+            // Ends when the client has closed the connection.
+            let chunk = vec![b'x'; 64 * 1024];
+            (0..10_000).take_while(|_| stream.write_all(&chunk).is_ok()).count()
+        });
+        ensure_default_crypto_provider();
+        let request = Request::post(format!("http://{address}/v1/traces")).body(Bytes::new());
+        let error = BoundedClient(Client::new()).send_bytes(request.unwrap()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the collector's answer is longer than 64 KiB");
+        let sent = collector.join().unwrap();
+        assert!(sent < 1000, "{sent} chunks were taken");
     }
 }

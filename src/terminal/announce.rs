@@ -10,11 +10,16 @@ pub(crate) enum Announce {
     Stderr,
 }
 
+/// The line in place of `count` lines that nobody has read in time.
+fn gap(count: usize) -> String {
+    format!("({count} lines were left out, because nobody read them)")
+}
+
 impl Announce {
     /// Prints a line.
     pub(crate) fn say(self, line: &str) {
         match self {
-            Self::Stdout => Stdout::get().line(line),
+            Self::Stdout => Stdout::get().offer(line, gap),
             Self::Stderr => progress::to_stderr(&format!("{line}\n")),
         }
     }
