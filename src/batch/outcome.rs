@@ -78,7 +78,7 @@ pub(crate) struct WorkflowFailure {
     pub(crate) status: WorkflowStatus,
     /// The failure and its causes on one line; empty if the server gave none.
     pub(crate) cause: String,
-    /// The failure and its causes; empty if the workflow did not fail.
+    /// The failure and its causes, or the details that a workflow was cancelled or terminated with; else empty.
     pub(crate) chain: FailureChain,
 }
 
@@ -91,8 +91,14 @@ impl From<WorkflowGetResultError> for WorkflowFailure {
                 chain = FailureChain::of(Some(error.failure()));
                 (WorkflowStatus::Failed, chain.text())
             }
-            Error::Cancelled { details } => (WorkflowStatus::Cancelled, details_text(&details)),
-            Error::Terminated { details } => (WorkflowStatus::Terminated, details_text(&details)),
+            Error::Cancelled { details } => {
+                chain = FailureChain::of_cancellation(None, details.raw());
+                (WorkflowStatus::Cancelled, details_text(&details))
+            }
+            Error::Terminated { details } => {
+                chain = FailureChain::of_termination(None, details.raw());
+                (WorkflowStatus::Terminated, details_text(&details))
+            }
             Error::TimedOut => (WorkflowStatus::TimedOut, String::new()),
             Error::NotFound(_) => (
                 WorkflowStatus::Lost,
@@ -126,6 +132,7 @@ impl WorkflowFailure {
         let Some(reason) = reason.filter(|_| self.cause.is_empty() || is_ended_by_somebody) else {
             return self;
         };
+        self.chain.set_reason(reason);
         self.cause = match self.cause.as_str() {
             "" => one_line(reason),
             details => format!("{} (details: {details})", one_line(reason)),
@@ -135,16 +142,16 @@ impl WorkflowFailure {
 
     /// The cause for people. A long one has its first and its last part.
     pub(super) fn short_cause(&self) -> String {
-        if self.chain.is_empty() {
-            cut(&self.cause, LONGEST_CAUSE)
-        } else {
+        if self.status == WorkflowStatus::Failed && !self.chain.is_empty() {
             self.chain.short(LONGEST_CAUSE)
+        } else {
+            cut(&self.cause, LONGEST_CAUSE)
         }
     }
 
     /// What failures of the same kind have in common: the cause without the details of each.
     pub(crate) fn kind(&self) -> String {
-        if self.chain.is_empty() {
+        if self.status != WorkflowStatus::Failed || self.chain.is_empty() {
             self.cause.clone()
         } else {
             one_line(&self.chain.text_without_details())

@@ -13,6 +13,9 @@ use crate::terminal::text;
 /// Details of at most this length, in characters, are part of the text.
 const LONGEST_DETAILS: usize = 200;
 
+/// A cause is cut to the room that is left for it only if that is at least so many columns.
+const SHORTEST_PART: usize = 80;
+
 /// The length to which the title of a stack trace is cut, in columns.
 const LONGEST_SUBJECT: usize = 60;
 
@@ -103,7 +106,7 @@ impl FailureChain {
             return whole;
         }
         let each = if phrases.len() == 1 { longest } else { longest.saturating_sub(32) / 2 };
-        let phrases: Vec<_> = phrases.iter().map(|phrase| text::cut(phrase, each)).collect();
+        let mut phrases: Vec<_> = phrases.iter().map(|phrase| text::cut(phrase, each)).collect();
         // The root first, then the outermost, and then from both ends inwards.
         let (mut first, mut last) = (0, phrases.len());
         let mut room = longest.saturating_sub(24); // for the number of those that are left out
@@ -112,7 +115,10 @@ impl FailureChain {
             let index = if from_end { last - 1 } else { first };
             let needed = text::width(&phrases[index]) + 2;
             if needed > room && last < phrases.len() {
-                break;
+                if room < SHORTEST_PART {
+                    break;
+                }
+                phrases[index] = text::cut(&phrases[index], room - 2);
             }
             room = room.saturating_sub(needed);
             if from_end {
@@ -251,7 +257,7 @@ impl FailureLink {
     /// where a cause says more.
     fn phrase(&self, is_root: bool) -> String {
         let own_message = |subject: String| match self.message.as_str() {
-            message if is_root && !message.is_empty() => format!("{subject}: {message}"),
+            message if is_root && !self.has_no_message() => format!("{subject}: {message}"),
             _ => subject,
         };
         let message = || self.message.clone();
@@ -267,19 +273,24 @@ impl FailureLink {
             FailureKind::Timeout | FailureKind::NexusHandler if self.message_names_the_type() => {
                 message()
             }
-            FailureKind::Timeout if self.message.is_empty() => self.subject(),
+            FailureKind::Timeout if self.has_no_message() => self.subject(),
             FailureKind::Timeout => format!("{}: {}", self.subject(), self.message),
             FailureKind::Application | FailureKind::NexusHandler => {
                 match (self.name.as_str(), self.message.as_str()) {
-                    (name, "") => name.to_owned(),
+                    (name, _) if self.has_no_message() => name.to_owned(),
                     ("", message) => message.to_owned(),
-                    (name, message) if begins_with_word(message, name) => message.to_owned(),
+                    (name, message) if begins_with_type(message, name) => message.to_owned(),
                     (name, message) => format!("{name}: {message}"),
                 }
             }
-            _ if self.message.is_empty() => self.subject(),
+            _ if self.has_no_message() => self.subject(),
             _ => message(),
         }
+    }
+
+    /// Whether there is nothing to see in the message.
+    fn has_no_message(&self) -> bool {
+        self.message.trim().is_empty()
     }
 
     /// What the failure is about, without its message.
@@ -336,10 +347,11 @@ fn payloads(payloads: Option<&Payloads>) -> Vec<Payload> {
     payloads.map(|payloads| payloads.payloads.clone()).unwrap_or_default()
 }
 
-/// Whether `text` is `word`, or begins with it and something else than a letter or a digit.
-fn begins_with_word(text: &str, word: &str) -> bool {
-    text.strip_prefix(word)
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+/// Whether `message` is only `name`, or begins with it as in `Type: message`.
+fn begins_with_type(message: &str, name: &str) -> bool {
+    message
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.trim().is_empty() || rest.trim_start().starts_with(':'))
 }
 
 fn timeout_name(timeout: TimeoutType) -> &'static str {
@@ -379,5 +391,6 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+mod ended;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use super::json_text::{for_people, on_one_line, quoted};
+use super::json_text::{for_people, is_readable, on_one_line, quoted};
 use crate::terminal::text::is_hidden;
 
 /// Makes a payload of JSON without parsing it. Parsing and printing it again would change large numbers.
@@ -75,7 +75,7 @@ fn one_line(payload: &Payload, strings_lose_quotes: bool) -> String {
 #[derive(Debug)]
 pub(crate) struct JsonResult {
     /// JSON on one line, unchanged but for white space between its tokens; `null` for no value. What is not
-    /// JSON, or several values, are an [`Encoded`] or a list of these.
+    /// JSON, or JSON that common parsers refuse, or several values, are an [`Encoded`] or a list of these.
     pub(crate) result: Box<RawValue>,
     /// `None` if `result` is the value itself. Else the encoding, or a list of the encodings.
     pub(crate) encoding: Option<Box<RawValue>>,
@@ -102,10 +102,7 @@ pub(crate) fn json(payloads: &[Payload]) -> JsonResult {
         [] => JsonResult { result: RawValue::NULL.to_owned(), encoding: None },
         [payload] => JsonResult {
             result: json_value(payload),
-            encoding: match Content::of(payload) {
-                Content::Other(other) => Some(raw(&other.encoding)),
-                _ => None,
-            },
+            encoding: Content::of(payload).json().is_none().then(|| raw(&encoding(payload))),
         },
         several => {
             let contents: Vec<_> = several.iter().map(Content::of).collect();
@@ -118,27 +115,24 @@ pub(crate) fn json(payloads: &[Payload]) -> JsonResult {
 
 /// Shows one value as JSON; see [`JsonResult::result`].
 pub(crate) fn json_value(payload: &Payload) -> Box<RawValue> {
-    match Content::of(payload) {
-        Content::Null => RawValue::NULL.to_owned(),
-        Content::Json(json) => RawValue::from_string(on_one_line(json).into_owned())
+    let content = Content::of(payload);
+    match content.json() {
+        Some(json) => RawValue::from_string(on_one_line(json).into_owned())
             .expect("white space and escapes leave JSON valid"),
-        other @ Content::Other(_) => raw(&Encoded::of((&other, payload))),
+        None => raw(&Encoded::of((&content, payload))),
     }
 }
 
 impl<'a> Encoded<'a> {
     fn of((content, payload): (&Content<'a>, &'a Payload)) -> Self {
-        let json = match content {
-            Content::Null => Some("null"),
-            Content::Json(json) => Some(*json),
-            Content::Other(_) => None,
-        };
+        let json = content.json();
         Self {
             value: json.map(|json| serde_json::from_str(json).expect("checked")),
             data: json.is_none().then(|| BASE64_STANDARD.encode(&payload.data)),
             encoding: encoding(payload),
             text: match content {
                 Content::Other(other) => other.text,
+                Content::Json(text) if json.is_none() => Some(text),
                 _ => None,
             },
         }
@@ -189,6 +183,17 @@ impl<'a> Content<'a> {
         };
         let text = (!is_binary).then(|| text_in(data)).flatten();
         Self::Other(Other { encoding, bytes: data.len(), text, flaw })
+    }
+}
+
+impl<'a> Content<'a> {
+    /// The JSON, if it is JSON that common parsers can read.
+    fn json(&self) -> Option<&'a str> {
+        match self {
+            Self::Null => Some("null"),
+            Self::Json(json) => Some(*json).filter(|json| is_readable(json)),
+            Self::Other(_) => None,
+        }
     }
 }
 

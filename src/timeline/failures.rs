@@ -1,6 +1,7 @@
 //! The failures of a timeline with all their causes, and how they are shown.
 
 use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, Payloads},
     failure::v1::Failure,
     history::v1::{WorkflowExecutionUpdateCompletedEventAttributes, history_event::Attributes},
     update::v1::outcome,
@@ -24,6 +25,20 @@ impl Builder {
             A::WorkflowExecutionFailedEventAttributes(event) => {
                 if let Some(run) = &mut self.run {
                     run.failure_chain = FailureChain::of(event.failure.as_ref());
+                }
+                return;
+            }
+            A::WorkflowExecutionCanceledEventAttributes(event) => {
+                if let Some(run) = &mut self.run {
+                    let details = payloads(event.details.as_ref());
+                    run.failure_chain = FailureChain::of_cancellation(None, details);
+                }
+                return;
+            }
+            A::WorkflowExecutionTerminatedEventAttributes(event) => {
+                if let Some(run) = &mut self.run {
+                    let details = payloads(event.details.as_ref());
+                    run.failure_chain = FailureChain::of_termination(Some(&event.reason), details);
                 }
                 return;
             }
@@ -68,6 +83,10 @@ impl Builder {
             row.failure_chain = FailureChain::of(failure);
         }
     }
+}
+
+fn payloads(payloads: Option<&Payloads>) -> &[Payload] {
+    payloads.map(|payloads| &payloads.payloads[..]).unwrap_or_default()
 }
 
 fn failure_of_update(event: &WorkflowExecutionUpdateCompletedEventAttributes) -> Option<&Failure> {

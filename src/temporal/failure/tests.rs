@@ -161,6 +161,34 @@ fn a_long_chain_shows_its_first_and_its_last_part() {
 }
 
 #[test]
+fn a_cause_between_is_cut_to_the_room_that_is_left_and_not_left_out() {
+    let long = |word: &str| format!("{} {word}", "x".repeat(900));
+    let (middle, root) = (long("middle"), long("root"));
+    let chain = chain([
+        activity("Charge", RetryState::Unspecified),
+        application("A", &middle, &[]),
+        application("B", &root, &[]),
+    ]);
+    let short = chain.short(1000);
+    assert!(text::width(&short) <= 1000, "{short}");
+    assert!(short.starts_with("activity Charge: A: xxx"), "{short}");
+    assert!(short.contains("xxx middle: B: xxx"), "{short}");
+    assert!(short.ends_with("xxx root"), "{short}");
+}
+
+#[test]
+fn a_type_is_left_out_only_where_the_message_begins_with_it_as_a_type() {
+    for (name, message, text) in [
+        ("Order", "Order not found", "Order: Order not found"),
+        ("java.io.IOException", "java.io.IOException: full", "java.io.IOException: full"),
+        ("Timeout", "Timeout", "Timeout"),
+        ("OutOfStock", "  \n", "OutOfStock"),
+    ] {
+        assert_eq!(chain([application(name, message, &[])]).text(), text);
+    }
+}
+
+#[test]
 fn large_details_are_counted_in_the_text_and_whole_elsewhere() {
     let large = format!("{:?}", "x".repeat(1000));
     let chain = chain([application("E", "m", &[&large])]);

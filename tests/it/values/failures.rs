@@ -1,6 +1,6 @@
 //! Failures of every SDK: type, message and causes down to the root, and their stack traces.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
     command::v1::{
         CancelWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
@@ -176,6 +176,9 @@ fn the_details_of_a_cancellation_are_shown() {
     });
     assert_eq!(printed.line, "cancelled: cleaned up 3 of 5");
     assert_eq!(printed.timeline["failure"], "cleaned up 3 of 5");
+    let chain = json!([{ "kind": "cancelled", "details": ["cleaned up 3 of 5"] }]);
+    assert_eq!(printed.timeline["failure_chain"], chain);
+    assert_eq!(printed.json["failure_chain"], chain);
 }
 
 #[test]
