@@ -9,12 +9,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::de::IgnoredAny;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::{cli::InputArgs, error::CommandError};
+use crate::{cli::InputArgs, error::CommandError, text::cut};
 
 /// The metadata that says how an argument is encoded, and its value without flags.
 const ENCODING: &str = "encoding";
 const JSON: &str = "json/plain";
-/// How much of a wrong value an error shows, in characters.
+/// How much of a wrong value an error shows, in columns.
 const LONGEST_SHOWN: usize = 60;
 
 /// What each workflow of a batch gets.
@@ -211,11 +211,7 @@ fn json(data: &[u8], is_line: bool) -> Result<Vec<u8>, String> {
 
 /// A value as an error shows it: on one line, and cut.
 fn shown(value: &str) -> String {
-    let mut text: String = value.chars().take(LONGEST_SHOWN).collect();
-    if text.len() < value.len() {
-        text.push('…');
-    }
-    format!("{text:?}")
+    format!("{:?}", cut(value, LONGEST_SHOWN))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::{
     config::{Compression, connect::ConnectSettings},
     error::Error,
     process::identity::identity,
+    text::list,
 };
 
 /// What a command does with payloads. A codec is applied by none: the Rust SDK ignores it.
@@ -100,7 +101,7 @@ pub(super) fn options(
 }
 
 fn refuse(problems: &[String]) -> Result<(), Error> {
-    if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(problems.join("\n"))) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(list(problems))) }
 }
 
 /// Checks the address, the namespace, the key and the headers, and completes the address.

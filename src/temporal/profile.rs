@@ -19,6 +19,7 @@ use toml::{
 use crate::{
     config::{environment::Environment, unknown},
     error::{Error, chain},
+    text::list,
 };
 
 const FILE: &str = "TEMPORAL_CONFIG_FILE";
@@ -143,7 +144,7 @@ fn check(path: &Path, text: &str, name: &str, environment: &Environment) -> Resu
         }
     }
     if !checked.problems.is_empty() {
-        return Err(wrong(checked.problems.join("\n")));
+        return Err(wrong(list(&checked.problems)));
     }
     let profiles = profile_names(body);
     if profiles.iter().any(|known| known == name) {

@@ -1,6 +1,7 @@
 //! The stream that a command reports its progress to.
 
-use super::{progress, stdout::Stdout};
+use super::{stderr, stdout::Stdout};
+use crate::text::lines;
 
 /// The stream that a command reports its progress to. It is stderr, except for commands such as
 /// `fleet up`, which have no results to print on stdout.
@@ -14,8 +15,8 @@ impl Announce {
     /// Prints a line.
     pub(crate) fn say(self, line: &str) {
         match self {
-            Self::Stdout => Stdout::get().line(line),
-            Self::Stderr => progress::to_stderr(&format!("{line}\n")),
+            Self::Stdout => Stdout::get().line(lines(line)),
+            Self::Stderr => stderr::say(&format!("{line}\n")),
         }
     }
 }

@@ -23,6 +23,7 @@ mod deploy;
 mod drain;
 mod health;
 mod hints;
+mod hostile;
 mod hosts;
 mod http_proxy;
 mod inputs;
