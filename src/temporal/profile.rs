@@ -19,7 +19,7 @@ use toml::{
 use crate::{
     config::{environment::Environment, unknown},
     error::{Error, chain},
-    text::list,
+    text::{list, place},
 };
 
 const FILE: &str = "TEMPORAL_CONFIG_FILE";
@@ -221,11 +221,8 @@ impl Kind {
 
 impl Checked<'_> {
     fn add(&mut self, at: usize, what: impl fmt::Display) {
-        let before = &self.text[..self.text.floor_char_boundary(at)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.problems
-            .push(format!("{}, line {line}, column {column}: {what}", self.path.display()));
+        let place = place(self.text, at);
+        self.problems.push(format!("{}, {place}: {what}", self.path.display()));
     }
 
     fn root(&mut self, root: &DeTable<'_>, name: &str, offset: usize) {

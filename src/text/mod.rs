@@ -96,6 +96,14 @@ pub(crate) fn at_styles(text: &str) -> Vec<(&str, &str)> {
     parts
 }
 
+/// The place of a byte in a text: `line 3, column 7`, counted from 1.
+pub(crate) fn place(text: &str, at: usize) -> String {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}")
+}
+
 /// A list of texts, each on one line.
 pub(crate) fn list(texts: &[String]) -> String {
     texts.iter().map(|text| one_line(text)).collect::<Vec<_>>().join("\n")

@@ -39,6 +39,7 @@ mod readme;
 mod recycle;
 mod replay;
 mod sampling;
+mod secrets;
 mod seed;
 mod server;
 mod shape;

@@ -305,7 +305,7 @@ fn a_trace_shows_names_and_failures_of_others_without_their_power() {
     drop(rogue);
     let closed = trace(&["--all"]).success();
     assert_harmless("a closed trace", &closed);
-    assert_shown("a closed trace", &closed, &["signal", "failure type", "stack", "signaller"]);
+    assert_shown("a closed trace", &closed, &["signal", "failure type", "stack"]);
     assert_harmless_on_a_terminal(
         "a closed trace",
         &on_a_terminal(world.fleet(["trace", "--all", "--", &id])),
