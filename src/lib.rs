@@ -108,6 +108,7 @@
 //!   error.rs    errors and exit codes
 //!   config      settings and their sources         workloads the sample, and a load
 //!   user_code   for workflow and activity code
+//!   text        text from outside, made harmless
 //! ```
 //!
 //! # Public items
@@ -140,6 +141,7 @@ mod process;
 mod telemetry;
 mod temporal;
 mod terminal;
+mod text;
 mod timeline;
 mod user_code;
 mod worker;

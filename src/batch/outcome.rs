@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::{
     error,
     temporal::{failure::FailureChain, history::Workers, payload},
-    terminal::text::{cut, one_line},
+    text::{cut, one_line},
 };
 
 /// The length to which a cause is cut for people, in columns. JSON has all of it.

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     error::Exit,
-    temporal::{failure::FailureChain, history::Workers, json_text::on_one_line, payload},
-    terminal::{output::Output, progress, stdout::Stdout},
+    temporal::{failure::FailureChain, history::Workers, payload},
+    terminal::{output::Output, stderr, stdout::Stdout},
+    text::{json::on_one_line, one_line},
 };
 
 /// Prints each outcome as it comes, and counts it for the summary.
@@ -74,10 +75,10 @@ impl Report {
     /// Prints the outcome and counts it.
     pub(crate) fn add(&mut self, outcome: Outcome) {
         if let Err(failure) = &outcome.end {
-            let (id, status) = (&outcome.workflow_id, failure.status);
+            let (id, status) = (one_line(&outcome.workflow_id), failure.status);
             let cause = failure.short_cause();
             let colon = if cause.is_empty() { "" } else { ": " };
-            progress::to_stderr(&format!("{id}: {status}{colon}{cause}\n"));
+            stderr::say(&format!("{id}: {status}{colon}{cause}\n"));
         }
         if let Some(line) = self.line(&outcome) {
             Stdout::get().line(line);
@@ -132,7 +133,7 @@ impl Report {
     pub(crate) fn print_summary(&self, batch: &Batch, remainder: &Remainder) {
         let elapsed = self.started.elapsed();
         let text = summary(&self.tally, elapsed, &batch.name, remainder);
-        progress::to_stderr(&format!("{text}\n"));
+        stderr::say(&format!("{text}\n"));
         if self.output == Output::Json {
             Stdout::get().line(self.json_summary(batch, elapsed, remainder));
         }

@@ -7,6 +7,7 @@ use super::{
     spec::BatchName,
     tally::{Latency, Tally},
 };
+use crate::text::one_line;
 
 /// How many workers of a kind, and how many running workflows, the summary lists.
 const MOST_LISTED: usize = 20;
@@ -84,7 +85,9 @@ fn shares(what: &str, workers: &BTreeMap<String, usize>) -> Vec<String> {
         .iter()
         .take(MOST_LISTED)
         .zip(headings)
-        .map(|((identity, count), heading)| format!("{heading:10} {count:6}  {identity}"))
+        .map(|((identity, count), heading)| {
+            format!("{heading:10} {count:6}  {}", one_line(identity))
+        })
         .collect();
     let more = workers.len().saturating_sub(MOST_LISTED);
     if more > 0 {
@@ -114,7 +117,7 @@ fn listed(heading: String, ids: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec![heading];
-    lines.extend(ids.iter().take(MOST_LISTED).map(|id| format!("  {id}")));
+    lines.extend(ids.iter().take(MOST_LISTED).map(|id| format!("  {}", one_line(id))));
     let more = ids.len().saturating_sub(MOST_LISTED);
     if more > 0 {
         lines.push(format!("  and {more} more"));

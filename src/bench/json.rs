@@ -14,11 +14,12 @@ use super::{
     run::BenchEnd,
     summary::BenchSummary,
 };
-use crate::terminal::duration::millis;
+use crate::{terminal::duration::millis, text::json::on_one_line};
 
 /// The summary as one object on one line.
 pub(crate) fn json(summary: &BenchSummary<'_>) -> String {
-    serde_json::to_string(&BenchDocument::new(summary)).expect("plain data")
+    let json = serde_json::to_string(&BenchDocument::new(summary)).expect("plain data");
+    on_one_line(&json).into_owned()
 }
 
 /// The output of `fleet bench --output json`.
@@ -136,7 +137,7 @@ fn argument_json(argument: &Payload) -> String {
     let encoding = argument.metadata.get("encoding").map(|name| String::from_utf8_lossy(name));
     let encoding = encoding.unwrap_or_default();
     match str::from_utf8(&argument.data) {
-        Ok(json) if encoding.starts_with("json/") => json.replace(char::is_control, " "),
+        Ok(json) if encoding.starts_with("json/") => on_one_line(json).into_owned(),
         _ => json!(format!("<{} bytes, {encoding}>", argument.data.len())).to_string(),
     }
 }

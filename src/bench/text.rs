@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     config::show,
-    terminal::{duration::millis, text::cut},
+    terminal::duration::millis,
+    text::{cut, one_line},
 };
 
 /// A start may be late by this much before the text mentions it: timers are late by some
@@ -47,7 +48,9 @@ fn title(summary: &BenchSummary<'_>) -> String {
     let _ = write!(
         text,
         "{} on {}: {}",
-        batch.definition.workflow_type, batch.definition.task_queue, plan.pace
+        one_line(&batch.definition.workflow_type),
+        one_line(&batch.definition.task_queue),
+        plan.pace
     );
     if !plan.warmup.is_zero() {
         let _ = write!(text, ", after a warm-up of {}", show(plan.warmup));

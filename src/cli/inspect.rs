@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
-use super::values::{interval, run_id, width};
+use super::values::{interval, run_id, width, workflow_id};
 use crate::{
     config::{parse_address, parse_duration, parse_name},
     terminal::output::Output,
@@ -33,7 +33,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     /// The workflow's id
-    #[arg(value_name = "WORKFLOW_ID", value_parser = parse_name)]
+    #[arg(value_name = "WORKFLOW_ID", value_parser = workflow_id)]
     pub(crate) workflow_id: String,
     /// The run to show [default: the latest]
     #[arg(long, value_name = "RUN_ID", value_parser = run_id)]

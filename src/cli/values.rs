@@ -25,6 +25,11 @@ pub(super) fn interval(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// The id of a workflow, which somebody else may have chosen: the server accepts any text.
+pub(super) fn workflow_id(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("expected an id, not empty") } else { Ok(text.to_owned()) }
+}
+
 pub(super) fn run_id(text: &str) -> Result<String, &'static str> {
     uuid::Uuid::try_parse(text).map(|_| text.to_owned()).map_err(|_| "expected a run id, a UUID")
 }

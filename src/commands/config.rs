@@ -14,6 +14,7 @@ use crate::{
     error::{CommandError, Error, Exit},
     temporal::options,
     terminal::output::Output,
+    text::{json::on_its_lines, list},
 };
 
 pub(super) fn run(context: &Context<'_>, args: &ConfigArgs) -> Result<Exit, CommandError> {
@@ -66,7 +67,7 @@ fn as_toml(
             None => lines.push(format!("# {} is not set", var.key)),
         }
     }
-    lines.join("\n")
+    list(&lines)
 }
 
 fn as_json(
@@ -89,5 +90,5 @@ fn as_json(
         "fleet": config.fleet, "file": file, "settings": settings, "connection": connection,
         "telemetry": telemetry,
     });
-    format!("{all:#}")
+    on_its_lines(&format!("{all:#}")).into_owned()
 }

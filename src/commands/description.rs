@@ -13,6 +13,7 @@ use crate::{
     fleet::Fleet,
     temporal::history::Definition,
     terminal::announce::Announce,
+    text::one_line,
 };
 
 /// The number of workflows if the user gives none.
@@ -111,7 +112,7 @@ pub(super) fn say_input_problem(fleet: &Fleet, batch: &Batch) -> Option<String> 
         })
     };
     let problem = format!("this fleet's {workflow_type} {}", problem?);
-    Announce::Stderr.say(&format!("warning: {problem}"));
+    Announce::Stderr.say(&one_line(&format!("warning: {problem}")));
     Some(problem)
 }
 

@@ -1,7 +1,7 @@
 //! `Fleet::main`: from the arguments of this process to its exit code.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::ExitCode,
@@ -20,16 +20,20 @@ use crate::{
     error::{CommandError, Error, Exit, chain},
     fleet::Fleet,
     process::shutdown::Shutdown,
+    telemetry::panics,
+    terminal::stderr,
+    text,
 };
 
 impl Fleet {
     /// Runs the command that this process's arguments name and returns its exit code: the whole
     /// `main` of a fleet's program. `--help` lists the commands.
     ///
-    /// It reads the arguments and the environment, installs signal handlers and a global `tracing`
-    /// subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
+    /// It reads the arguments and the environment, installs signal handlers, a panic hook that logs, and
+    /// a global `tracing` subscriber, and makes its own tokio runtime: call it from a plain `fn main`.
     #[must_use = "return it from main"]
     pub fn main(self) -> ExitCode {
+        panics::install_hook();
         ended(without_panic(|| dispatch(&self)))
     }
 }
@@ -51,23 +55,61 @@ fn dispatch(fleet: &Fleet) -> Result<Exit, CommandError> {
             Context { fleet, environment, shutdown, bin, globals }.run(command)
         }
         Err(usage) => {
-            let _ = usage.print();
             // clap exits with 0 where --help or --version was asked for, and else with 2.
-            Ok(if usage.use_stderr() { Exit::Usage } else { Exit::Success })
+            if !usage.use_stderr() {
+                let _ = usage.print();
+                return Ok(Exit::Success);
+            }
+            let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+            let shown = shown_usage(&usage, arguments);
+            stderr::say_styled(&shown);
+            Ok(Exit::Usage)
         }
     }
 }
 
-/// The exit code for how a command ended. Prints its error, if it ended with one.
+/// The exit code for how a command ended. Prints its error, if it ended with one, and waits until all lines
+/// on stderr are written.
 fn ended(how: Result<Exit, CommandError>) -> ExitCode {
     let exit = how.unwrap_or_else(|error| {
         // One line for each problem, so that each can be read alone, and one write for all, so that
         // several processes of one terminal do not mix theirs.
-        let lines = format!("error: {}\n", chain(&error).replace('\n', "\nerror: "));
-        let _ = io::stderr().lock().write_all(lines.as_bytes());
+        stderr::say(&format!("error: {}\n", lines_of(&error).join("\nerror: ")));
         error.exit()
     });
+    stderr::flush(stderr::PATIENCE);
     exit.into()
+}
+
+/// The error as one line for each problem.
+fn lines_of(error: &CommandError) -> Vec<String> {
+    let whole = chain(error);
+    // Elsewhere a line end comes from somebody else, whose lines must not look like ours.
+    let problems: Vec<_> =
+        if error.has_lines() { whole.split('\n').collect() } else { vec![&whole] };
+    problems.into_iter().map(text::one_line).collect()
+}
+
+/// The text of a usage error. It quotes arguments, and what is hidden in them becomes visible.
+fn shown_usage(usage: &clap::Error, arguments: impl Iterator<Item = String>) -> String {
+    let hostile: Vec<_> = arguments.filter(|argument| text::has_hidden(argument)).collect();
+    let mut shown = usage.render().ansi().to_string();
+    for argument in &hostile {
+        let (_, value) = argument.split_once('=').unwrap_or_default();
+        for word in [argument.as_str(), value] {
+            if text::has_hidden(word) {
+                shown = shown.replace(word, &text::escaped(word));
+            }
+        }
+    }
+    // A style may be an argument's own, of which clap quotes a part.
+    let has_styles = hostile.is_empty() && io::stderr().is_terminal();
+    let mut plain = String::with_capacity(shown.len());
+    for (part, style) in text::at_styles(&shown) {
+        plain.push_str(&text::lines(part));
+        plain.push_str(if has_styles { style } else { "" });
+    }
+    plain
 }
 
 impl Context<'_> {
@@ -94,8 +136,8 @@ impl Context<'_> {
                 worker::run(&self, &WorkerArgs::default())
             }
             None => {
-                let _ = cli::command(&self.bin, self.fleet.shown_version())
-                    .write_help(&mut io::stderr().lock());
+                let help = cli::command(&self.bin, self.fleet.shown_version()).render_help();
+                stderr::say(&help.to_string());
                 Ok(Exit::Usage)
             }
         }
@@ -106,7 +148,7 @@ impl Context<'_> {
 fn program_name() -> String {
     let name = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy();
-    if name.is_empty() { "fleet".into() } else { name.into_owned() }
+    if name.is_empty() { "fleet".into() } else { text::one_line(&name) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `fleet health`: asks a health listener, for images without a shell or curl.
 
 use std::{
-    io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -11,6 +10,8 @@ use crate::{
     cli::HealthArgs,
     error::{CommandError, Exit},
     health::ask,
+    terminal::stderr,
+    text::one_line,
 };
 
 /// The time limit of a probe.
@@ -26,11 +27,11 @@ pub(super) async fn run(context: &Context<'_>, args: &HealthArgs) -> Result<Exit
     match ask(address, path, TIMEOUT, LARGEST).await {
         Ok((200, _)) => Ok(Exit::Success),
         Ok((code, answer)) => {
-            let _ = writeln!(io::stderr().lock(), "{path} at {address}: {code} {answer}");
+            stderr::say(&format!("{path} at {address}: {code} {}\n", one_line(&answer)));
             Ok(Exit::Failed)
         }
         Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "{path} at {address}: no answer: {error}");
+            stderr::say(&format!("{path} at {address}: no answer: {error}\n"));
             Ok(Exit::Failed)
         }
     }

@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::de::IgnoredAny;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::{cli::InputArgs, error::CommandError};
+use crate::{cli::InputArgs, error::CommandError, text::cut};
 
 /// The metadata that says how an argument is encoded, and its value without flags.
 const ENCODING: &str = "encoding";
@@ -19,7 +19,7 @@ const LARGEST: u64 = 128 * MIB;
 /// How large all arguments of a batch may be, in bytes. They are kept in memory.
 const LARGEST_LINES: u64 = 1024 * MIB;
 const MIB: u64 = 1024 * 1024;
-/// How much of a wrong value an error shows, in characters.
+/// How much of a wrong value an error shows, in columns.
 const LONGEST_SHOWN: usize = 60;
 
 /// What each workflow of a batch gets.
@@ -224,11 +224,7 @@ fn json(data: &[u8], is_line: bool) -> Result<Vec<u8>, String> {
 
 /// A value as an error shows it: on one line, and cut.
 fn shown(value: &str) -> String {
-    let mut text: String = value.chars().take(LONGEST_SHOWN).collect();
-    if text.len() < value.len() {
-        text.push('…');
-    }
-    format!("{text:?}")
+    format!("{:?}", cut(value, LONGEST_SHOWN))
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use super::context::Context;
 use crate::{
     error::{CommandError, Error, Exit},
     terminal::{
-        progress,
         screen::{self, Screen},
+        stderr,
         stdout::Stdout,
     },
+    text::one_line,
 };
 
 /// The output at one moment.
@@ -107,7 +108,7 @@ impl LiveOutput {
             return;
         }
         if outage.is_some() {
-            progress::to_stderr("Temporal answers again\n");
+            stderr::say("Temporal answers again\n");
         }
         if snapshot.has_changed || snapshot.is_last {
             Stdout::get().line(snapshot.text);
@@ -117,13 +118,13 @@ impl LiveOutput {
     fn show_outage(&mut self, cause: &str) {
         let is_new = self.outage.is_none();
         let begin = *self.outage.get_or_insert_with(Instant::now);
-        let line = format!("Temporal does not answer: {cause}");
+        let line = format!("Temporal does not answer: {}", one_line(cause));
         if let Some(rows) = self.rows() {
             let seconds = begin.elapsed().as_secs();
             let text = format!("{}\n\n{line} (for {seconds} s; trying again)", self.drawn);
             Stdout::get().line(self.screen.frame(text.trim_start(), rows));
         } else if is_new {
-            progress::to_stderr(&format!("{line}; trying again\n"));
+            stderr::say(&format!("{line}; trying again\n"));
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     config::show,
     local::events::{FleetEvent, Reporter},
     terminal::{announce::Announce, output::Output, stdout::Stdout},
+    text::{json::on_one_line, one_line},
 };
 
 /// The reporter of `fleet up` for an output format.
@@ -84,7 +85,7 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
             let pause = show(*restart_in);
             let line =
                 format!("ERROR: {worker} is not replaced yet: {error}: trying again in {pause}");
-            Announce::Stderr.say(&line);
+            Announce::Stderr.say(&one_line(&line));
         }
         _ => {}
     }
@@ -115,7 +116,8 @@ fn json(event: &FleetEvent, time: SystemTime) -> String {
         event: &'a FleetEvent,
     }
     let time = humantime::format_rfc3339_millis(time).to_string();
-    serde_json::to_string(&TimedEvent { time, event }).unwrap_or_default()
+    let json = serde_json::to_string(&TimedEvent { time, event }).unwrap_or_default();
+    on_one_line(&json).into_owned()
 }
 
 #[cfg(test)]

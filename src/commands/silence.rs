@@ -11,12 +11,13 @@ use crate::{
         task_queue::{self, Poller, TaskKind},
     },
     terminal::announce::Announce,
+    text::{cut, one_line, shell_word},
     timeline::TimelineReader,
 };
 
 /// How many of the things that a workflow waits for are printed.
 const MOST_WAITS: usize = 5;
-/// How long a line may be that quotes a failure, in characters.
+/// How long a line may be that quotes a failure, in columns.
 const LONGEST: usize = 600;
 
 /// Finds out why no workflow ends, by looking at one of them.
@@ -84,10 +85,10 @@ impl SilenceHint {
             (Some(_), false) => {}
         }
         if let Some(id) = workflow_id {
-            lines.push(format!("to see more: {} trace {id}", self.bin));
+            lines.push(format!("to see more: {} trace {}", self.bin, shell_word(&id)));
         }
         for line in lines {
-            Announce::Stderr.say(&line);
+            Announce::Stderr.say(&one_line(&line));
         }
     }
 
@@ -96,7 +97,7 @@ impl SilenceHint {
         let (client, target) = (self.client.clone(), self.target.clone());
         let timeline = TimelineReader::new(client, target, workflow_id, "").read().await?;
         let mut waits: Vec<_> =
-            timeline.waits.iter().take(MOST_WAITS).map(|wait| cut(&wait.text)).collect();
+            timeline.waits.iter().take(MOST_WAITS).map(|wait| cut(&wait.text, LONGEST)).collect();
         let more = timeline.waits.len().saturating_sub(MOST_WAITS);
         if more > 0 {
             waits.push(format!("and {more} more"));
@@ -114,15 +115,6 @@ fn no_poller(bin: &str, queue: &str, own_queue: &str) -> String {
         "no worker polls '{queue}': start a worker for that queue ({bin} up polls '{own_queue}', unless \
          FLEET_WORKFLOW_TASK_QUEUE names another)"
     )
-}
-
-/// One line that is not too long.
-fn cut(text: &str) -> String {
-    let line: String = text.replace(char::is_control, " ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 /// Says once, as soon as it is known, that the server limits the calls of this process.
@@ -158,11 +150,5 @@ mod tests {
         let other = no_poller("fleet", "python", "fleet-workflows");
         assert!(other.starts_with("no worker polls 'python': start a worker for that queue"));
         assert!(other.contains("fleet up polls 'fleet-workflows'"), "{other}");
-    }
-
-    #[test]
-    fn a_quoted_failure_is_one_line_of_bounded_length() {
-        assert_eq!(cut("a\nb"), "a b");
-        assert_eq!(cut(&"ü".repeat(10_000)).chars().count(), LONGEST + 1);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{connection, history::Definition, rate_limits::RateLimits},
     terminal::announce::Announce,
+    text::{one_line, shell_word},
 };
 
 pub(super) async fn run(context: &Context<'_>, args: StarterArgs) -> Result<Exit, CommandError> {
@@ -53,7 +54,8 @@ async fn start(
     };
     let Definition { workflow_type, task_queue, .. } = &batch.definition;
     let name = batch.name.as_str().to_owned();
-    Announce::Stderr.say(&format!("batch {name}: {} {workflow_type} on {task_queue}", batch.count));
+    let line = format!("batch {name}: {} {workflow_type} on {task_queue}", batch.count);
+    Announce::Stderr.say(&one_line(&line));
     let input_problem = say_input_problem(context.fleet, &batch);
     let options = WaitOptions {
         output: args.output,
@@ -72,6 +74,5 @@ fn command_line(batch: Option<&str>) -> String {
     if let Some(batch) = batch {
         words.extend(["--batch".to_owned(), batch.to_owned()]);
     }
-    // Only a NUL is an error, and an argument cannot have one.
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }

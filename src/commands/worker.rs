@@ -1,7 +1,6 @@
 //! `fleet worker` runs one worker in this process.
 
 use std::{
-    io::{self, Write},
     process,
     sync::{Arc, OnceLock},
     thread,
@@ -28,6 +27,7 @@ use crate::{
         worker_message::{SupervisorLink, WorkerMessage},
     },
     telemetry::{FLUSH_TIMEOUT, LogOptions, Telemetry, metrics::Metrics},
+    terminal::stderr,
     worker::{FleetWorker, options::task_queue},
 };
 
@@ -183,9 +183,8 @@ fn exit_at_the_latest(shutdown: &Shutdown, after: Duration) -> Arc<OnceLock<Inst
         shutdown.wait();
         at.get_or_init(Instant::now);
         thread::sleep(after);
-        // eprintln! would panic if stderr is closed, and the process must exit.
-        let line = "error: the worker is stuck after its drain deadline; exiting\n";
-        let _ = io::stderr().lock().write_all(line.as_bytes());
+        stderr::say("error: the worker is stuck after its drain deadline; exiting\n");
+        stderr::flush(stderr::PATIENCE);
         process::exit(Exit::DrainDeadline.code().into());
     });
     stopped

@@ -11,6 +11,7 @@ use std::{
 };
 
 use config::{File, FileFormat, Value};
+use toml::de::DeTable;
 
 use super::{
     environment::Environment,
@@ -18,6 +19,7 @@ use super::{
     problems::{ConfigError, Problems, unknown},
     vars::{CONFIG_VAR, Var},
 };
+use crate::text::place;
 
 /// The defaults that a fleet's program sets, and what else it declares about its settings.
 #[derive(Clone, Debug)]
@@ -264,7 +266,12 @@ impl Layers {
     }
 }
 
+/// The settings in a file. An error has the place, and never the text there: somebody may have put a secret there.
 fn parse_file(text: &str) -> Result<HashMap<String, Value>, String> {
+    if let Err(error) = DeTable::parse(text) {
+        let at = error.span().map_or(0, |span| span.start);
+        return Err(format!("not valid TOML at {}: {}", place(text, at), error.message()));
+    }
     config::Config::builder()
         .add_source(File::from_str(text, FileFormat::Toml))
         .build()
@@ -289,6 +296,15 @@ fn is_service_link(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_not_toml_is_told_by_place_without_its_text() {
+        for text in ["role = \"worker\"\nkey = s3cr3t", "a = \"s3cr3t\nb", "[s3cr3t"] {
+            let told = parse_file(text).unwrap_err();
+            assert!(told.starts_with("not valid TOML at line "), "{told}");
+            assert!(!told.contains("s3cr3t") && !told.contains('\n'), "{told}");
+        }
+    }
 
     #[test]
     fn variables_that_kubernetes_sets_for_a_service_are_accepted() {

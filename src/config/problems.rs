@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::one_line;
+
 /// What is wrong with the settings: a line for each problem, which names the setting, where its value came from and
 /// the rule.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl Problems {
         let rule = rule.to_string();
         let lines = rule.lines().map(str::trim).filter(|line| !line.is_empty());
         let rule = lines.collect::<Vec<_>>().join(" ");
-        self.0.push(format!("{what} ({source}): {rule}"));
+        self.0.push(one_line(&format!("{what} ({source}): {rule}")));
     }
 
     /// # Errors

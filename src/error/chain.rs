@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 
 use temporalio_client::tonic::Status;
 
+use crate::text::one_line;
+
 /// An error and its causes on one line, each once: some libraries repeat the cause in their message, others do not.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
@@ -12,10 +14,10 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         let shown = cause.to_string();
         let text = match cause.downcast_ref::<Status>() {
             Some(status) => {
-                let words = words(status);
+                let words = one_line(words(status));
                 // Some errors have quoted it in their own message.
-                line = line.replace(&shown, words);
-                words.to_owned()
+                line = line.replace(&shown, &words);
+                words
             }
             None => shown,
         };

@@ -160,6 +160,16 @@ impl CommandError {
     }
 }
 
+impl CommandError {
+    /// Whether the message is a list of problems, each on a line of its own.
+    pub(crate) fn has_lines(&self) -> bool {
+        matches!(
+            self,
+            Self::GoalMissed(_) | Self::Fleet(Error::Config(_) | Error::ConnectionConfig(_))
+        )
+    }
+}
+
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::Fleet(error.into())

@@ -1,5 +1,7 @@
 //! What runs on one machine: a supervisor with its workers, and a Temporal dev server.
 
+#[cfg(feature = "cli-download")]
+mod cli_download;
 pub(crate) mod dev_server;
 pub(crate) mod events;
 pub(crate) mod fleet_health;

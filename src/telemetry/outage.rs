@@ -22,6 +22,8 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 pub(super) struct Outage {
     signal: &'static str,
     endpoint: String,
+    /// The URL as it is, which errors quote. It may hold a token.
+    url: String,
     collector: Arc<Mutex<Collector>>,
 }
 
@@ -36,7 +38,7 @@ impl Outage {
             .entry(endpoint.url.origin().ascii_serialization())
             .or_default()
             .clone();
-        Self { signal, endpoint: endpoint.to_string(), collector }
+        Self { signal, endpoint: endpoint.to_string(), url: endpoint.url.to_string(), collector }
     }
 
     /// Records the result of an attempt that began at `start`, and logs a change.
@@ -48,6 +50,7 @@ impl Outage {
                 info!("telemetry is exported again ({signal}, {endpoint})");
             }
             Err(error) if collector.failed(signal, Instant::now()) => {
+                let error = error.to_string().replace(&self.url, "the endpoint");
                 warn!(
                     "telemetry cannot be exported ({signal}, {endpoint}): {error}; \
                      the process works on without it"

@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::payload;
-use crate::terminal::text;
+use crate::text;
 
 /// Details of at most this length, in characters, are part of the text.
 const LONGEST_DETAILS: usize = 200;

@@ -10,6 +10,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::rate_limits::once;
+use crate::text::one_line;
 
 /// The number of events that the server returns at most in one page. Most histories are shorter.
 pub(crate) const PAGE_EVENTS: i32 = 1000;
@@ -312,7 +313,7 @@ fn excerpt(text: &str, at: usize) -> String {
     if skipped + LONGEST < length {
         part.push('…');
     }
-    part.replace(char::is_control, " ")
+    one_line(&part)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod history;
 mod http_proxy;
-pub(crate) mod json_text;
 pub(crate) mod options;
 pub(crate) mod outage;
 pub(crate) mod payload;

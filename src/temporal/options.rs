@@ -18,9 +18,10 @@ use super::{
     variables::{self, Unread},
 };
 use crate::{
-    config::{Compression, connect::ConnectSettings},
+    config::{Compression, connect::ConnectSettings, otel::shown_url},
     error::Error,
     process::identity::identity,
+    text::list,
 };
 
 /// What a command does with payloads. A codec is applied by none: the Rust SDK ignores it.
@@ -38,7 +39,8 @@ pub(super) struct Described {
     pub(super) client: ClientOptions,
     /// The proxy that it goes through.
     pub(super) proxy: Option<HttpProxy>,
-    /// Variables that are not read, while the one that is read has another value: a line for each.
+    /// Variables that are not read, while the one that is read has another value, and a key that was trimmed: a
+    /// line for each.
     pub(super) warnings: Vec<String>,
     profile: Profile,
 }
@@ -53,10 +55,12 @@ pub(super) fn options(
     payloads: Payloads,
 ) -> Result<Described, Error> {
     let mut profile = Profile::load(&settings.environment)?;
+    let mut warnings: Vec<_> = trim_key(&mut profile).into_iter().collect();
     let mut problems = plain_problems(&mut profile);
     let mut tls = profile.settings.tls.clone();
     problems.extend(tls::problems(&profile, tls.as_mut()));
-    let (refused, warnings) = unread_variables(&profile);
+    let (refused, unread) = unread_variables(&profile);
+    warnings.extend(unread);
     problems.extend(refused);
     if payloads == Payloads::Sent {
         problems.extend(codec_problem(&profile));
@@ -103,7 +107,20 @@ pub(super) fn options(
 }
 
 fn refuse(problems: &[String]) -> Result<(), Error> {
-    if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(problems.join("\n"))) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::ConnectionConfig(list(problems))) }
+}
+
+/// Takes the line break from the end of a key, which `echo` and editors leave in a file, and says so: the SDK would
+/// send no key at all. Nobody can mean it.
+fn trim_key(profile: &mut Profile) -> Option<String> {
+    let place = profile.place("TEMPORAL_API_KEY", "api_key");
+    let key = profile.settings.api_key.as_mut()?;
+    let trimmed = key.trim_end_matches(['\r', '\n']).len();
+    if trimmed == key.len() {
+        return None;
+    }
+    key.truncate(trimmed);
+    Some(format!("{place} ends with a line break, which is left out"))
 }
 
 /// Checks the address, the namespace, the key and the headers, and completes the address.
@@ -233,16 +250,23 @@ pub(crate) fn describe_connection(
     variables.retain(|(name, _)| variables::is_read(name));
     variables.sort();
     for (name, value) in variables {
-        let shown = if is_secret(&name) { "***".into() } else { value };
+        let shown = shown(&name, &value);
         lines.push((name, shown));
     }
     Ok(lines)
 }
 
-/// Whether a variable holds a key, or headers, which may carry one. The path to a key is not secret.
-fn is_secret(variable: &str) -> bool {
-    !variable.ends_with("_PATH")
-        && ["KEY", "AUTH", "GRPC_META", "DATA"].iter().any(|part| variable.contains(part))
+/// The value of a variable as it may be shown. Of headers and of what is not known, anything may be a secret.
+fn shown(variable: &str, value: &str) -> String {
+    match variable {
+        "TEMPORAL_CODEC_ENDPOINT" => {
+            let url = Url::parse(value).ok();
+            url.and_then(|url| shown_url(&url)).unwrap_or_else(|| "***".into())
+        }
+        // A path may have been taken for the place of the key itself.
+        _ if variables::is_public(variable) && !value.contains("-----BEGIN") => value.to_owned(),
+        _ => "***".into(),
+    }
 }
 
 /// The address as a URL with its port, without a final slash.

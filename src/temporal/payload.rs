@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use super::json_text::{for_people, is_readable, on_one_line, quoted};
-use crate::terminal::text::is_hidden;
+use crate::text::{
+    self, has_hidden,
+    json::{for_people, is_readable, on_one_line, quoted},
+};
 
 /// Makes a payload of JSON without parsing it. Parsing and printing it again would change large numbers.
 pub(crate) fn from_json(json: &str) -> Payload {
@@ -53,7 +55,7 @@ pub(crate) fn note(payload: &Payload) -> String {
 fn is_plain(text: &str) -> bool {
     let is_mark = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
     let is_mark = is_mark.is_some_and(|(_, mark)| mark.starts_with(|c: char| c.is_ascii_digit()));
-    !text.trim().is_empty() && !text.contains(is_hidden) && text != "null" && !is_mark
+    !text.trim().is_empty() && !has_hidden(text) && text != "null" && !is_mark
 }
 
 fn one_line(payload: &Payload, strings_lose_quotes: bool) -> String {
@@ -64,7 +66,7 @@ fn one_line(payload: &Payload, strings_lose_quotes: bool) -> String {
             _ => for_people(json),
         },
         Content::Other(other) => match other.shown_text() {
-            Some(text) if text.contains(is_hidden) => format!("{} {}", quoted(text), other.mark()),
+            Some(text) if has_hidden(text) => format!("{} {}", quoted(text), other.mark()),
             Some(text) => format!("{text} {}", other.mark()),
             None => other.mark(),
         },
@@ -211,7 +213,7 @@ impl<'a> Other<'a> {
             bytes => format!("{bytes} bytes"),
         };
         let encoding = self.encoding.as_deref().unwrap_or("no encoding");
-        let encoding = encoding.replace(is_hidden, " ");
+        let encoding = text::one_line(encoding);
         format!("<{bytes}, {encoding}{}>", self.flaw)
     }
 }

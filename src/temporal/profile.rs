@@ -19,6 +19,7 @@ use toml::{
 use crate::{
     config::{environment::Environment, file, unknown},
     error::{Error, chain},
+    text::{list, place},
 };
 
 const FILE: &str = "TEMPORAL_CONFIG_FILE";
@@ -143,7 +144,7 @@ fn check(path: &Path, text: &str, name: &str, environment: &Environment) -> Resu
         }
     }
     if !checked.problems.is_empty() {
-        return Err(wrong(checked.problems.join("\n")));
+        return Err(wrong(list(&checked.problems)));
     }
     let profiles = profile_names(body);
     if profiles.iter().any(|known| known == name) {
@@ -220,11 +221,8 @@ impl Kind {
 
 impl Checked<'_> {
     fn add(&mut self, at: usize, what: impl fmt::Display) {
-        let before = &self.text[..self.text.floor_char_boundary(at)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.problems
-            .push(format!("{}, line {line}, column {column}: {what}", self.path.display()));
+        let place = place(self.text, at);
+        self.problems.push(format!("{}, {place}: {what}", self.path.display()));
     }
 
     fn root(&mut self, root: &DeTable<'_>, name: &str, offset: usize) {

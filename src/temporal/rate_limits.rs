@@ -18,6 +18,8 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Request, Status},
 };
 
+use crate::text::one_line;
+
 /// The first and the longest pause after a refusal. They are as long as the SDK's own, because a call that is
 /// repeated sooner only adds to what the server limits.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ impl RateLimits {
     /// Counts a refusal.
     pub(crate) fn count(&self, status: &Status) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
-        let words = status.message().replace(char::is_control, " ");
+        let words = one_line(status.message());
         *self.0.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::connect::ConnectSettings,
     error::{Error, root_cause},
+    text::one_line,
 };
 
 /// The server's address, and what errors about the server need besides.
@@ -74,8 +75,8 @@ pub(crate) fn describe(status: &Status) -> String {
     match status.source().map(root_cause) {
         // Where the address is a host name, the SDK balances over its addresses, and message and cause
         // are the same.
-        Some(cause) if !message.contains(&cause) => format!("{message}: {cause}"),
-        _ => message.to_owned(),
+        Some(cause) if !message.contains(&cause) => one_line(&format!("{message}: {cause}")),
+        _ => one_line(message),
     }
 }
 

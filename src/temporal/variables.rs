@@ -40,6 +40,12 @@ const READ: [&str; 16] = [
     "TEMPORAL_PROFILE",
 ];
 
+/// Whether the value of a variable is no secret.
+pub(super) fn is_public(name: &str) -> bool {
+    let secrets = [API_KEY, CLIENT_CERT_DATA, CLIENT_KEY_DATA, CA_DATA, "TEMPORAL_CODEC_AUTH"];
+    READ.contains(&name) && !secrets.contains(&name)
+}
+
 /// Whether a variable describes the connection.
 pub(super) fn is_read(name: &str) -> bool {
     READ.contains(&name) || name.starts_with(HEADER_PREFIX)

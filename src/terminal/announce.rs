@@ -1,6 +1,7 @@
 //! The stream that a command reports its progress to.
 
-use super::{progress, stdout::Stdout};
+use super::{stderr, stdout::Stdout};
+use crate::text::lines;
 
 /// The stream that a command reports its progress to. It is stderr, except for commands such as
 /// `fleet up`, which have no results to print on stdout.
@@ -19,8 +20,8 @@ impl Announce {
     /// Prints a line.
     pub(crate) fn say(self, line: &str) {
         match self {
-            Self::Stdout => Stdout::get().offer(line, gap),
-            Self::Stderr => progress::to_stderr(&format!("{line}\n")),
+            Self::Stdout => Stdout::get().offer(lines(line), gap),
+            Self::Stderr => stderr::say(&format!("{line}\n")),
         }
     }
 }

@@ -5,6 +5,6 @@ pub(crate) mod duration;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod screen;
+pub(crate) mod stderr;
 pub(crate) mod stdout;
 pub(crate) mod style;
-pub(crate) mod text;

@@ -1,12 +1,15 @@
 //! The progress of long work, on the last line of a terminal. Without a terminal nothing is shown.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    fmt,
+    io::{self, IsTerminal},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::text::one_line;
 
 /// The bar that is shown now. Other output must suspend it.
 static ON_SCREEN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -21,9 +24,12 @@ impl Progress {
             return Self(None);
         }
         let style = ProgressStyle::with_template(
-            "{bar:30} {human_pos}/{human_len} workflows{msg}, {per_sec:.1}, {eta} left",
+            "{bar:30} {human_pos}/{human_len} workflows{msg}, {rate}, {eta} left",
         )
-        .expect("a valid template");
+        .expect("a valid template")
+        .with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+            let _ = write!(text, "{:.1}/s", state.per_sec());
+        });
         let target = ProgressDrawTarget::stderr_with_hz(10);
         let bar = ProgressBar::with_draw_target(Some(total as u64), target).with_style(style);
         // The remaining time must change even if no workflow ends.
@@ -47,7 +53,7 @@ impl Progress {
     /// Replaces the message.
     pub(crate) fn say(&self, message: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(message.to_owned());
+            bar.set_message(one_line(message));
             bar.tick();
         }
     }
@@ -83,12 +89,4 @@ pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
         Some(bar) => bar.suspend(write),
         None => write(),
     }
-}
-
-/// Writes to standard error while the bar is hidden. Errors are ignored, because a reader that closed
-/// its end must not stop the process.
-pub(crate) fn to_stderr(text: &str) {
-    aside(|| {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
-    });
 }

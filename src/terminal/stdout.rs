@@ -12,15 +12,18 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use tokio::sync::{oneshot, watch};
 
-use super::progress;
+use super::{progress, stderr};
 use crate::error::Error;
 
 /// How many bytes may wait to be written before lines are left out that may be.
 const LARGEST_QUEUE: usize = 1024 * 1024;
+/// How long a line waits for those that were written to standard error before it, on a terminal.
+const SAME_TERMINAL: Duration = Duration::from_millis(100);
 
 enum Message {
     Line(String),
@@ -30,7 +33,15 @@ enum Message {
 fn write(line: &str) -> io::Result<()> {
     let write = || writeln!(io::stdout().lock(), "{line}");
     // Only a terminal can have a progress bar on it.
-    if io::stdout().is_terminal() { progress::aside(write) } else { write() }
+    if io::stdout().is_terminal() {
+        if io::stderr().is_terminal() {
+            // Both are most likely the same one, on which lines stay in their order.
+            stderr::flush(SAME_TERMINAL);
+        }
+        progress::aside(write)
+    } else {
+        write()
+    }
 }
 
 /// The writer of this process's standard output.

@@ -12,10 +12,7 @@ use super::{
     layout::Layout,
     row::{Row, RowStatus},
 };
-use crate::{
-    temporal::failure::FailureChain,
-    terminal::{style::DIM, text::cut},
-};
+use crate::{temporal::failure::FailureChain, terminal::style::DIM, text::cut};
 
 impl Builder {
     /// Keeps the failure that an event contains, with its causes, for the row that the event belongs to.

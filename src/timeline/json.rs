@@ -13,8 +13,9 @@ use super::{
     totals::{Share, TaskTimes, TimeSummary, WorkerTotals},
 };
 use crate::{
-    temporal::{clock::Skew, failure::FailureChain, json_text::on_one_line},
+    temporal::{clock::Skew, failure::FailureChain},
     terminal::duration::millis,
+    text::json::on_one_line,
 };
 
 /// The timeline as one object on one line. `address` and `namespace` say where it was read.

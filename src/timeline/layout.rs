@@ -4,7 +4,7 @@ use anstyle::Style;
 
 use super::{bar::Cell, row::Phase};
 use crate::terminal::style::{CYAN, Colour, GREEN, RED, YELLOW};
-pub(super) use crate::terminal::text::{cut, one_line};
+pub(super) use crate::text::{cut, one_line};
 
 /// How to print a timeline.
 #[derive(Clone, Copy, Debug)]

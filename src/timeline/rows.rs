@@ -10,9 +10,11 @@ use super::{
     pending::earlier_failure,
     row::{Kind, Phase, Row, RowStatus, since},
 };
-use crate::terminal::{
-    duration::short,
-    style::{DIM, RED, YELLOW},
+use crate::{
+    terminal::{
+        duration::short,
+        style::{DIM, RED, YELLOW},
+    },
     text::{padded, width},
 };
 
@@ -203,7 +205,9 @@ fn cancel_request(row: &Row) -> Option<String> {
     let request = row.cancel_request.as_ref().filter(|_| row.status != RowStatus::Cancelled)?;
     let after = short(since(row.at, request.at));
     Some(match &request.failure {
-        Some(failure) => format!("the cancel request after {after} failed: {failure}"),
+        Some(failure) => {
+            format!("the cancel request after {after} failed: {}", one_line(failure))
+        }
         None => format!("cancel requested after {after}"),
     })
 }

@@ -26,7 +26,7 @@ const MOST_WAITS: usize = 20;
 pub(crate) fn text(timeline: &Timeline, address: &str, namespace: &str, layout: Layout) -> String {
     let mut text = title(timeline, layout);
     add_origin(&mut text, &timeline.run);
-    let _ = write!(text, "\nin namespace {namespace} at {address}");
+    let _ = write!(text, "\nin namespace {} at {address}", one_line(namespace));
     if let Some(line) = timeline.skew.and_then(Skew::line) {
         let _ = write!(text, "\n{}", layout.colour.paint(YELLOW, &line));
     }
@@ -83,7 +83,7 @@ fn add_origin(text: &mut String, run: &WorkflowRun) {
     if let Some(parent) = &run.parent {
         let _ = write!(text, ", child of {}", one_line(parent));
     }
-    let (queue, run_id) = (one_line(&run.task_queue), &run.run_id);
+    let (queue, run_id) = (one_line(&run.task_queue), one_line(&run.run_id));
     let _ = write!(text, "\nrun {run_id}, {} events, on {queue}", run.events);
 }
 
@@ -101,19 +101,24 @@ fn add_related_runs(text: &mut String, run: &WorkflowRun, layout: Layout) {
         let _ = write!(text, "\nthe last result: {}", cut(result, layout.longest_note()));
     }
     if let Some(previous) = &run.previous_run {
-        let _ = write!(text, "\nprevious run: --run-id {previous}");
+        let _ = write!(text, "\nprevious run: --run-id {}", one_line(previous));
     }
     if let Some(base) = &run.reset_from {
         let _ = write!(
             text,
-            "\nprevious run: --run-id {base}, which was reset: this run repeats it up to there"
+            "\nprevious run: --run-id {}, which was reset: this run repeats it up to there",
+            one_line(base)
         );
     }
     if let Some(next) = &run.next_run {
-        let _ = write!(text, "\nnext run: --run-id {next}");
+        let _ = write!(text, "\nnext run: --run-id {}", one_line(next));
     }
     if let Some(next) = &run.reset_to {
-        let _ = write!(text, "\nnext run: --run-id {next}, with which a reset continued this one");
+        let _ = write!(
+            text,
+            "\nnext run: --run-id {}, with which a reset continued this one",
+            one_line(next)
+        );
     }
 }
 

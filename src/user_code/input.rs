@@ -14,7 +14,9 @@ use temporalio_common::{
 };
 use temporalio_workflow::workflows::WorkflowImplementation;
 
-/// How long a reason may be that quotes the input, in characters.
+use crate::text::cut;
+
+/// How long a reason may be that quotes the input, in columns.
 const LONGEST: usize = 300;
 
 /// Checks arguments, as [`check_input`] does for a workflow.
@@ -40,7 +42,7 @@ pub(crate) fn check_input<W: WorkflowImplementation>(
         Err(PayloadConversionError::EncodingError(error)) => error.to_string(),
         Err(_) => format!("it was started with {given}"),
     };
-    Err(format!("cannot decode its input as {wanted}: {}", cut(&reason)))
+    Err(format!("cannot decode its input as {wanted}: {}", cut(&reason, LONGEST)))
 }
 
 /// How many arguments there are, and how they are encoded.
@@ -72,16 +74,6 @@ fn without_paths(name: &str) -> String {
         }
     }
     short
-}
-
-/// One line, without the middle of what is too long.
-fn cut(reason: &str) -> String {
-    let characters: Vec<char> = reason.replace(char::is_control, " ").chars().collect();
-    if characters.len() <= LONGEST {
-        return characters.into_iter().collect();
-    }
-    let (begin, end) = (&characters[..LONGEST / 2], &characters[characters.len() - LONGEST / 2..]);
-    begin.iter().chain(&['…']).chain(end).collect()
 }
 
 #[cfg(test)]

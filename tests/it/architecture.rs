@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The rooms, from the top floor down. A room is a folder of `src`, or a file that lies directly in it.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 13] = [
     &["lib", "main"],
     &["commands"],
     &["cli"],
@@ -21,6 +21,7 @@ const FLOORS: [&[&str]; 12] = [
     &["error"],
     &["config", "workloads"],
     &["user_code"],
+    &["text"],
 ];
 
 /// One file of `src`: its path below `src`, and what it imports from this crate.

@@ -5,7 +5,10 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use super::queues::{FOOTNOTE, QueueRow, Reading};
-use crate::temporal::{clock::Skew, task_queue::Poller};
+use crate::{
+    temporal::{clock::Skew, task_queue::Poller},
+    text::json::on_one_line,
+};
 
 /// The queues as one object on one line. The server refused `rate_limited` calls because of a limit.
 pub(super) fn json(address: &str, namespace: &str, reading: &Reading, rate_limited: u64) -> String {
@@ -19,7 +22,8 @@ pub(super) fn json(address: &str, namespace: &str, reading: &Reading, rate_limit
         note: FOOTNOTE.replace('\n', " "),
     };
     // A `Value` sorts the keys, so that the order of the fields below is free.
-    serde_json::to_value(document).expect("plain data").to_string()
+    let json = serde_json::to_value(document).expect("plain data").to_string();
+    on_one_line(&json).into_owned()
 }
 
 #[derive(Serialize)]

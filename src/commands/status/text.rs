@@ -8,8 +8,8 @@ use crate::{
     terminal::{
         duration::whole_seconds,
         style::{Colour, RED, YELLOW},
-        text::{one_line, padded, width},
     },
+    text::{one_line, padded, width},
 };
 
 /// The table with its footnote, without a final line end.
@@ -18,7 +18,7 @@ pub(super) fn text(address: &str, namespace: &str, reading: &Reading, colour: Co
     let queue = widest(rows.iter().map(|row| row.queue.as_str())).max(10);
     let pollers = rows.iter().flat_map(|row| &row.view.pollers);
     let identity = widest(pollers.map(|poller| poller.identity.as_str()));
-    let mut text = format!("namespace {namespace} at {address}");
+    let mut text = format!("namespace {} at {address}", one_line(namespace));
     if let Some(line) = reading.skew.and_then(Skew::line) {
         let _ = write!(text, "\n{}", colour.paint(YELLOW, &line));
     }
@@ -33,7 +33,7 @@ pub(super) fn text(address: &str, namespace: &str, reading: &Reading, colour: Co
         let line = if view.is_unserved() { colour.paint(RED, &line) } else { line };
         let _ = write!(text, "\n{line}");
         if let Some(version) = &view.routed_to {
-            let _ = write!(text, "\n  new workflows go to version {version}");
+            let _ = write!(text, "\n  new workflows go to version {}", one_line(version));
         }
         for poller in &view.pollers {
             let _ = write!(text, "\n  {}", poller_line(poller, identity));
@@ -48,14 +48,14 @@ pub(super) fn text(address: &str, namespace: &str, reading: &Reading, colour: Co
 
 /// The width of the widest text, in columns.
 fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(width).max().unwrap_or(0)
+    texts.map(|text| width(&one_line(text))).max().unwrap_or(0)
 }
 
 fn queue_line(row: &QueueRow, columns: usize) -> String {
     let oldest = row.oldest().map_or("-".into(), whole_seconds);
     format!(
         "{}  {:8}  {:>7}  {oldest:>8}  {:>7.1}  {:>12.1}  {:>7}",
-        padded(&row.queue, columns),
+        padded(&one_line(&row.queue), columns),
         row.kind(),
         row.view.backlog,
         row.view.add_rate,
@@ -74,7 +74,7 @@ fn poller_line(poller: &Poller, columns: usize) -> String {
         line.push_str("  gone?");
     }
     if let Some(version) = &poller.version {
-        let _ = write!(line, "  version {version}");
+        let _ = write!(line, "  version {}", one_line(version));
     }
     line
 }

@@ -8,7 +8,7 @@ use temporalio_client::{
 };
 
 use super::{
-    reader::{Reader, pairs, parse_milliseconds},
+    reader::{Reader, pairs, parse_milliseconds, shown_url},
     signal::{PREFIX, Signal},
 };
 use crate::config::file;
@@ -28,7 +28,8 @@ pub(crate) struct Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.protocol, self.url)
+        let url = shown_url(&self.url).unwrap_or_else(|| "***".into());
+        write!(f, "{} to {url}", self.protocol)
     }
 }
 

@@ -12,6 +12,6 @@ mod signal;
 
 pub(crate) use self::{
     endpoint::{Endpoint, Protocol},
-    reader::describe,
+    reader::{describe, shown_url},
     settings::{Propagators, Settings},
 };

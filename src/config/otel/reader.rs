@@ -35,8 +35,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn problem(&mut self, name: &str, rule: String) {
         let value = self.environment.get(name).unwrap_or_default();
-        let what =
-            if is_secret(name) { name.to_owned() } else { format!("{name}={:?}", masked(value)) };
+        let what = match shown(name, value) {
+            Some(value) => format!("{name}={value:?}"),
+            None => name.to_owned(),
+        };
         // A variable for all signals is read once for each of them.
         if !self.problems.iter().any(|(known, _)| *known == what) {
             self.problems.push((what, rule));
@@ -105,25 +107,95 @@ pub(crate) fn describe(environment: &Environment) -> Vec<(String, String)> {
     names
         .map(|name| {
             let value = environment.get(name).unwrap_or_default();
-            (name.to_owned(), if is_secret(name) { "***".into() } else { masked(value) })
+            (name.to_owned(), shown(name, value).unwrap_or_else(|| "***".into()))
         })
         .collect()
 }
 
-fn is_secret(name: &str) -> bool {
-    name.ends_with("_HEADERS")
+/// The value of a variable as it may be shown; `None` if it may be a secret. Of variables that are not known,
+/// anything may be one.
+fn shown(name: &str, value: &str) -> Option<String> {
+    const PUBLIC: [&str; 9] = [
+        "OTEL_SDK_DISABLED",
+        "OTEL_SERVICE_NAME",
+        "OTEL_PROPAGATORS",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_LOG_LEVEL",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+    ];
+    let begins = |prefix: &str| name.starts_with(prefix);
+    let of_exporter = name.strip_prefix(PREFIX).map(|rest| {
+        let signals = ["TRACES_", "METRICS_", "LOGS_"];
+        signals.iter().find_map(|signal| rest.strip_prefix(signal)).unwrap_or(rest)
+    });
+    match of_exporter {
+        _ if value.contains("-----BEGIN") => None, // a key in place of the path to it
+        Some("ENDPOINT") => match Url::parse(value).ok().and_then(|url| shown_url(&url)) {
+            Some(url) if url.contains("***") => Some(url),
+            Some(_) => Some(value.to_owned()),
+            None => is_plain(value).then(|| value.to_owned()),
+        },
+        Some("HEADERS") => None,
+        Some(what) if EXPORTER.contains(&what) => Some(value.to_owned()),
+        // Its values describe the service. They are sent to the collector, and shown to whoever looks there.
+        None if name == "OTEL_RESOURCE_ATTRIBUTES" => Some(masked_pairs(value)),
+        None if PUBLIC.contains(&name) || begins("OTEL_BSP_") || begins("OTEL_BLRP_") => {
+            Some(value.to_owned())
+        }
+        None if name.ends_with("_EXPORTER") => Some(value.to_owned()),
+        _ => None,
+    }
 }
 
-/// The value; if it is a URL, without user name and password.
-fn masked(value: &str) -> String {
-    match Url::parse(value) {
-        Ok(mut url) if url.password().is_some() || !url.username().is_empty() => {
-            let _ = url.set_password(None);
-            let _ = url.set_username("***");
-            url.into()
+/// Whether a text is at most a host and a port, or a word.
+fn is_plain(text: &str) -> bool {
+    text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || ".:_-[]".contains(c))
+}
+
+/// `name=value` pairs with the values of those that OpenTelemetry's conventions name.
+fn masked_pairs(text: &str) -> String {
+    const CONVENTIONS: [&str; 8] =
+        ["cloud.", "container.", "deployment.", "host.", "k8s.", "os.", "process.", "service."];
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if CONVENTIONS.iter().any(|prefix| name.trim().starts_with(prefix)) => {
+            pair.to_owned()
         }
-        _ => value.to_owned(),
-    }
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    };
+    text.split(',').map(shown).collect::<Vec<_>>().join(",")
+}
+
+/// A URL without what may carry a token: user name and password, query and fragment, and parts of the path that
+/// are not usual ones. `None` if it is no URL of a host.
+pub(crate) fn shown_url(url: &Url) -> Option<String> {
+    const USUAL: [&str; 13] = [
+        "",
+        "api",
+        "collector",
+        "intake",
+        "logs",
+        "metrics",
+        "opentelemetry",
+        "otel",
+        "otlp",
+        "traces",
+        "v1",
+        "v2",
+        "v1development",
+    ];
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let segment = |segment: &str| {
+        if USUAL.contains(&segment) { segment.to_owned() } else { "***".to_owned() }
+    };
+    let path: Vec<_> = url.path().split('/').map(segment).collect();
+    let query = if url.query().is_some() || url.fragment().is_some() { "?***" } else { "" };
+    let user = if url.username().is_empty() && url.password().is_none() { "" } else { "***@" };
+    Some(format!("{}://{user}{host}{port}{}{query}", url.scheme(), path.join("/")))
 }
 
 /// Parses `name=value` pairs with commas between them. Values may be percent-encoded.

@@ -8,8 +8,11 @@ use std::{
 use opentelemetry::metrics::Meter;
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
+use crate::terminal::stderr;
+
 /// Adds the metrics of this process to `meter`. They are measured at each collection.
 pub(super) fn observe(meter: &Meter) {
+    observe_dropped_lines(meter);
     meter
         .f64_observable_counter("process.cpu.time")
         .with_unit("s")
@@ -32,6 +35,15 @@ pub(super) fn observe(meter: &Meter) {
                 observer.observe(bytes, &[]);
             }
         })
+        .build();
+}
+
+/// Adds the number of log lines that were dropped because nobody read stderr.
+fn observe_dropped_lines(meter: &Meter) {
+    meter
+        .u64_observable_counter("fleet.log.dropped_lines")
+        .with_description("Log lines that were dropped because stderr was not read")
+        .with_callback(|observer| observer.observe(stderr::dropped(), &[]))
         .build();
 }
 

@@ -63,8 +63,8 @@ fn an_unknown_profile_is_refused() {
 #[test]
 fn a_secret_that_cannot_be_sent_is_refused_without_showing_it() {
     assert_snapshot!(exact refusals(&[
-        (&["starter"], &[("TEMPORAL_API_KEY", "s3cr3t\n")]),
-        (&["status"], &[("TEMPORAL_API_KEY", "s3cr3t\r\n")]),
+        (&["starter"], &[("TEMPORAL_API_KEY", "s3\ncr3t")]),
+        (&["status"], &[("TEMPORAL_API_KEY", "s3cr3t\u{1}")]),
         (&["trace", "x"], &[("TEMPORAL_API_KEY", " s3cr3t")]),
         (&["config"], &[("TEMPORAL_API_KEY", "\"s3cr3t\"")]),
         (&["bench"], &[("TEMPORAL_API_KEY", "Bearer s3cr3t")]),

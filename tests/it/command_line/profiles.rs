@@ -44,7 +44,7 @@ fn a_file_that_cannot_be_applied_is_refused_with_the_place_and_without_its_text(
         refusal(&format!("{profile}[profile.default.tls]\n  server_nam = \"s3cr3t\"\n"), &[]),
         refusal("[profile.default]\napi_key = s3cr3t\n", &[]),
         refusal("[profile.default]\napi_key = 5\nnamespace = true\n", &[]),
-        refusal("[profile.default]\napi_key = \"s3cr3t\\n\"\n", &[]),
+        refusal("[profile.default]\napi_key = \" s3cr3t\"\n", &[]),
         refusal("[profile.default]\naddress = \"::1:7233\"\n", &[]),
         refusal("[profile.default]\naddress = \"http://u:s3cr3t@a:1\"\n", &[]),
         refusal(profile, &[("TEMPORAL_PROFILE", "defualt")]),

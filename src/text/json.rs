@@ -3,32 +3,39 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use crate::terminal::text::is_hidden;
-
-/// Whether text processors take the character for the end of a line, or it is a control character.
-fn breaks_lines(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
-}
+use super::{has_hidden, is_hidden_after};
 
 /// JSON for scripts on one line. In valid JSON, line ends of ASCII stand between tokens only, where any space
-/// will do, and other line ends and control characters stand in strings only, where they can be escaped.
+/// will do; what else would act on a terminal stands in strings only, where it is escaped.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
-    if !json.contains(breaks_lines) {
+    written(json, |line, _| line.push(' '))
+}
+
+/// JSON that keeps its lines. What would act on a terminal is escaped.
+pub(crate) fn on_its_lines(json: &str) -> Cow<'_, str> {
+    written(json, String::push)
+}
+
+/// JSON in which hidden characters are escaped; `space` writes those that stand between tokens.
+fn written(json: &str, mut space: impl FnMut(&mut String, char)) -> Cow<'_, str> {
+    if !has_hidden(json) {
         return Cow::Borrowed(json);
     }
     let mut line = String::with_capacity(json.len());
+    let mut before = None;
     for character in json.chars() {
         match character {
-            '\0'..' ' => line.push(' '),
-            _ if breaks_lines(character) => push_escape(&mut line, character),
+            '\0'..' ' => space(&mut line, character),
+            _ if is_hidden_after(before, character) => push_escape(&mut line, character),
             _ => line.push(character),
         }
+        before = Some(character);
     }
     Cow::Owned(line)
 }
 
 /// The deepest nesting that is passed on to scripts as JSON. Parsers have limits of their own, and a line that
-/// one cannot parse often ends the script: serde_json's is 128, that of jq 1.6 is 256, Python's about 1,000.
+/// one cannot parse often ends the script: `serde_json`'s is 128, that of jq 1.6 is 256, Python's about 1,000.
 const DEEPEST: usize = 100;
 
 /// Whether common parsers can read valid JSON. They refuse deep nesting, and many refuse an escape of half a
@@ -72,7 +79,7 @@ pub(crate) fn for_people(json: &str) -> String {
                 line.push(' ');
                 1
             }
-            _ if is_hidden(character) => {
+            _ if is_hidden_after(line.chars().next_back(), character) => {
                 push_escape(&mut line, character);
                 character.len_utf8()
             }
@@ -105,7 +112,9 @@ fn push_decoded(line: &mut String, json: &str) -> usize {
     let units = [first, second.unwrap_or_default()];
     let character = char::decode_utf16(units).next().and_then(Result::ok);
     let length = if character.is_some_and(|character| character.len_utf16() == 2) { 12 } else { 6 };
-    match character.filter(|character| !is_hidden(*character) && !matches!(character, '"' | '\\')) {
+    match character.filter(|character| {
+        !is_hidden_after(line.chars().next_back(), *character) && !matches!(character, '"' | '\\')
+    }) {
         Some(character) => line.push(character),
         None => line.push_str(&json[..length]),
     }
@@ -156,5 +165,6 @@ mod tests {
         let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parsed(&line), parsed(json));
         assert!(matches!(on_one_line("[1]"), Cow::Borrowed("[1]")));
+        assert_eq!(on_its_lines("[\n\"\u{202e}\u{e0041}\"]"), "[\n\"\\u202e\\udb40\\udc41\"]");
     }
 }
