@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 12] = [
     &["lib", "main"],
     &["commands"],
     &["cli"],
-    &["bench"],
+    &["bench", "chaos"],
     &["local", "worker"],
     &["batch", "timeline"],
     &["fleet", "temporal"],
