@@ -32,10 +32,7 @@ impl Bounds {
             AttackKind::Freeze => (LONGEST_FREEZE, "the longest freeze, then one answer"),
             AttackKind::ServerRestart => {
                 let first_task = self.restart_pause + self.sticky_timeout;
-                (
-                    first_task,
-                    "the pause before a restart, then a sticky task that is given out again",
-                )
+                (first_task, "the pause before a restart, then the wait for a sticky task")
             }
         }
     }

@@ -128,7 +128,7 @@ attack                    count  until well: p50      max   bound
 kill -9                      53           2.70 s   5.30 s   10s (the pause before a restart, and the start)
 SIGTERM                       8           400 ms   800 ms   30s (the drain timeout, then pause and start)
 freeze                        0                -        -   8s (the longest freeze, then one answer)
-server restart                2           100 ms   200 ms   20s (the pause before a restart, then a sticky task that is given out again)
+server restart                2           100 ms   200 ms   20s (the pause before a restart, then the wait for a sticky task)
 
 the server's account      count              p50      max   Temporal waits for
 workflows completed        1000           5.00 s   9.90 s

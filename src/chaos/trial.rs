@@ -55,24 +55,9 @@ impl Trial<'_> {
         let deadline = began + duration + self.patience;
         let attacks = Attacks::new(self.fleet, &load, began, self.plan.attacks(), say);
         let both = join(load.run(began, stop()), attacks.run(deadline, stop()));
-        let progress = async {
-            let mut ticks = interval(TICK);
-            let forever: Infallible = loop {
-                ticks.tick().await;
-                let progress = load.progress.borrow();
-                let seconds = began.elapsed().as_secs();
-                show(&format!(
-                    "{seconds} of {} s: {} started, {} ended",
-                    duration.as_secs(),
-                    progress.asked,
-                    progress.ended
-                ));
-            };
-            forever
-        };
         let (unconfirmed, log) = tokio::select! {
             ended = both => ended,
-            never = progress => match never {},
+            never = show_progress(&load, began, show) => match never {},
         };
         let log = log?;
         let took = began.elapsed();
@@ -81,5 +66,17 @@ impl Trial<'_> {
         let claims = Claims { asked: progress.asked, unconfirmed, is_interrupted };
         let account = Account::read(self.server, self.batch.batch(), &claims).await?;
         Ok(TrialReport::new(self, took, log, account, progress, is_interrupted))
+    }
+}
+
+/// Shows the progress of the load now and then.
+async fn show_progress(load: &Load<'_>, began: Instant, show: impl Fn(&str)) -> Infallible {
+    let mut ticks = interval(TICK);
+    loop {
+        ticks.tick().await;
+        let progress = load.progress.borrow();
+        let (seconds, all) = (began.elapsed().as_secs(), load.duration.as_secs());
+        let LoadProgress { asked, ended, .. } = *progress;
+        show(&format!("{seconds} of {all} s: {asked} started, {ended} ended"));
     }
 }

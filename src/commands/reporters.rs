@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     config::show,
     local::events::{FleetEvent, Reporter},
-    terminal::{announce::Announce, output::Output, stdout::Stdout},
+    terminal::{announce::Announce, duration::short, output::Output, stdout::Stdout},
 };
 
 /// The reporter of `fleet up` for an output format.
@@ -39,7 +39,7 @@ impl Reporter for UpText {
                 Announce::Stderr.say(&dev_server(address, ui.as_deref()));
             }
             FleetEvent::DevServerExited { error, restart_in: Some(pause) } => {
-                let pause = show(*pause);
+                let pause = short(*pause);
                 Announce::Stderr.say(&format!("ERROR: {error}: starting it again in {pause}"));
             }
             FleetEvent::FleetStarting { workflow_workers, activity_workers, workers } => {

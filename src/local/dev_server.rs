@@ -321,8 +321,11 @@ impl DevServer {
     }
 
     /// The error of a server that has ended. It quotes the line of the output that names a taken
-    /// port, or else the first line that is not part of the banner.
+    /// port, or else the first line that is not part of the banner. Nothing in the output explains a signal.
     fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> CommandError {
+        if let Ok(exit @ ProcessExit { signal: Some(_), .. }) = exit {
+            return CommandError::DevServer { what: format!("ended {when} ({exit})") };
+        }
         let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
         let mut output = String::new();
         // If the output cannot be read, the message is shorter.
@@ -363,7 +366,7 @@ impl DevServer {
 
     /// Completes when the server has ended by itself: how, and as an error.
     pub(super) async fn exited(&mut self) -> (Option<ProcessExit>, CommandError) {
-        let exit = self.child.wait().await;
+        let exit = self.child.wait().await.map(ProcessExit::of_guarded);
         // If the guard was killed, the server still runs.
         self.child.kill_group();
         self.record.send_modify(|record| {

@@ -32,8 +32,7 @@ pub(crate) async fn keep(
         if !server.has_database() {
             return error;
         }
-        let exit = exit.map_or(ProcessExit::KILLED, of_program);
-        let mut ended = (exit, Some(ready_since.elapsed()), error);
+        let mut ended = (exit.unwrap_or(ProcessExit::KILLED), Some(ready_since.elapsed()), error);
         loop {
             let (exit, ready_for, error) = ended;
             let pause = restarts.next_pause(exit, Instant::now(), ready_for, true);
@@ -52,27 +51,5 @@ pub(crate) async fn keep(
             address: server.address().to_owned(),
             ui: server.ui().map(ToOwned::to_owned),
         });
-    }
-}
-
-/// How the program under a guard ended, of how the guard did: it exits as a shell does, with 128 and the number of
-/// the signal that ended the program.
-fn of_program(exit: ProcessExit) -> ProcessExit {
-    match exit.exit_code {
-        Some(code @ 129..=192) => ProcessExit { exit_code: None, signal: Some(code - 128) },
-        _ => exit,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_that_was_killed_is_recognized_behind_its_guard() {
-        let code = |code| ProcessExit { exit_code: Some(code), signal: None };
-        assert_eq!(of_program(code(137)), ProcessExit::KILLED);
-        assert_eq!(of_program(code(1)), code(1));
-        assert_eq!(of_program(ProcessExit::KILLED), ProcessExit::KILLED);
     }
 }

@@ -334,7 +334,7 @@ fn a_dev_server_with_a_database_is_started_again_when_it_dies() {
         });
     }
     let line = server.up.err.wait_for("ERROR: the Temporal dev server ended unexpectedly");
-    assert!(line.contains("(exit code: 137): starting it again in "), "{line}");
+    assert!(line.contains("(signal: 9): starting it again in "), "{line}");
     // It knows the workflow still: another argument for the same batch is refused.
     let mut starter = program(FLEET);
     starter.args(["starter", "-n", "1", "--batch", "b", "--input", "1"]);

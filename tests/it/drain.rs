@@ -69,14 +69,22 @@ fn replacing_workers_under_load_retries_no_activity_and_few_workflow_tasks() {
 fn a_rolling_restart_of_a_fleet_retries_no_activity_and_loses_no_workflow_task() {
     /// On a machine that is busy with other tests, a workflow task may be late without any stop.
     const TRIES: usize = 3;
-    let late = (0..TRIES).map(|_| rolling_restart()).find(|late| *late == 0);
-    assert_eq!(late, Some(0), "in each of {TRIES} rolling restarts a workflow task timed out");
+    let mut losses = Vec::new();
+    for _ in 0..TRIES {
+        losses = rolling_restart();
+        if losses.is_empty() {
+            return;
+        }
+        let is_late = |loss: &&String| loss.starts_with("workflow task timed out");
+        assert_eq!(losses.iter().find(|loss| !is_late(loss)), None, "{losses:#?}");
+    }
+    panic!("in each of {TRIES} rolling restarts workflow tasks timed out: {losses:#?}");
 }
 
-/// Stops each worker of a fleet in turn, under load, and waits for its replacement. Every workflow completes, and
-/// every activity is at its first attempt. Returns how many workflow tasks timed out.
-fn rolling_restart() -> usize {
-    const WORKFLOWS: usize = 150;
+/// Stops each worker of a fleet in turn, under load, and waits for its replacement. Every workflow completes. Returns
+/// the tasks that were lost.
+fn rolling_restart() -> Vec<String> {
+    const WORKFLOWS: usize = 100;
     let world = World::new();
     let (mut up, health) = Process::start_probed(world.fleet(["up", "-w", "2", "-a", "2"]));
     let workers = || -> Vec<Value> {
@@ -87,7 +95,7 @@ fn rolling_restart() -> usize {
         workers.len() == 4 && workers.iter().all(|worker| worker["state"] == "ready")
     };
     eventually("the fleet is ready", || all_ready(&workers()));
-    let mut starter = world.fleet(["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "10"]);
+    let mut starter = world.fleet(["starter", "-n", &WORKFLOWS.to_string(), "--concurrency", "5"]);
     starter.args(["--workflow-type", "LoadWorkflow"]);
     starter.args(["--input", r#"{"activities": 3, "activity_wait_ms": 200}"#]);
     let mut starter = Process::start(starter);
@@ -110,10 +118,7 @@ fn rolling_restart() -> usize {
 
     let histories = server::histories(&world.workflow_queue());
     assert_eq!(histories.len(), WORKFLOWS);
-    let losses: Vec<_> = histories.iter().flatten().filter_map(loss).collect();
-    let is_late = |loss: &&String| loss.starts_with("workflow task timed out");
-    assert_eq!(losses.iter().find(|loss| !is_late(loss)), None, "{losses:#?}");
-    losses.len()
+    histories.iter().flatten().filter_map(loss).collect()
 }
 
 /// Describes the lost task that an event reports, if it reports one.
