@@ -99,7 +99,7 @@
 //! ```text
 //!   commands    what each command does             lib.rs    the public names
 //!   cli         flags and help texts               main.rs   the fleet binary
-//!   bench       the load test
+//!   bench       the load test                      chaos     attacks on a fleet, and the account
 //!   local       supervisor, dev server             worker    one worker, from start to drain
 //!   batch       starts workflows, awaits results   timeline  one workflow as rows on a time axis
 //!   fleet.rs    what a fleet consists of           temporal  connection, task queues, histories
@@ -130,6 +130,7 @@ compile_error!("temporal-fleet runs on Linux and macOS: it relies on signals and
 
 mod batch;
 mod bench;
+mod chaos;
 mod cli;
 mod commands;
 mod config;

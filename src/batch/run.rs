@@ -1,6 +1,7 @@
 //! Runs a batch: starts its workflows and waits for their ends.
 
 use std::{
+    collections::BTreeSet,
     future::{pending, ready},
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
@@ -90,6 +91,12 @@ impl BatchRun {
             numbers.into_iter().map(|index| self.workflows.batch.workflow_id(index)).collect()
         };
         Unended { running: ids(started), may_run: ids(unknown), refused: refused.len() }
+    }
+
+    /// The numbers of the workflows that were to be started, and of which the server has not said that they were.
+    pub(crate) fn unconfirmed(&self) -> BTreeSet<usize> {
+        let Unfinished { unknown, refused, .. } = self.workflows.starts.unfinished();
+        unknown.into_iter().chain(refused).collect()
     }
 
     /// The id of a workflow that has not ended, to look at it.

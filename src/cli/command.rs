@@ -1,17 +1,18 @@
 //! The commands and their help texts.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
     bench::BenchArgs,
+    chaos::ChaosArgs,
     inspect::{ConfigArgs, HealthArgs, StatusArgs, TraceArgs},
     values::log_filter,
     workers::{UpArgs, WorkerArgs},
     workflows::{DemoArgs, StarterArgs},
 };
-use crate::config::LogFormat;
+use crate::config::{LogFormat, parse_duration};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -115,6 +116,27 @@ Examples:
   {bin} bench --rate 10/s --workflow-type TYPE --input '{\"any\": \"JSON\"}' --report bench.html")]
     Bench(BenchArgs),
 
+    /// Attack a fleet under load, and show from the server's own data that no workflow was lost
+    #[command(after_help = "\
+While workflows are started at a steady pace, workers are killed, stopped and frozen at random, and the
+dev server is killed and started again on its database. At the end the server's histories and its
+visibility are read: each workflow must have completed once. The exit code is 1 if one did not.
+
+Without --fleet the command starts a fleet and a dev server of its own, and stops both at the end. With
+--fleet it attacks the workers of a `fleet up` of this machine, and its dev server if that has a
+database (--db-filename). It signals no process but these. Ctrl-C ends the attacks; what is frozen
+continues, and the account says what was started.
+
+The plan of the attacks follows from --seed and the flags. docs/chaos.md describes the account and its
+JSON.
+
+Examples:
+  {bin} chaos
+  {bin} chaos --duration 20s --workflows 200 --seed 7 --output json
+  {bin} chaos --kill 0 --stop 3s --freeze 0 --server-restart 0      a rolling restart
+  {bin} chaos --fleet 127.0.0.1:8080")]
+    Chaos(ChaosArgs),
+
     /// Run a dev server, a fleet and a batch of workflows with one command
     #[command(after_help = "\
 The command finds the Temporal CLI (or fetches it once into the cache folder), starts its dev server
@@ -189,6 +211,20 @@ Examples:
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+
+    /// Stop a worker's process with SIGSTOP for a while
+    #[command(hide = true)]
+    Freeze {
+        /// The worker's process
+        pid: u32,
+        /// The process of its supervisor
+        supervisor: u32,
+        /// The worker's name
+        worker: String,
+        /// How long
+        #[arg(value_parser = parse_duration)]
+        time: Duration,
     },
 
     /// Run a program that must not outlive its parent

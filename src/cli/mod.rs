@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "clap's help texts are not Markdown")]
 
 mod bench;
+mod chaos;
 mod command;
 mod inspect;
 mod start;
@@ -12,6 +13,7 @@ mod workflows;
 
 pub(crate) use self::{
     bench::{BenchArgs, LoadArgs},
+    chaos::ChaosArgs,
     command::{Cli, Command, Globals, command, parse},
     inspect::{ConfigArgs, HealthArgs, StatusArgs, TraceArgs},
     start::{IdPolicyArgs, InputArgs, StartArgs},

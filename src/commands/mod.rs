@@ -1,11 +1,13 @@
 //! The commands, one file each, and the `main` that they share.
 
 mod bench;
+mod chaos;
 mod config;
 mod context;
 mod demo;
 mod description;
 mod dispatch;
+mod freeze;
 mod guard;
 mod health;
 mod inputs;

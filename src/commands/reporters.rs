@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     config::show,
     local::events::{FleetEvent, Reporter},
-    terminal::{announce::Announce, output::Output, stdout::Stdout},
+    terminal::{announce::Announce, duration::short, output::Output, stdout::Stdout},
     text::{json::on_one_line, one_line},
 };
 
@@ -24,6 +24,11 @@ pub(super) fn for_demo() -> Arc<dyn Reporter> {
     Arc::new(DemoText)
 }
 
+/// The reporter of `fleet chaos`, which reports its attacks itself.
+pub(super) fn for_chaos() -> Arc<dyn Reporter> {
+    Arc::new(ChaosText)
+}
+
 /// `fleet up` as text: the fleet's events on stdout in the words of Temporal's Python sample, and
 /// errors and the dev server's address on stderr.
 struct UpText;
@@ -33,6 +38,10 @@ impl Reporter for UpText {
         match event {
             FleetEvent::DevServerReady { address, ui } => {
                 Announce::Stderr.say(&dev_server(address, ui.as_deref()));
+            }
+            FleetEvent::DevServerExited { error, restart_in: Some(pause) } => {
+                let pause = short(*pause);
+                Announce::Stderr.say(&format!("ERROR: {error}: starting it again in {pause}"));
             }
             FleetEvent::FleetStarting { workflow_workers, activity_workers, workers } => {
                 Announce::Stdout.say(&starting(*workflow_workers, *activity_workers, *workers));
@@ -60,6 +69,17 @@ struct DemoText;
 impl Reporter for DemoText {
     fn report(&self, event: &FleetEvent) {
         worker_text(event, Announce::Stderr);
+    }
+}
+
+/// `fleet chaos`: only what no attack explains.
+struct ChaosText;
+
+impl Reporter for ChaosText {
+    fn report(&self, event: &FleetEvent) {
+        if let FleetEvent::WorkerStartFailed { .. } = event {
+            worker_text(event, Announce::Stderr);
+        }
     }
 }
 
@@ -160,6 +180,7 @@ mod tests {
         let exit = ProcessExit::KILLED;
         let events = [
             FleetEvent::DevServerReady { address: "127.0.0.1:7233".into(), ui: None },
+            FleetEvent::DevServerExited { error: "it ended".into(), restart_in: None },
             FleetEvent::FleetStarting { workflow_workers: 2, activity_workers: 1, workers: 0 },
             FleetEvent::WorkerStarting(process()),
             FleetEvent::WorkerReady(process()),

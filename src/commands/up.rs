@@ -17,6 +17,7 @@ use crate::{
     local::{
         dev_server::{DEFAULT_PORTS, DevServer, DevServerOptions, Port},
         events::{FleetEvent, Reporter},
+        kept_server::keep,
         supervisor::{Supervisor, WorkerGroup},
         temporal_cli,
     },
@@ -107,11 +108,13 @@ pub(super) async fn dev_server(
     let Some(cli) = context.unless_stopped(cli).await? else {
         return Ok(None);
     };
-    let answers = async |address: &str| {
-        connection::probe(&config.pointed_at(address).connect_settings()).await
-    };
     let stop = context.shutdown.requested();
-    DevServer::start(&cli, options, &config.environment, answers, stop).await
+    DevServer::start(&cli, options, &config.environment, answers(config), stop).await
+}
+
+/// Asks whether the dev server at an address answers.
+pub(super) fn answers(config: &Config) -> impl AsyncFn(&str) -> bool {
+    async |address: &str| connection::probe(&config.pointed_at(address).connect_settings()).await
 }
 
 /// The number of workers of each role. The fleet can serve each role that has any.
@@ -177,12 +180,14 @@ async fn supervise(
     let groups = worker_groups(config, counts);
     let mut supervisor =
         Supervisor::start(groups, config.drain_timeout, reporter, &context.shutdown);
-    let fleet_health = supervisor.health(config.version.clone(), telemetry.metrics().cloned());
+    let fleet_health = supervisor
+        .health(config.version.clone(), telemetry.metrics().cloned())
+        .with_dev_server(server.as_ref().map(DevServer::record));
     let health = health.map(|listener| tokio::spawn(listener.serve(fleet_health)));
 
     let failed = tokio::select! {
         error = supervisor.failed() => Some(error),
-        error = server_failed(server.as_mut()) => Some(error),
+        error = server_failed(server.as_mut(), config, reporter) => Some(error),
         () = context.shutdown.requested() => None,
     };
     let error = failed.as_ref().map(|error| chain(error));
@@ -201,9 +206,14 @@ async fn supervise(
     }
 }
 
-async fn server_failed(server: Option<&mut DevServer>) -> CommandError {
+/// Completes with an error when the dev server, if there is one, has ended and is not started again.
+async fn server_failed(
+    server: Option<&mut DevServer>,
+    config: &Config,
+    reporter: &Arc<dyn Reporter>,
+) -> CommandError {
     match server {
-        Some(server) => server.failed().await,
+        Some(server) => keep(server, answers(config), reporter.as_ref()).await,
         None => std::future::pending().await,
     }
 }

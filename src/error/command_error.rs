@@ -31,6 +31,14 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     GoalMissed(String),
 
+    /// A workflow was lost in `fleet chaos`, or a worker did not come back: a line for each problem.
+    #[error("{0}")]
+    ChaosLoss(String),
+
+    /// The fleet that `fleet chaos` attacks does not answer any more.
+    #[error("the fleet at {address} does not answer any more: {why}")]
+    AttackedFleet { address: SocketAddr, why: String },
+
     /// A batch with this name was started with other arguments.
     #[error(
         "batch {batch:?} was started with {what} {was}, not {asked} ({workflow_id}): use the same \
@@ -142,6 +150,7 @@ impl CommandError {
             | Self::WorkflowExists { .. }
             | Self::Unserved { .. }
             | Self::WorkflowMissing { .. }
+            | Self::ChaosLoss(_)
             | Self::GoalMissed(_) => Exit::Failed,
             Self::RoleMissing
             | Self::HealthAddress { .. }
@@ -151,6 +160,7 @@ impl CommandError {
             | Self::Host(_)
             | Self::BatchMismatch { .. } => Exit::Config,
             Self::CrashLoop { .. }
+            | Self::AttackedFleet { .. }
             | Self::Panicked
             | Self::WorkerLost { .. }
             | Self::DevServer { .. }

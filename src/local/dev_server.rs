@@ -14,8 +14,12 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     config::environment::Environment,
@@ -23,6 +27,7 @@ use crate::{
     process::{
         child::{self, Child},
         exit_status::ProcessExit,
+        state::State,
     },
 };
 
@@ -132,9 +137,29 @@ impl DevServerOptions {
     }
 }
 
+/// What others may know about a dev server while it runs. `/status` of `fleet up` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DevServerRecord {
+    /// `host:port`
+    address: String,
+    /// The process that runs and guards the server; `None` while there is none.
+    pid: Option<u32>,
+    /// [`State::Ready`] while the server answers.
+    state: State,
+    /// How often it was started again.
+    restarts: u32,
+    /// The file that keeps its data. Without one the server is not started again.
+    database: Option<PathBuf>,
+}
+
 /// A running dev server.
 pub(crate) struct DevServer {
     child: Child,
+    cli: PathBuf,
+    /// How it was started, with the ports that were chosen.
+    options: DevServerOptions,
+    environment: Environment,
+    record: watch::Sender<DevServerRecord>,
     /// What the server prints.
     output: File,
     /// The path of `output`. The file is removed once the server has opened it.
@@ -167,8 +192,7 @@ impl DevServer {
                 () = &mut stop => Ok(false),
             };
             if let Ok(true) = started {
-                server.output_path = None;
-                server.child.outlive_later_children()?;
+                server.answers()?;
                 return Ok(Some(server));
             }
             server.stop().await;
@@ -219,13 +243,62 @@ impl DevServer {
         for setting in POLL_SETTINGS {
             command.args(["--dynamic-config-value", setting]);
         }
+        let child = Child::spawn(&mut command)?;
+        let address = format!("127.0.0.1:{port}");
+        let record = DevServerRecord {
+            address: address.clone(),
+            pid: Some(child.pid()),
+            state: State::Starting,
+            restarts: 0,
+            database: options.db_filename.clone(),
+        };
         Ok(Self {
-            child: Child::spawn(&mut command)?,
+            child,
+            cli: cli.to_owned(),
+            options: DevServerOptions {
+                port: Port::Exactly(port),
+                ui_port: ui_port.map(Port::Exactly),
+                db_filename: options.db_filename.clone(),
+            },
+            environment: environment.clone(),
+            record: watch::Sender::new(record),
             output: output.reopen().map_err(no_file)?,
             output_path: Some(output.into_temp_path()),
-            address: format!("127.0.0.1:{port}"),
+            address,
             ui: ui_port.map(|port| format!("http://127.0.0.1:{port}")),
         })
+    }
+
+    /// Completes the start of a server that answers.
+    fn answers(&mut self) -> Result<(), CommandError> {
+        self.output_path = None;
+        self.record.send_modify(|record| record.state = State::Ready);
+        self.child.outlive_later_children()
+    }
+
+    /// Starts the server again after it has ended, with the same ports and the same data, and waits until it
+    /// answers. If the future is dropped, [`stop`](Self::stop) stops what was started.
+    ///
+    /// # Errors
+    /// [`CommandError::DevServer`] when it ends, or does not answer within a minute; nothing of it is left then.
+    pub(super) async fn start_again(
+        &mut self,
+        answers: impl AsyncFn(&str) -> bool,
+    ) -> Result<(), CommandError> {
+        let new = Self::spawn(&self.cli, &self.options, &self.environment)?;
+        let record = std::mem::replace(self, new).record;
+        let pid = Some(self.child.pid());
+        record.send_modify(|record| {
+            (record.pid, record.state, record.restarts) =
+                (pid, State::Starting, record.restarts + 1);
+        });
+        self.record = record;
+        if let Err(error) = self.until_answering(answers).await {
+            self.child.stop(STOP_TIMEOUT).await;
+            self.record.send_modify(|record| record.pid = None);
+            return Err(error);
+        }
+        self.answers()
     }
 
     /// Waits until the server answers.
@@ -248,8 +321,11 @@ impl DevServer {
     }
 
     /// The error of a server that has ended. It quotes the line of the output that names a taken
-    /// port, or else the first line that is not part of the banner.
+    /// port, or else the first line that is not part of the banner. Nothing in the output explains a signal.
     fn ended(&mut self, when: &str, exit: io::Result<ProcessExit>) -> CommandError {
+        if let Ok(exit @ ProcessExit { signal: Some(_), .. }) = exit {
+            return CommandError::DevServer { what: format!("ended {when} ({exit})") };
+        }
         let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
         let mut output = String::new();
         // If the output cannot be read, the message is shorter.
@@ -273,12 +349,30 @@ impl DevServer {
         self.ui.as_deref()
     }
 
+    /// The current record, and its changes.
+    pub(crate) fn record(&self) -> watch::Receiver<DevServerRecord> {
+        self.record.subscribe()
+    }
+
+    /// Whether the server's data outlives it.
+    pub(super) fn has_database(&self) -> bool {
+        self.options.db_filename.is_some()
+    }
+
     /// Completes with an error when the server has ended by itself.
     pub(crate) async fn failed(&mut self) -> CommandError {
-        let exit = self.child.wait().await;
+        self.exited().await.1
+    }
+
+    /// Completes when the server has ended by itself: how, and as an error.
+    pub(super) async fn exited(&mut self) -> (Option<ProcessExit>, CommandError) {
+        let exit = self.child.wait().await.map(ProcessExit::of_guarded);
         // If the guard was killed, the server still runs.
         self.child.kill_group();
-        self.ended("unexpectedly", exit)
+        self.record.send_modify(|record| {
+            (record.pid, record.state) = (None, State::Starting);
+        });
+        (exit.as_ref().ok().copied(), self.ended("unexpectedly", exit))
     }
 
     /// Stops the server.

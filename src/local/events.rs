@@ -22,12 +22,19 @@ pub(crate) trait Reporter: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum FleetEvent {
-    /// The dev server that runs with the fleet answers.
+    /// The dev server that runs with the fleet answers. This is reported again after it was started again.
     DevServerReady {
         /// `host:port`
         address: String,
         /// The URL of its UI.
         ui: Option<String>,
+    },
+    /// The dev server has ended although nobody asked it to, or could not be started again.
+    DevServerExited {
+        error: String,
+        /// How long until it is started again; `None` if it is not.
+        #[serde(rename = "restart_in_ms", serialize_with = "as_millis")]
+        restart_in: Option<Duration>,
     },
     /// The fleet is about to start this many workers of each role.
     FleetStarting { workflow_workers: usize, activity_workers: usize, workers: usize },

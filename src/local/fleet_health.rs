@@ -18,7 +18,10 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::roster::{WorkerRecord, WorkerRecords, unready};
+use super::{
+    dev_server::DevServerRecord,
+    roster::{WorkerRecord, WorkerRecords, unready},
+};
 use crate::{
     health::{Health, ask},
     process::state::State,
@@ -34,6 +37,8 @@ const LARGEST_SCRAPE: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct FleetHealth {
     workers: watch::Receiver<WorkerRecords>,
+    /// The dev server that runs with the fleet, if one does.
+    dev_server: Option<watch::Receiver<DevServerRecord>>,
     /// Cancelled when the fleet stops.
     stop: CancellationToken,
     version: String,
@@ -56,7 +61,16 @@ impl FleetHealth {
             count_restarts(metrics, workers.clone());
         }
         let scrape = Arc::default();
-        Self { workers, stop, version, metrics, started: Instant::now(), scrape }
+        Self { workers, dev_server: None, stop, version, metrics, started: Instant::now(), scrape }
+    }
+
+    /// Also shows the dev server.
+    pub(crate) fn with_dev_server(
+        mut self,
+        dev_server: Option<watch::Receiver<DevServerRecord>>,
+    ) -> Self {
+        self.dev_server = dev_server;
+        self
     }
 }
 
@@ -94,6 +108,7 @@ impl Health for FleetHealth {
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             workers: workers.iter().map(|(name, worker)| WorkerStatus::new(name, worker)).collect(),
+            dev_server: self.dev_server.as_ref().map(|server| server.borrow().clone()),
         };
         serde_json::to_value(status).unwrap_or_default()
     }
@@ -134,6 +149,7 @@ struct FleetStatus<'a> {
     pid: u32,
     uptime_s: u64,
     workers: Vec<WorkerStatus<'a>>,
+    dev_server: Option<DevServerRecord>,
 }
 
 /// A worker in the body of `/status`. What only a process has is `None` while none runs.

@@ -14,7 +14,7 @@ use crate::{
 /// The shortest pause before a restart. Each following pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause before a restart, jitter included.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A worker that was ready for this long was not part of a crash loop.
 const STEADY: Duration = Duration::from_secs(10);
 /// This many crashes within [`CRASH_LOOP_TIME`] are a crash loop, if each of them was early: before the

@@ -30,6 +30,15 @@ impl ProcessExit {
         self.is_success() || self.is(Exit::DrainDeadline)
     }
 
+    /// How the program under a `fleet guard` ended, of how the guard did: it exits as a shell does, with 128 and the
+    /// number of the signal that ended the program.
+    pub(crate) fn of_guarded(self) -> Self {
+        match self.exit_code {
+            Some(code @ 129..=192) => Self { exit_code: None, signal: Some(code - 128) },
+            _ => self,
+        }
+    }
+
     /// Whether the process, one of the fleet's commands, exited in this way.
     pub(crate) fn is(self, exit: Exit) -> bool {
         self.exit_code == Some(exit.code().into())
@@ -49,5 +58,18 @@ impl fmt::Display for ProcessExit {
             (None, Some(signal)) => write!(f, "signal: {signal}"),
             (None, None) => f.write_str("neither an exit code nor a signal"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_was_killed_is_recognized_behind_its_guard() {
+        let code = |code| ProcessExit { exit_code: Some(code), signal: None };
+        assert_eq!(code(137).of_guarded(), ProcessExit::KILLED);
+        assert_eq!(code(1).of_guarded(), code(1));
+        assert_eq!(ProcessExit::KILLED.of_guarded(), ProcessExit::KILLED);
     }
 }

@@ -1,6 +1,7 @@
 //! Talks to the Temporal server: its connection, task queues, histories, failures and payloads.
 
 mod address;
+pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod failure;

@@ -1,11 +1,13 @@
 //! Failures of containers: one is killed, loses its network or its server, or gets a wrong address.
 
+use std::collections::BTreeSet;
+
 use rustix::process::Signal;
 
 use crate::{
     project::{Project, docker},
     scale::Batch,
-    support::{eventually, run},
+    support::{eventually, program, run},
 };
 
 #[test]
@@ -66,6 +68,39 @@ fn a_worker_resumes_when_its_network_is_back() {
     docker(["network", "connect", &network, &worker.0]);
     batch.whole();
     assert_eq!(worker.inspect()["RestartCount"], 0, "a worker outlives the network");
+}
+
+#[test]
+fn cuts_of_the_network_to_a_worker_and_to_the_server_lose_nothing() {
+    let fleet = Project::new();
+    fleet.up(2);
+    let network = fleet.network();
+    let batch = Batch::start(&fleet, 250);
+    batch.completed(20);
+    let cut_off = fleet.containers("workflow-worker").remove(0);
+    docker(["network", "disconnect", &network, &cut_off.0]);
+    // The other worker continues, also with what the first one had begun.
+    batch.completed(80);
+    docker(["network", "connect", &network, &cut_off.0]);
+    batch.completed(120);
+
+    let server = fleet.container("temporal");
+    let worker = fleet.container("activity-worker");
+    docker(["network", "disconnect", &network, &server.0]);
+    eventually("the activity worker notices the outage", || {
+        let mut logs = program("docker");
+        logs.args(["logs", &worker.0]);
+        run(logs).err.iter().any(|line| line.contains("does not answer"))
+    });
+    // The service's name is an alias that Compose gives, and that a cut takes away.
+    docker(["network", "connect", "--alias", "temporal", &network, &server.0]);
+    let workflows = batch.whole();
+    assert_eq!(workflows.iter().collect::<BTreeSet<_>>().len(), 250);
+    for service in ["workflow-worker", "activity-worker"] {
+        for worker in fleet.containers(service) {
+            assert_eq!(worker.inspect()["RestartCount"], 0, "{service} outlives the cuts");
+        }
+    }
 }
 
 #[test]

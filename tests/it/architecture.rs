@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 13] = [
     &["lib", "main"],
     &["commands"],
     &["cli"],
-    &["bench"],
+    &["bench", "chaos"],
     &["local", "worker"],
     &["batch", "timeline"],
     &["fleet", "temporal"],

@@ -8,7 +8,7 @@ use crate::{
     server::{self, pending_timers, the_workflow, workflow_ids},
     shape::shape,
     snapshot::{assert_snapshot, undisturbed},
-    support::{HELD, Process, STOLEN, World, eventually, held_order, run},
+    support::{HELD, Process, STOLEN, World, eventually, get, held_order, run},
 };
 
 /// Returns the lines of JSON that a command prints on stdout.
@@ -143,4 +143,27 @@ fn the_json_of_the_starter_keeps_its_shape_when_workflows_fail_or_still_run() {
     let mut running = starter(HELD);
     running.args(["--timeout", "1s"]);
     assert_snapshot!(exact "json_starter_timed_out", starter_shapes(running));
+}
+
+#[test]
+fn the_json_of_chaos_keeps_its_shape() {
+    let world = World::new();
+    let (_up, health) = Process::start_probed(world.fleet(["up", "-w", "1", "-a", "2"]));
+    eventually("the fleet is ready", || {
+        get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
+    });
+    let mut chaos = world.fleet(["chaos", "--fleet", &health, "--output", "json"]);
+    chaos.args(["--duration", "3s", "--workflows", "3", "--stop", "1s", "--freeze", "0"]);
+    chaos.args(["--kill", "0", "--input", r#"{"timer_ms": 4000}"#]);
+    let mut chaos = Process::start(chaos);
+    // One is lost, so that the list of the lost ones has a shape too.
+    server::terminate(&the_workflow(&world.workflow_queue()), "a test");
+    assert_eq!(chaos.exit_code(), 1, "{:#?}", chaos.err.so_far());
+    let account: Value = serde_json::from_str(&chaos.out.wait_end()[0]).unwrap();
+    let maps = [".workflow_task_timeouts_by_type", ".workflow_task_failures_by_cause"];
+    let account = shape([&account], &maps);
+    // Only if there were any.
+    let is_rare = |line: &&str| !line.contains("_by_type.*") && !line.contains("_by_cause.*");
+    let lines: Vec<_> = account.lines().filter(is_rare).collect();
+    assert_snapshot!(exact "json_chaos", lines.join("\n"));
 }

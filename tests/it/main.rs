@@ -13,6 +13,7 @@
 mod architecture;
 mod batch;
 mod bench;
+mod chaos;
 mod collector;
 mod collector_tls;
 mod command_line;

@@ -19,6 +19,12 @@ pub struct Load {
     pub workflow_iterations: u64,
     /// Iterations of the computation in each activity.
     pub activity_iterations: u64,
+    /// How long each activity waits before its computation, in milliseconds, without using the CPU.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub activity_wait_ms: u64,
+    /// After how many milliseconds an activity that has not ended is retried. 0: after a minute.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub activity_timeout_ms: u64,
     /// Length in bytes of the text that each activity receives and returns.
     pub payload_bytes: u32,
     /// Duration of the timer before the first step, in milliseconds. 0: no timer.
@@ -33,8 +39,16 @@ impl Default for Load {
             parallel: 1,
             workflow_iterations: 0,
             activity_iterations: 0,
+            activity_wait_ms: 0,
+            activity_timeout_ms: 0,
             payload_bytes: 0,
             timer_ms: 0,
         }
     }
+}
+
+/// Whether a field is left out, so that workers of an earlier version accept an input without it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

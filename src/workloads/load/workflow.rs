@@ -37,9 +37,16 @@ impl LoadWorkflow {
         if load.timer_ms > 0 {
             ctx.timer(Duration::from_millis(load.timer_ms)).await;
         }
-        let task =
-            LoadTask { iterations: load.activity_iterations, payload: text(load.payload_bytes) };
-        let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+        let task = LoadTask {
+            wait_ms: load.activity_wait_ms,
+            iterations: load.activity_iterations,
+            payload: text(load.payload_bytes),
+        };
+        let timeout = match load.activity_timeout_ms {
+            0 => ACTIVITY_TIMEOUT,
+            time => Duration::from_millis(time),
+        };
+        let options = ActivityOptions::with_start_to_close_timeout(timeout)
             .maybe_task_queue(activity_task_queue())
             .build();
         let mut ran = 0;

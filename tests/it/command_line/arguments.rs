@@ -81,3 +81,22 @@ fn a_fleet_without_workers_is_refused() {
         (&["demo", "-w", "0"], &[]),
     ]));
 }
+
+#[test]
+fn a_trial_that_cannot_be_carried_out_is_refused() {
+    assert_snapshot!(exact refusals(&[
+        (&["chaos", "--kill", "50ms"], &[]),
+        (&["chaos", "--stop", "1"], &[]),
+        (&["chaos", "--duration", "0s"], &[]),
+        (&["chaos", "--duration", "2days"], &[]),
+        (&["chaos", "--patience", "25h"], &[]),
+        (&["chaos", "--workflows", "0"], &[]),
+        (&["chaos", "--seed", "-1"], &[]),
+        (&["chaos", "-w", "0"], &[]),
+        (&["chaos", "--task-queue", "q"], &[]),
+        (&["chaos", "--fleet", "127.0.0.1:1", "-a", "1"], &[]),
+        (&["chaos", "--fleet", "nonsense"], &[]),
+        (&["chaos", "--fleet", "127.0.0.1:1"], &[]),
+        (&["chaos", "--fleet", "192.0.2.1:80"], &[]),
+    ]));
+}

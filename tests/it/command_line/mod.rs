@@ -21,12 +21,13 @@ fn fleet(arguments: &[&str]) -> Command {
 }
 
 /// All commands that users see; `None` stands for the program without a command.
-const COMMANDS: [Option<&str>; 11] = [
+const COMMANDS: [Option<&str>; 12] = [
     None,
     Some("worker"),
     Some("up"),
     Some("starter"),
     Some("bench"),
+    Some("chaos"),
     Some("demo"),
     Some("health"),
     Some("status"),

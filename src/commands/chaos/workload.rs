@@ -1,0 +1,78 @@
+//! The workflows that `fleet chaos` starts.
+
+use std::time::Duration;
+
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use crate::{
+    batch::{Batch, BatchName, StartOptions},
+    cli::ChaosArgs,
+    config::Config,
+    error::CommandError,
+    fleet::Fleet,
+    temporal::{history::Definition, payload::from_json},
+    workloads::load::Load,
+};
+
+/// The type of the workflows without `--workflow-type`. The fleet's own workflows are not started unless they are
+/// named, because a thousand of them may do harm.
+const LOAD: &str = "LoadWorkflow";
+/// How long each of its activities waits: long enough that a worker that is killed has some in flight.
+const ACTIVITY_WAIT: Duration = Duration::from_millis(200);
+/// After which time Temporal retries one: some times its duration on a machine that is busy.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many activities a workflow has, in sequence.
+const ACTIVITIES: u32 = 2;
+
+/// The workflows that the flags describe. `input` are the arguments that they name.
+///
+/// # Errors
+/// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have the load.
+pub(super) fn batch(
+    fleet: &Fleet,
+    args: &ChaosArgs,
+    config: &Config,
+    input: Vec<Payload>,
+) -> Result<Batch, CommandError> {
+    let (workflow_type, input) = match &args.workflow_type {
+        Some(workflow_type) => (workflow_type.clone(), input),
+        None if !fleet.has_workflow(LOAD) => return Err(CommandError::NothingToBench),
+        None if !input.is_empty() => (LOAD.to_owned(), input),
+        None => (LOAD.to_owned(), vec![from_json(&load())]),
+    };
+    let name = BatchName::random();
+    let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
+    Ok(Batch {
+        // No other trial has this prefix, so that visibility lists this one's workflows only.
+        id_prefix: format!("chaos-{}", name.as_str()),
+        name,
+        definition: Definition { workflow_type, task_queue, input },
+        inputs: Vec::new(),
+        options: StartOptions::default(),
+        count: args.workflows,
+        concurrency: args.workflows,
+    })
+}
+
+fn load() -> String {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut load = Load::default();
+    load.activities = ACTIVITIES;
+    load.activity_wait_ms = millis(ACTIVITY_WAIT);
+    load.activity_timeout_ms = millis(ACTIVITY_TIMEOUT);
+    serde_json::to_string(&load).expect("plain data")
+}
+
+/// After which time Temporal retries an activity of the workflows, as far as that is known.
+pub(super) fn activity_timeout(batch: &Batch) -> Option<Duration> {
+    let Definition { workflow_type, input, .. } = &batch.definition;
+    let [input] = input.as_slice() else { return None };
+    let load: Load = serde_json::from_slice(&input.data).ok()?;
+    let is_known = workflow_type == LOAD && load.activity_timeout_ms > 0;
+    is_known.then(|| Duration::from_millis(load.activity_timeout_ms))
+}
+
+/// A seed for a trial without `--seed`.
+pub(super) fn random_seed() -> u32 {
+    uuid::Uuid::new_v4().as_fields().0
+}
