@@ -69,6 +69,12 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
         FleetEvent::WorkerShuttingDown(process) => {
             announce.say(&format!("{} shutting down", process.worker));
         }
+        FleetEvent::WorkerStuck { process, silent_for, stall } => {
+            let (worker, silent_for) = (&process.worker, show(*silent_for));
+            Announce::Stderr.say(&format!(
+                "ERROR: worker stuck: {worker} gave no sign of life for {silent_for} and is replaced: {stall}"
+            ));
+        }
         FleetEvent::WorkerExited { process, exit, restart_in } => {
             let worker = &process.worker;
             let line = if restart_in.is_some() && exit.was_stopped() {
@@ -122,7 +128,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::role::Role, local::events::WorkerProcess, process::exit_status::ProcessExit,
+        config::role::Role,
+        local::events::WorkerProcess,
+        process::{exit_status::ProcessExit, stall::Stall},
     };
 
     fn process() -> WorkerProcess {
@@ -160,6 +168,11 @@ mod tests {
             FleetEvent::WorkerStarting(process()),
             FleetEvent::WorkerReady(process()),
             FleetEvent::FleetReady,
+            FleetEvent::WorkerStuck {
+                process: process(),
+                silent_for: Duration::from_secs(30),
+                stall: Stall::default(),
+            },
             FleetEvent::WorkerExited { process: process(), exit, restart_in: None },
             FleetEvent::WorkerStartFailed {
                 worker: "workflow-worker:0".into(),

@@ -7,7 +7,10 @@ use std::{fmt::Display, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use crate::{config::role::Role, process::exit_status::ProcessExit};
+use crate::{
+    config::role::Role,
+    process::{exit_status::ProcessExit, stall::Stall},
+};
 
 /// Receives the events of a fleet as they happen.
 ///
@@ -37,6 +40,15 @@ pub(crate) enum FleetEvent {
     WorkerReady(WorkerProcess),
     /// Every worker is ready. This is reported again after a worker was replaced.
     FleetReady,
+    /// A worker process has given no sign of life for `FLEET_STUCK_TIMEOUT`. It is killed and replaced.
+    WorkerStuck {
+        #[serde(flatten)]
+        process: WorkerProcess,
+        #[serde(rename = "silent_for_ms", serialize_with = "in_millis")]
+        silent_for: Duration,
+        #[serde(flatten)]
+        stall: Stall,
+    },
     /// A worker process has exited although it was not asked to.
     WorkerExited {
         #[serde(flatten)]

@@ -26,6 +26,15 @@ pub(crate) struct WorkerGroup {
     pub(crate) environment: Environment,
 }
 
+/// How long a worker may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// To drain when the fleet stops.
+    pub(crate) drain: Duration,
+    /// Until its next sign of life; zero for any time.
+    pub(crate) stuck: Duration,
+}
+
 /// Runs the workers of a fleet on this machine.
 pub(crate) struct Supervisor {
     roster: Roster,
@@ -37,11 +46,10 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Starts the workers of all groups. Must be called inside a tokio runtime.
     ///
-    /// `drain_timeout` is how long a worker may take to drain when the fleet stops. A second signal
-    /// kills all workers.
+    /// A second signal kills all workers.
     pub(crate) fn start(
         groups: Vec<WorkerGroup>,
-        drain_timeout: Duration,
+        timeouts: Timeouts,
         reporter: &Arc<dyn Reporter>,
         shutdown: &Shutdown,
     ) -> Self {
@@ -60,7 +68,8 @@ impl Supervisor {
                     name,
                     role,
                     environment: environment.clone(),
-                    drain_timeout,
+                    drain_timeout: timeouts.drain,
+                    stuck_timeout: timeouts.stuck,
                     roster: roster.clone(),
                     reporter: reporter.clone(),
                     stop: stop.clone(),

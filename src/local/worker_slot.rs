@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,13 +17,17 @@ use crate::{
     process::{
         child::{self, Child, ChildEvent},
         exit_status::ProcessExit,
+        stall::Stall,
         state::State,
+        watchdog,
         worker_message::WorkerMessage,
     },
 };
 
 /// How long a worker may take to exit after its own drain deadline before it is killed.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
+/// How often a worker's signs of life are looked for.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// The place of one worker in the fleet, which one process after the other fills.
 pub(super) struct WorkerSlot {
@@ -32,6 +36,8 @@ pub(super) struct WorkerSlot {
     /// All variables of the worker's processes.
     pub(super) environment: Arc<Environment>,
     pub(super) drain_timeout: Duration,
+    /// How long a worker may give no sign of life; zero for any time.
+    pub(super) stuck_timeout: Duration,
     pub(super) roster: Roster,
     pub(super) reporter: Arc<dyn Reporter>,
     /// Cancelled when the fleet stops.
@@ -83,10 +89,30 @@ impl WorkerSlot {
         Ok(child)
     }
 
-    /// Follows the worker's messages until its process has exited.
+    /// Follows the worker's messages until its process has exited. A worker that gives no sign of life for
+    /// the stuck timeout is killed.
+    ///
+    /// The seconds without a sign of life are counted, not measured. If this process was stopped itself, or
+    /// the machine was suspended, that counts as one.
     async fn until_exit(&self, child: &mut Child) -> Result<ProcessExit, CommandError> {
+        let limit = watchdog::limit(self.stuck_timeout);
+        let mut looks = interval(LOOK_PERIOD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut silent_for, mut stall) = (0, Stall::default());
         loop {
-            match child.next_event().await {
+            let event = tokio::select! {
+                // A sign of life that has arrived counts before the second in which it was missing.
+                biased;
+                event = child.next_event() => event,
+                _ = looks.tick(), if limit.is_some_and(|limit| silent_for < limit) => {
+                    silent_for += 1;
+                    if limit == Some(silent_for) {
+                        self.kill_stuck(child, std::mem::take(&mut stall));
+                    }
+                    continue;
+                }
+            };
+            match event {
                 ChildEvent::Message(WorkerMessage::State(State::Ready)) => self.on_ready(child),
                 ChildEvent::Message(WorkerMessage::State(state)) => {
                     self.roster.update_process(&self.name, |process| process.state = state);
@@ -95,6 +121,14 @@ impl WorkerSlot {
                     let address = Some(address);
                     self.roster.update_process(&self.name, |process| process.health_addr = address);
                 }
+                ChildEvent::Message(WorkerMessage::Beat) => {
+                    // A worker that was killed may have sent it before.
+                    if limit.is_none_or(|limit| silent_for < limit) {
+                        silent_for = 0;
+                        stall = Stall::default();
+                    }
+                }
+                ChildEvent::Message(WorkerMessage::Stalled(now)) => stall = now,
                 ChildEvent::Exited(exit) => {
                     return exit.map_err(|source| {
                         Error::Os { what: "lost a worker".into(), source }.into()
@@ -102,6 +136,13 @@ impl WorkerSlot {
                 }
             }
         }
+    }
+
+    fn kill_stuck(&self, child: &Child, stall: Stall) {
+        self.roster.stuck(&self.name);
+        let (process, silent_for) = (self.process(child), self.stuck_timeout);
+        self.reporter.report(&FleetEvent::WorkerStuck { process, silent_for, stall });
+        child.kill_group();
     }
 
     fn on_ready(&self, child: &Child) {

@@ -48,6 +48,7 @@ impl SdkWorkerFactory {
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
         options.worker_interceptor(InputErrors::new(fleet.input_checks()));
+        options.workflow_interceptor(vitals.code_interceptor());
         options.workflow_interceptor(replay::interceptor());
         let slots = Slots {
             workflow_tasks: config.max_concurrent_workflow_tasks.get(),

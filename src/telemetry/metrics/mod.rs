@@ -149,7 +149,7 @@ impl Metrics {
             .with_description("1 for the state that the worker is in, 0 for the others")
             .with_callback(move |observer| {
                 let current = *current.borrow();
-                for state in [State::Starting, State::Ready, State::Draining] {
+                for state in State::ALL {
                     let labels = [
                         KeyValue::new("role", role.as_str()),
                         KeyValue::new("state", state.to_string()),
