@@ -46,6 +46,7 @@ mod snapshot;
 mod starter;
 mod startup;
 mod status;
+mod stuck;
 mod supervision;
 mod support;
 mod threads;
