@@ -84,6 +84,13 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
             };
             Announce::Stderr.say(&line);
         }
+        FleetEvent::WorkflowEndsWorkers { run, workers } => {
+            let id = shlex::try_quote(&run.workflow_id).unwrap_or_default();
+            Announce::Stderr.say(&format!(
+                "ERROR: workflow {run} has ended or blocked its worker {workers} times. To look at it: `fleet \
+                 trace {id}`; to stop it: `temporal workflow terminate -w {id}`"
+            ));
+        }
         FleetEvent::WorkerStartFailed { worker, error, restart_in, .. } => {
             let pause = show(*restart_in);
             let line =
@@ -130,7 +137,7 @@ mod tests {
     use crate::{
         config::role::Role,
         local::events::WorkerProcess,
-        process::{exit_status::ProcessExit, stall::Stall},
+        process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
     };
 
     fn process() -> WorkerProcess {
@@ -174,6 +181,7 @@ mod tests {
                 stall: Stall::default(),
             },
             FleetEvent::WorkerExited { process: process(), exit, restart_in: None },
+            FleetEvent::WorkflowEndsWorkers { run: WorkflowRun::default(), workers: 3 },
             FleetEvent::WorkerStartFailed {
                 worker: "workflow-worker:0".into(),
                 role: Role::WorkflowWorker,

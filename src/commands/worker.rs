@@ -23,6 +23,7 @@ use crate::{
     fleet::{build_id, service},
     health::{Health, Listener},
     process::{
+        flight_recorder::FlightRecorder,
         identity::identity,
         pulse::Pulse,
         shutdown::Shutdown,
@@ -68,6 +69,12 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, Comm
     settle(&config);
     let stopped = exit_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
     let vitals = Vitals::default();
+    // Without it, the supervisor does not learn which workflow ended this process.
+    if let Some(recorder) =
+        args.flight_recorder.as_deref().and_then(|path| FlightRecorder::open(path).ok())
+    {
+        vitals.record_to(recorder);
+    }
     let supervisor = if name.is_some() { SupervisorLink::on_stdin().ok() } else { None };
     let pulse = watch(&config, &vitals, supervisor.clone())?;
     if let Some(metrics) = telemetry.metrics() {

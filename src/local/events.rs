@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     config::role::Role,
-    process::{exit_status::ProcessExit, stall::Stall},
+    process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
 };
 
 /// Receives the events of a fleet as they happen.
@@ -58,6 +58,12 @@ pub(crate) enum FleetEvent {
         /// How long until the worker is started again; `None` if it is not.
         #[serde(rename = "restart_in_ms", serialize_with = "as_millis")]
         restart_in: Option<Duration>,
+    },
+    /// The code of a workflow has ended or blocked this many workers, one after the other.
+    WorkflowEndsWorkers {
+        #[serde(flatten)]
+        run: WorkflowRun,
+        workers: u32,
     },
     /// No process could be started in place of one that has exited.
     WorkerStartFailed {

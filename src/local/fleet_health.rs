@@ -55,6 +55,7 @@ impl FleetHealth {
             count_workers(metrics, workers.clone());
             count_of_each(metrics, workers.clone(), &RESTARTS);
             count_of_each(metrics, workers.clone(), &STUCK);
+            count_of_each(metrics, workers.clone(), &POISON);
         }
         let scrape = Arc::default();
         Self { workers, stop, version, metrics, started: Instant::now(), scrape }
@@ -199,6 +200,12 @@ const STUCK: Counter = Counter {
     name: "fleet.worker.stuck",
     description: "How often a worker gave no sign of life and was killed",
     count: |worker| worker.stuck,
+};
+
+const POISON: Counter = Counter {
+    name: "fleet.workflow.poison",
+    description: "Workflows that have ended or blocked three workers, by the last of these",
+    count: |worker| worker.poison,
 };
 
 /// Registers a counter by worker.

@@ -3,6 +3,7 @@
 pub(crate) mod dev_server;
 pub(crate) mod events;
 pub(crate) mod fleet_health;
+mod poison;
 mod restarts;
 mod roster;
 pub(crate) mod supervisor;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::process::workflow_code::WorkflowRun;
+use crate::process::workflow_run::WorkflowRun;
 
 /// After how many workers a workflow is named.
 pub(super) const STRIKES: u32 = 3;

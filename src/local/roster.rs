@@ -19,6 +19,8 @@ pub(super) struct WorkerRecord {
     pub(super) restarts: u32,
     /// How often a process of this worker was stuck.
     pub(super) stuck: u32,
+    /// How many workflows were named when they had ended or blocked a process of this worker.
+    pub(super) poison: u32,
     /// Whether its last process, which has ended, was stuck.
     was_stuck: bool,
     /// Whether any process of this worker was ever ready.
@@ -70,6 +72,7 @@ impl Roster {
             process: None,
             restarts: 0,
             stuck: 0,
+            poison: 0,
             was_stuck: false,
             was_ready: false,
         };
@@ -151,6 +154,11 @@ impl Roster {
     /// Counts a restart of the worker.
     pub(super) fn count_restart(&self, name: &str) {
         self.update(name, |worker| worker.restarts += 1);
+    }
+
+    /// Counts a workflow that was named because it has ended or blocked several workers, this one last.
+    pub(super) fn count_poison(&self, name: &str) {
+        self.update(name, |worker| worker.poison += 1);
     }
 
     fn update<T>(&self, name: &str, change: impl FnOnce(&mut WorkerRecord) -> T) -> Option<T> {

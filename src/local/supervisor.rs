@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     events::{FleetEvent, Reporter},
     fleet_health::FleetHealth,
+    poison::Strikes,
     roster::{Roster, unready},
     worker_slot::WorkerSlot,
 };
@@ -59,7 +60,7 @@ impl Supervisor {
             reporter.report(&FleetEvent::FleetReady); // there is no worker to wait for
         }
         let stop = CancellationToken::new();
-        let mut slots = JoinSet::new();
+        let (mut slots, strikes) = (JoinSet::new(), Strikes::default());
         for group in groups {
             let workers: Vec<_> = names(&group).collect();
             let environment = Arc::new(group.environment);
@@ -71,6 +72,7 @@ impl Supervisor {
                     drain_timeout: timeouts.drain,
                     stuck_timeout: timeouts.stuck,
                     roster: roster.clone(),
+                    strikes: strikes.clone(),
                     reporter: reporter.clone(),
                     stop: stop.clone(),
                 };

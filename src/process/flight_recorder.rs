@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use super::workflow_code::WorkflowRun;
+use super::workflow_run::WorkflowRun;
 
 /// The longest record, in bytes: more than a type and an id of a thousand letters need.
 const LONGEST: usize = 16 * 1024;
@@ -60,7 +60,8 @@ pub(crate) fn read(file: &File) -> Option<WorkflowRun> {
     let mut head = [0; 5];
     file.read_exact_at(&mut head, 0).ok()?;
     let [RUNS, length @ ..] = head else { return None };
-    let length = usize::try_from(u32::from_le_bytes(length)).ok().filter(|length| *length <= LONGEST)?;
+    let length =
+        usize::try_from(u32::from_le_bytes(length)).ok().filter(|length| *length <= LONGEST)?;
     let mut json = vec![0; length];
     file.read_exact_at(&mut json, head.len() as u64).ok()?;
     serde_json::from_slice(&json).ok()

@@ -20,7 +20,7 @@ use temporalio_sdk::interceptors::{
 };
 use tracing::warn;
 
-use super::workflow_code::WorkflowRun;
+use super::workflow_run::WorkflowRun;
 use crate::{config::show, user_code::drain::DrainSource};
 
 /// How much longer than the grace an activity's timeout may be without a warning. A timeout that is

@@ -3,6 +3,7 @@
 
 pub(crate) mod child;
 pub(crate) mod exit_status;
+pub(crate) mod flight_recorder;
 pub(crate) mod host;
 pub(crate) mod identity;
 mod in_flight;
@@ -12,4 +13,5 @@ pub(crate) mod stall;
 pub(crate) mod state;
 pub(crate) mod watchdog;
 pub(crate) mod worker_message;
-pub(crate) mod workflow_code;
+mod workflow_code;
+pub(crate) mod workflow_run;

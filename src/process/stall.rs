@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{state::Vitals, workflow_code::WorkflowRun};
+use super::{state::Vitals, workflow_run::WorkflowRun};
 
 /// How many workflows are named. All of them wait for the same thread, and the first one says why.
 const NAMED: usize = 20;

@@ -14,8 +14,10 @@ use temporalio_sdk::{
 use tokio::sync::watch;
 
 use super::{
+    flight_recorder::FlightRecorder,
     in_flight::{ActivityCount, ActivityCounter, WorkflowTaskCounter},
-    workflow_code::{WorkflowCode, WorkflowRun},
+    workflow_code::WorkflowCode,
+    workflow_run::WorkflowRun,
 };
 use crate::user_code::drain::DrainSource;
 
@@ -128,6 +130,11 @@ impl Vitals {
     /// The workflow code that runs at the moment.
     pub(super) fn code(&self) -> &WorkflowCode {
         &self.code
+    }
+
+    /// From now on, `recorder` notes whose workflow code runs.
+    pub(crate) fn record_to(&self, recorder: FlightRecorder) {
+        self.code.record_to(recorder);
     }
 
     /// The interceptor that notes which workflow's code runs.

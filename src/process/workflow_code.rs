@@ -5,17 +5,15 @@
 //! code never returns, and not those that wait behind it.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
-use serde::{Deserialize, Serialize};
 use temporalio_sdk::{
     WorkflowContextView,
     workflow_interceptors::{
@@ -28,36 +26,10 @@ use temporalio_sdk::{
     },
 };
 
-/// What identifies a run of a workflow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WorkflowRun {
-    pub(crate) workflow_type: String,
-    pub(crate) workflow_id: String,
-    pub(crate) run_id: String,
-}
-
-/// Shown as `LoadWorkflow load-1 (run 0192…)`. Clients choose types and ids, so control characters are
-/// escaped.
-impl fmt::Display for WorkflowRun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (before, text, after) in [
-            ("", &self.workflow_type, " "),
-            ("", &self.workflow_id, " "),
-            ("(run ", &self.run_id, ")"),
-        ] {
-            f.write_str(before)?;
-            for character in text.chars() {
-                if character.is_control() {
-                    write!(f, "{}", character.escape_default())?;
-                } else {
-                    write!(f, "{character}")?;
-                }
-            }
-            f.write_str(after)?;
-        }
-        Ok(())
-    }
-}
+use super::{
+    flight_recorder::{FlightRecorder, record},
+    workflow_run::WorkflowRun,
+};
 
 /// The workflow code that runs at the moment, and how far the executor that runs it has come.
 #[derive(Clone, Debug, Default)]
@@ -67,12 +39,26 @@ pub(crate) struct WorkflowCode(Arc<Shared>);
 struct Shared {
     progress: AtomicU64,
     now: Mutex<Now>,
+    recorder: OnceLock<FlightRecorder>,
+}
+
+/// A run, and how the flight recorder writes it.
+#[derive(Debug)]
+struct Known {
+    run: WorkflowRun,
+    record: Vec<u8>,
+}
+
+impl From<WorkflowRun> for Known {
+    fn from(run: WorkflowRun) -> Self {
+        Self { record: record(&run), run }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Now {
     /// The run whose code ran last, or still runs.
-    run: Option<Arc<WorkflowRun>>,
+    run: Option<Arc<Known>>,
     is_running: bool,
 }
 
@@ -91,17 +77,26 @@ impl WorkflowCode {
     /// The run whose code runs at the moment, if any does.
     pub(super) fn running(&self) -> Option<WorkflowRun> {
         let now = self.now();
-        now.run.as_deref().filter(|_| now.is_running).cloned()
+        now.run.as_ref().filter(|_| now.is_running).map(|known| known.run.clone())
+    }
+
+    /// From now on, `recorder` notes whose code runs.
+    pub(super) fn record_to(&self, recorder: FlightRecorder) {
+        // There is one recorder for a process.
+        let _ = self.0.recorder.set(recorder);
     }
 
     /// Notes that the code of `run` runs until the result is dropped.
-    fn enter(&self, run: &Arc<WorkflowRun>) -> Running<'_> {
+    fn enter(&self, run: &Arc<Known>) -> Running<'_> {
         let mut now = self.now();
         if now.run.as_ref().is_none_or(|last| !Arc::ptr_eq(last, run)) {
             self.advance();
             now.run = Some(run.clone());
         }
         let was_running = std::mem::replace(&mut now.is_running, true);
+        if let Some(recorder) = self.0.recorder.get().filter(|_| !was_running) {
+            recorder.begin(&run.record);
+        }
         Running { code: self, was_running }
     }
 
@@ -114,11 +109,11 @@ impl WorkflowCode {
         let code = self.clone();
         WorkflowInterceptorConstructor::new(move |workflow: &WorkflowContextView| CodeInterceptor {
             code: code.clone(),
-            run: Arc::new(WorkflowRun {
+            run: Arc::new(Known::from(WorkflowRun {
                 workflow_type: workflow.workflow_type().to_owned(),
                 workflow_id: workflow.workflow_id().to_owned(),
                 run_id: workflow.run_id().to_owned(),
-            }),
+            })),
         })
     }
 }
@@ -132,13 +127,16 @@ struct Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.code.now().is_running = self.was_running;
+        if let Some(recorder) = self.code.0.recorder.get().filter(|_| !self.was_running) {
+            recorder.end();
+        }
     }
 }
 
 /// Each workflow in the sticky cache has one.
 struct CodeInterceptor {
     code: WorkflowCode,
-    run: Arc<WorkflowRun>,
+    run: Arc<Known>,
 }
 
 type Next<'a, I, O> = WorkflowNext<'a, I, WorkflowInterceptorFuture<'a, O>>;
@@ -229,10 +227,12 @@ impl<T> Future for Watched<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::flight_recorder;
 
-    fn run(id: &str) -> Arc<WorkflowRun> {
+    fn run(id: &str) -> Arc<Known> {
         let workflow_type = "Load".to_owned();
-        Arc::new(WorkflowRun { workflow_type, workflow_id: id.into(), run_id: "r".into() })
+        let run = WorkflowRun { workflow_type, workflow_id: id.into(), run_id: "r".into() };
+        Arc::new(Known::from(run))
     }
 
     #[test]
@@ -241,11 +241,24 @@ mod tests {
         assert_eq!(code.running(), None);
         let a = run("a");
         let running = code.enter(&a);
-        assert_eq!(code.running().as_ref(), Some(&*a));
+        assert_eq!(code.running().as_ref(), Some(&a.run));
         drop(code.enter(&a));
-        assert_eq!(code.running().as_ref(), Some(&*a), "a handler that was called has returned");
+        assert_eq!(code.running().as_ref(), Some(&a.run), "a handler that was called has returned");
         drop(running);
         assert_eq!(code.running(), None);
+    }
+
+    #[test]
+    fn the_recorder_notes_the_workflow_until_the_outermost_code_returns() {
+        let (file, path) = tempfile::NamedTempFile::new().unwrap().into_parts();
+        let code = WorkflowCode::default();
+        code.record_to(FlightRecorder::open(&path).unwrap());
+        let a = run("a");
+        let running = code.enter(&a);
+        drop(code.enter(&a));
+        assert_eq!(flight_recorder::read(&file).as_ref(), Some(&a.run));
+        drop(running);
+        assert_eq!(flight_recorder::read(&file), None);
     }
 
     #[test]
@@ -258,11 +271,5 @@ mod tests {
         assert_eq!(code.progress(), before);
         drop(code.enter(&b));
         assert!(code.progress() > before);
-    }
-
-    #[test]
-    fn a_run_is_shown_without_control_characters() {
-        let text = run("a\n\u{1b}[2J").to_string();
-        assert_eq!(text, "Load a\\n\\u{1b}[2J (run r)");
     }
 }
