@@ -174,6 +174,7 @@ mod tests {
             FleetEvent::FleetStarting { workflow_workers: 2, activity_workers: 1, workers: 0 },
             FleetEvent::WorkerStarting(process()),
             FleetEvent::WorkerReady(process()),
+            FleetEvent::WorkerDisconnected(process()),
             FleetEvent::FleetReady,
             FleetEvent::WorkerStuck {
                 process: process(),

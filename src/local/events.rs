@@ -38,6 +38,9 @@ pub(crate) enum FleetEvent {
     WorkerStarting(WorkerProcess),
     /// The server lists the worker as a poller of its task queue.
     WorkerReady(WorkerProcess),
+    /// The worker was ready, and the server does not serve it any more: it is away, does not know the
+    /// namespace, or answers no poll. [`Self::WorkerReady`] follows when it does again.
+    WorkerDisconnected(WorkerProcess),
     /// Every worker is ready. This is reported again after a worker was replaced.
     FleetReady,
     /// A worker process has given no sign of life for `FLEET_STUCK_TIMEOUT`. It is killed and replaced.

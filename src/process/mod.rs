@@ -7,6 +7,7 @@ pub(crate) mod flight_recorder;
 pub(crate) mod host;
 pub(crate) mod identity;
 mod in_flight;
+pub(crate) mod poll_log;
 pub(crate) mod pulse;
 pub(crate) mod shutdown;
 pub(crate) mod stall;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::{
     flight_recorder::FlightRecorder,
     in_flight::{ActivityCount, ActivityCounter, WorkflowTaskCounter},
+    poll_log::PollLogs,
     workflow_code::WorkflowCode,
     workflow_run::WorkflowRun,
 };
@@ -76,6 +77,7 @@ pub(crate) struct Vitals {
     state: watch::Sender<State>,
     underlying: Arc<Mutex<Underlying>>,
     code: WorkflowCode,
+    polls: PollLogs,
     workflow_tasks: WorkflowTaskCounter,
     activities: ActivityCount,
     drain: Arc<DrainSource>,
@@ -145,6 +147,11 @@ impl Vitals {
     /// The runs whose workflow tasks are in flight.
     pub(super) fn runs_in_flight(&self) -> Vec<WorkflowRun> {
         self.workflow_tasks.runs()
+    }
+
+    /// The worker's polls.
+    pub(crate) fn polls(&self) -> &PollLogs {
+        &self.polls
     }
 
     /// The number of workflow tasks in flight.

@@ -61,7 +61,7 @@ impl SupervisorLink {
             unsent.push(b'\n');
         }
         while !unsent.is_empty() {
-            match send(&self.socket, &unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match send(&self.socket, &unsent, SendFlags::DONTWAIT) {
                 Ok(sent) => drop(unsent.drain(..sent)),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => break,

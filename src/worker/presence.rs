@@ -33,7 +33,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// without one.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 /// Every so many looks, the server is asked whether the namespace exists.
-const LOOKS_PER_QUESTION: u32 = 3;
+const LOOKS_PER_QUESTION: u32 = 2;
 /// After so many answers that it does not, the namespace is gone. A server that starts may not know it yet.
 const ANSWERS: u32 = 2;
 
@@ -86,7 +86,9 @@ pub(super) async fn follow(
                 match absence {
                     Absence::ServerAway => {}
                     Absence::NamespaceGone => {
-                        warn!("not ready any more: namespace {namespace:?} does not exist any more");
+                        warn!(
+                            "not ready any more: namespace {namespace:?} does not exist any more"
+                        );
                     }
                     Absence::PollsUnanswered => warn!(
                         "not ready any more: no poll of task queue {task_queue} was answered for {}",

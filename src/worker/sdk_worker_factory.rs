@@ -17,7 +17,7 @@ use crate::{
     config::{Config, role::Role},
     error::Error,
     fleet::Fleet,
-    process::{identity::identity, state::Vitals},
+    process::{identity::identity, poll_log::PollLogs, state::Vitals},
     telemetry::{Telemetry, metrics::Metrics, replay},
     temporal::connection,
 };
@@ -29,6 +29,7 @@ const LOCAL_ACTIVITY_SLOTS: usize = 100;
 pub(super) struct SdkWorkerFactory {
     options: WorkerOptions,
     slots: Slots,
+    poll_logs: PollLogs,
     config: Config,
     pub(super) role: Role,
     pub(super) telemetry: Telemetry,
@@ -57,7 +58,15 @@ impl SdkWorkerFactory {
             )),
             local_activities: LOCAL_ACTIVITY_SLOTS,
         };
-        Ok(Self { options, slots, config: config.clone(), role, telemetry: telemetry.clone() })
+        let poll_logs = vitals.polls().clone();
+        Ok(Self {
+            options,
+            slots,
+            poll_logs,
+            config: config.clone(),
+            role,
+            telemetry: telemetry.clone(),
+        })
     }
 
     /// The number of activities after which an SDK worker is replaced; `None` to keep it forever.
@@ -85,6 +94,7 @@ impl SdkWorkerFactory {
             self.options.clone(),
             self.slots.clone(),
             sticky_queue,
+            &self.poll_logs,
             telemetry,
         )?;
         Ok(SdkWorker {

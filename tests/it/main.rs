@@ -32,6 +32,7 @@ mod library;
 mod logs;
 mod metrics;
 mod outages;
+mod presence;
 mod printed;
 mod proxy;
 mod readme;

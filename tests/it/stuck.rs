@@ -41,7 +41,7 @@ fn a_workflow_task_that_never_ends_is_named_its_worker_replaced_and_others_compl
     let world = World::new();
     let mut up = world.fleet(["up", "-w", "2", "-a", "1", "--output", "json"]);
     up.env("FLEET_STUCK_TIMEOUT", "4s");
-    let (mut up, health) = Process::start_probed(up);
+    let (up, health) = Process::start_probed(up);
     up.out.wait_for("fleet_ready");
     let mut endless = Process::start(world.fleet(ENDLESS));
     let event: Value = serde_json::from_str(&up.out.wait_for("worker_stuck")).unwrap();
@@ -68,8 +68,6 @@ fn a_workflow_task_that_never_ends_is_named_its_worker_replaced_and_others_compl
         get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
     });
     assert!(metric(&health, "fleet_worker_stuck_total{") >= 1.0);
-    up.signal(Signal::TERM);
-    assert_eq!(up.exit_code(), 0, "{:#?}", up.err.so_far());
 }
 
 #[test]
@@ -88,6 +86,45 @@ fn a_worker_that_was_stopped_by_a_signal_is_replaced() {
         let workers = children_of(up.pid());
         workers.first().is_some_and(|(pid, _)| *pid != worker)
     });
+    up.signal(Signal::TERM);
+    assert_eq!(up.exit_code(), 0, "{:#?}", up.err.so_far());
+}
+
+#[test]
+fn a_workflow_that_ends_worker_after_worker_is_named_after_the_third_and_the_fleet_goes_on() {
+    let world = World::new();
+    let mut up = world.fleet(["up", "-w", "1", "-a", "0"]);
+    up.env("FLEET_STUCK_TIMEOUT", "0");
+    let (mut up, health) = Process::start_probed(up);
+    eventually("the fleet is ready", || {
+        get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
+    });
+    let mut endless = world.fleet(ENDLESS);
+    // Each worker gets the task a second after the one before it has lost it.
+    endless.args(["--task-timeout", "1s"]);
+    let mut endless = Process::start(endless);
+    let deadlocks = || {
+        let err = up.err.so_far();
+        err.into_iter().filter(|line| line.contains("potential deadlock: ")).collect::<Vec<_>>()
+    };
+    for nth in 1..=5 {
+        eventually("a worker runs the code", || deadlocks().len() == nth);
+        assert_eq!(metric(&health, "fleet_workflow_poison_total{"), f64::from(u8::from(nth > 3)));
+        // As code does that aborts.
+        kill(children_of(up.pid())[0].0, Signal::ABORT);
+    }
+    let id = workflow_id(&deadlocks()[0]);
+    let line = up.err.wait_for("has ended or blocked its worker 3 times");
+    assert_eq!(workflow_id(&line), id);
+    let stop = format!("`fleet trace {id}`; to stop it: `temporal workflow terminate -w {id}`");
+    assert!(line.ends_with(&stop), "{line}");
+    server::terminate(&id, "it ends workers");
+    endless.exit_code();
+    let mut others = world.fleet(["starter", "-n", "5", "--workflow-type", "LoadWorkflow"]);
+    others.args(["--input", r#"{"activities":0}"#]);
+    assert_eq!(run(others).success().len(), 5);
+    let named = up.err.so_far().iter().filter(|line| line.contains("to stop it")).count();
+    assert_eq!(named, 1);
     up.signal(Signal::TERM);
     assert_eq!(up.exit_code(), 0, "{:#?}", up.err.so_far());
 }
@@ -114,14 +151,14 @@ impl Drop for Busy {
 #[test]
 fn busy_workers_on_a_busy_machine_are_not_taken_for_stuck() {
     let world = World::new();
-    let mut up = world.fleet(["up", "-w", "2", "-a", "1"]);
+    let mut up = world.fleet(["up", "-w", "2", "-a", "0"]);
     up.env("FLEET_STUCK_TIMEOUT", "3s").env("FLEET_MAX_CONCURRENT_WORKFLOW_TASKS", "20");
     let mut up = Process::start_ready(up);
-    let _busy: Vec<_> = (0..6).map(|_| Busy::start()).collect();
+    let _busy: Vec<_> = (0..4).map(|_| Busy::start()).collect();
     let start = Instant::now();
     // Each worker computes without a pause, for longer than it may be silent.
     while start.elapsed() < Duration::from_secs(8) {
-        let load = r#"{"workflow_iterations":3000000}"#;
+        let load = r#"{"workflow_iterations":3000000,"activities":0}"#;
         let mut starter = world.fleet(["starter", "-n", "100", "--concurrency", "100"]);
         starter.args(["--workflow-type", "LoadWorkflow", "--input", load]);
         run(starter).success();
