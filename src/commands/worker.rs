@@ -118,7 +118,8 @@ async fn work(
     if let Some(supervisor) = supervisor {
         tokio::spawn(report_states(vitals.state(), supervisor));
     }
-    let build = FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone());
+    let build =
+        Box::pin(FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone()));
     if let Some(worker) = context.unless_stopped(pulse.clone().of(build)).await? {
         as_task(Box::pin(pulse.of(worker.run(context.shutdown.requested())))).await?;
     }

@@ -74,18 +74,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// Parses how long a worker may give no sign of life: two seconds or more, or 0 for any time. A sign of life is
-/// due each second.
+/// Parses how long a worker may give no sign of life: five seconds or more, or 0 for any time. A sign of life is
+/// due each second, and on a machine without free CPU a few of them may be late.
 ///
 /// # Errors
 /// The rule, for a message.
 pub(super) fn parse_stuck_timeout(text: &str) -> Result<Duration, &'static str> {
-    const RULE: &str = "expected 0, or a duration with its unit of at least 2s, such as 30s";
+    const RULE: &str = "expected 0, or a duration with its unit of at least 5s, such as 30s";
     if text == "0" {
         return Ok(Duration::ZERO);
     }
     match parse_duration(text) {
-        Ok(duration) if duration.is_zero() || duration >= Duration::from_secs(2) => Ok(duration),
+        Ok(duration) if duration.is_zero() || duration >= Duration::from_secs(5) => Ok(duration),
         _ => Err(RULE),
     }
 }

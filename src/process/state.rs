@@ -180,8 +180,8 @@ impl Vitals {
 mod tests {
     use temporalio_common::protos::coresdk::{
         workflow_activation::{
-            InitializeWorkflow, RemoveFromCache, WorkflowActivation, WorkflowActivationJob,
-            workflow_activation_job::Variant,
+            FireTimer, InitializeWorkflow, RemoveFromCache, WorkflowActivation,
+            WorkflowActivationJob, workflow_activation_job::Variant,
         },
         workflow_completion::WorkflowActivationCompletion,
     };
@@ -240,7 +240,7 @@ mod tests {
         };
         let run = activate(Variant::InitializeWorkflow(begun)).await;
         assert_eq!(run.to_string(), "Order order-1 (run r)");
-        let run = activate(Variant::FireTimer(Default::default())).await;
+        let run = activate(Variant::FireTimer(FireTimer::default())).await;
         assert_eq!(run.to_string(), "Order order-1 (run r)");
         let run = activate(Variant::RemoveFromCache(RemoveFromCache::default())).await;
         assert_eq!(run.workflow_type, "", "nothing is kept of it");

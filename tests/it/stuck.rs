@@ -39,19 +39,21 @@ fn metric(address: &str, name: &str) -> f64 {
 #[test]
 fn a_workflow_task_that_never_ends_is_named_its_worker_replaced_and_others_complete_meanwhile() {
     let world = World::new();
-    let mut up = world.fleet(["up", "-w", "2", "-a", "1", "--output", "json"]);
-    up.env("FLEET_STUCK_TIMEOUT", "4s");
+    let mut up = world.fleet(["up", "-w", "3", "-a", "0", "--output", "json"]);
+    up.env("FLEET_STUCK_TIMEOUT", "5s");
     let (up, health) = Process::start_probed(up);
     up.out.wait_for("fleet_ready");
     let mut endless = Process::start(world.fleet(ENDLESS));
     let event: Value = serde_json::from_str(&up.out.wait_for("worker_stuck")).unwrap();
-    // The other worker works.
-    assert_eq!(run(world.fleet(["starter", "-n", "100"])).success().len(), 100);
+    // The other workers work.
+    let mut others = world.fleet(["starter", "-n", "100", "--workflow-type", "LoadWorkflow"]);
+    others.args(["--input", r#"{"activities":0}"#]);
+    assert_eq!(run(others).success().len(), 100);
 
     let running = &event["running"];
     assert_eq!(
         (&event["silent_for_ms"], &running["workflow_type"]),
-        (&4000.into(), &"LoadWorkflow".into())
+        (&5000.into(), &"LoadWorkflow".into())
     );
     let id = running["workflow_id"].as_str().unwrap();
     assert!(!running["run_id"].as_str().unwrap().is_empty(), "{event}");
@@ -74,13 +76,13 @@ fn a_workflow_task_that_never_ends_is_named_its_worker_replaced_and_others_compl
 fn a_worker_that_was_stopped_by_a_signal_is_replaced() {
     let world = World::new();
     let mut up = world.fleet(["up", "-w", "0", "-a", "1"]);
-    up.env("FLEET_STUCK_TIMEOUT", "3s");
+    up.env("FLEET_STUCK_TIMEOUT", "5s");
     let mut up = Process::start_ready(up);
     let (worker, _) = children_of(up.pid()).remove(0);
     kill(worker, Signal::STOP);
     let line = up.err.wait_for("ERROR: worker stuck: ");
     let stuck =
-        "ERROR: worker stuck: activity-worker:0 gave no sign of life for 3s and is replaced: ";
+        "ERROR: worker stuck: activity-worker:0 gave no sign of life for 5s and is replaced: ";
     assert!(line.starts_with(stuck), "{line}");
     eventually("another process works in its place", || {
         let workers = children_of(up.pid());
@@ -152,12 +154,12 @@ impl Drop for Busy {
 fn busy_workers_on_a_busy_machine_are_not_taken_for_stuck() {
     let world = World::new();
     let mut up = world.fleet(["up", "-w", "2", "-a", "0"]);
-    up.env("FLEET_STUCK_TIMEOUT", "3s").env("FLEET_MAX_CONCURRENT_WORKFLOW_TASKS", "20");
+    up.env("FLEET_STUCK_TIMEOUT", "5s").env("FLEET_MAX_CONCURRENT_WORKFLOW_TASKS", "20");
     let mut up = Process::start_ready(up);
     let _busy: Vec<_> = (0..4).map(|_| Busy::start()).collect();
     let start = Instant::now();
     // Each worker computes without a pause, for longer than it may be silent.
-    while start.elapsed() < Duration::from_secs(8) {
+    while start.elapsed() < Duration::from_secs(12) {
         let load = r#"{"workflow_iterations":3000000,"activities":0}"#;
         let mut starter = world.fleet(["starter", "-n", "100", "--concurrency", "100"]);
         starter.args(["--workflow-type", "LoadWorkflow", "--input", load]);
@@ -173,14 +175,14 @@ fn busy_workers_on_a_busy_machine_are_not_taken_for_stuck() {
 fn a_supervisor_that_was_stopped_for_a_while_replaces_nobody() {
     let world = World::new();
     let mut up = world.fleet(["up", "-w", "1", "-a", "1"]);
-    up.env("FLEET_STUCK_TIMEOUT", "2s");
+    up.env("FLEET_STUCK_TIMEOUT", "5s");
     let mut up = Process::start_ready(up);
     let workers = children_of(up.pid());
     for process in [vec![up.pid()], vec![up.pid(), workers[0].0, workers[1].0]] {
         process.iter().for_each(|pid| kill(*pid, Signal::STOP));
         let stopped = Instant::now();
         eventually("it was stopped for longer than a worker may be silent", || {
-            stopped.elapsed() > Duration::from_secs(4)
+            stopped.elapsed() > Duration::from_secs(8)
         });
         process.iter().for_each(|pid| kill(*pid, Signal::CONT));
         assert_eq!(run(world.fleet(["starter", "-n", "5"])).success().len(), 5);
@@ -194,14 +196,14 @@ fn a_supervisor_that_was_stopped_for_a_while_replaces_nobody() {
 fn a_stuck_worker_without_a_supervisor_says_so_in_its_log_and_to_every_probe() {
     let world = World::new();
     let mut worker = world.fleet(["worker", "--role", "workflow-worker"]);
-    worker.env("FLEET_STUCK_TIMEOUT", "4s").env("FLEET_DRAIN_TIMEOUT", "1s");
+    worker.env("FLEET_STUCK_TIMEOUT", "5s").env("FLEET_DRAIN_TIMEOUT", "1s");
     let (mut worker, health) = Process::start_probed(worker);
     worker.err.wait_for("ready: ");
     let mut endless = Process::start(world.fleet(ENDLESS));
     let warned = worker.err.wait_for("potential deadlock: ");
     // This one waits for the thread, and is not blamed.
     let mut waits = Process::start(world.fleet(["starter", "-n", "1"]));
-    let stuck = worker.err.wait_for("this worker is stuck: no sign of life for 4s: ");
+    let stuck = worker.err.wait_for("this worker is stuck: no sign of life for 5s: ");
     assert_eq!(workflow_id(&warned), workflow_id(&stuck));
     assert!(stuck.ends_with("see FLEET_STUCK_EXIT"), "{stuck}");
     assert_eq!(get(&health, "/livez"), Some((503, "stuck".into())));
@@ -225,12 +227,12 @@ fn a_stuck_worker_without_a_supervisor_says_so_in_its_log_and_to_every_probe() {
 fn a_stuck_worker_exits_with_70_where_an_orchestrator_starts_it_again() {
     let world = World::new();
     let mut worker = world.fleet(["worker", "--role", "workflow-worker"]);
-    worker.env("FLEET_STUCK_TIMEOUT", "3s").env("FLEET_STUCK_EXIT", "true");
+    worker.env("FLEET_STUCK_TIMEOUT", "5s").env("FLEET_STUCK_EXIT", "true");
     let mut worker = Process::start(worker);
     worker.err.wait_for("ready: ");
     let mut endless = Process::start(world.fleet(ENDLESS));
     assert_eq!(worker.exit_code(), 70);
-    let stuck = worker.err.wait_for("this worker is stuck: no sign of life for 3s: ");
+    let stuck = worker.err.wait_for("this worker is stuck: no sign of life for 5s: ");
     assert!(stuck.ends_with("does not return; exiting"), "{stuck}");
     server::terminate(&workflow_id(&stuck), "it never ends");
     endless.exit_code();
