@@ -1,7 +1,8 @@
 //! The health listener: `/livez`, `/readyz`, `/status` and `/metrics` on one address.
 //!
-//! A process that answers is alive: it exits when its poll loop ends, and does not answer when its
-//! thread is stuck. A worker is ready once the Temporal server confirms it
+//! A process that answers is alive, unless it says that its worker is stuck: it exits when its poll loop
+//! ends, and a worker's listener has a thread of its own, so that it can answer for a worker whose thread is
+//! blocked. A worker is ready once the Temporal server confirms it
 //! ([`crate::process::state`]). Neither depends on when the last task came, because a worker of an
 //! idle queue is healthy.
 
@@ -42,6 +43,11 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a health listener reports about its process.
 pub(crate) trait Health: Send + Sync + 'static {
+    /// Whether the process is alive, and a word for it.
+    fn live(&self) -> (bool, String) {
+        (true, "alive".into())
+    }
+
     /// Whether the process is ready for work, and the name of its state.
     fn ready(&self) -> (bool, String);
     /// The JSON object of `/status`.
@@ -108,11 +114,8 @@ async fn answer(request: Request<Incoming>, health: &impl Health) -> Response<Fu
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD".into());
     }
     match request.uri().path() {
-        "/livez" => plain(StatusCode::OK, "alive".into()),
-        "/readyz" => match health.ready() {
-            (true, state) => plain(StatusCode::OK, state),
-            (false, state) => plain(StatusCode::SERVICE_UNAVAILABLE, state),
-        },
+        "/livez" => probed(health.live()),
+        "/readyz" => probed(health.ready()),
         "/status" => {
             respond(StatusCode::OK, "application/json", format!("{:#}\n", health.status()))
         }
@@ -153,6 +156,11 @@ pub(crate) async fn ask(
     };
     let timed_out = || io::Error::other(format!("timed out after {}", show(max_wait)));
     timeout(max_wait, answer).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// The answer to a probe.
+fn probed((good, word): (bool, String)) -> Response<Full<Bytes>> {
+    plain(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, word)
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {

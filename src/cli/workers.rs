@@ -20,6 +20,9 @@ pub(crate) struct WorkerArgs {
     /// The worker's name under a supervisor, which holds the other end of standard input
     #[arg(long, hide = true)]
     pub(crate) supervised: Option<String>,
+    /// The file in which the worker notes whose workflow code runs, for its supervisor
+    #[arg(long, hide = true)]
+    pub(crate) flight_recorder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

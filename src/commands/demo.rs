@@ -8,7 +8,7 @@ use super::{
     description::{Requested, batch, say_input_problem},
     reporters,
     run_batch::{WaitOptions, run_batch},
-    up::{dev_server, worker_groups, workers},
+    up::{dev_server, timeouts, worker_groups, workers},
 };
 use crate::{
     batch::{Batch, StartOptions},
@@ -92,9 +92,8 @@ impl Demo<'_> {
     ) -> Result<Exit, CommandError> {
         let groups = worker_groups(&self.config, counts);
         let reporter = reporters::for_demo();
-        let drain_timeout = self.config.drain_timeout;
-        let mut supervisor =
-            Supervisor::start(groups, drain_timeout, &reporter, &self.context.shutdown);
+        let timeouts = timeouts(&self.config);
+        let mut supervisor = Supervisor::start(groups, timeouts, &reporter, &self.context.shutdown);
         let ready = supervisor.ready(READY_TIMEOUT);
         let ended = tokio::select! {
             ended = self.run_when_ready(ready) => ended,

@@ -92,6 +92,12 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
         FleetEvent::WorkerShuttingDown(process) => {
             announce.say(&format!("{} shutting down", process.worker));
         }
+        FleetEvent::WorkerStuck { process, silent_for, stall } => {
+            let (worker, silent_for) = (&process.worker, show(*silent_for));
+            Announce::Stderr.say(&format!(
+                "ERROR: worker stuck: {worker} gave no sign of life for {silent_for} and is replaced: {stall}"
+            ));
+        }
         FleetEvent::WorkerExited { process, exit, restart_in } => {
             let worker = &process.worker;
             let line = if restart_in.is_some() && exit.was_stopped() {
@@ -100,6 +106,13 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
                 format!("ERROR: worker exited unexpectedly: {worker} ({exit})")
             };
             Announce::Stderr.say(&line);
+        }
+        FleetEvent::WorkflowEndsWorkers { run, workers } => {
+            let id = shlex::try_quote(&run.workflow_id).unwrap_or_default();
+            Announce::Stderr.say(&format!(
+                "ERROR: workflow {run} has ended or blocked its worker {workers} times. To look at it: `fleet \
+                 trace {id}`; to stop it: `temporal workflow terminate -w {id}`"
+            ));
         }
         FleetEvent::WorkerStartFailed { worker, error, restart_in, .. } => {
             let pause = show(*restart_in);
@@ -146,7 +159,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::role::Role, local::events::WorkerProcess, process::exit_status::ProcessExit,
+        config::role::Role,
+        local::events::WorkerProcess,
+        process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
     };
 
     fn process() -> WorkerProcess {
@@ -184,8 +199,15 @@ mod tests {
             FleetEvent::FleetStarting { workflow_workers: 2, activity_workers: 1, workers: 0 },
             FleetEvent::WorkerStarting(process()),
             FleetEvent::WorkerReady(process()),
+            FleetEvent::WorkerDisconnected(process()),
             FleetEvent::FleetReady,
+            FleetEvent::WorkerStuck {
+                process: process(),
+                silent_for: Duration::from_secs(30),
+                stall: Stall::default(),
+            },
             FleetEvent::WorkerExited { process: process(), exit, restart_in: None },
+            FleetEvent::WorkflowEndsWorkers { run: WorkflowRun::default(), workers: 3 },
             FleetEvent::WorkerStartFailed {
                 worker: "workflow-worker:0".into(),
                 role: Role::WorkflowWorker,

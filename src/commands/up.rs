@@ -18,7 +18,7 @@ use crate::{
         dev_server::{DEFAULT_PORTS, DevServer, DevServerOptions, Port},
         events::{FleetEvent, Reporter},
         kept_server::keep,
-        supervisor::{Supervisor, WorkerGroup},
+        supervisor::{Supervisor, Timeouts, WorkerGroup},
         temporal_cli,
     },
     process::host::provide_open_files,
@@ -146,6 +146,10 @@ fn counts_of(counts: &Counts, fleet: &Fleet) -> [(Role, usize); 3] {
     ]
 }
 
+pub(super) fn timeouts(config: &Config) -> Timeouts {
+    Timeouts { drain: config.drain_timeout, stuck: config.stuck_timeout }
+}
+
 /// The workers of each role, with the variables that give them these settings.
 pub(super) fn worker_groups(config: &Config, counts: &[(Role, usize)]) -> Vec<WorkerGroup> {
     let group = |&(role, count): &(Role, usize)| {
@@ -178,8 +182,7 @@ async fn supervise(
         None,
     )?;
     let groups = worker_groups(config, counts);
-    let mut supervisor =
-        Supervisor::start(groups, config.drain_timeout, reporter, &context.shutdown);
+    let mut supervisor = Supervisor::start(groups, timeouts(config), reporter, &context.shutdown);
     let fleet_health = supervisor
         .health(config.version.clone(), telemetry.metrics().cloned())
         .with_dev_server(server.as_ref().map(DevServer::record));

@@ -1,6 +1,7 @@
 //! `fleet worker` runs one worker in this process.
 
 use std::{
+    net::SocketAddr,
     process,
     sync::{Arc, OnceLock},
     thread,
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     context::{Context, log_options, settle},
-    runtime::{as_task, block_on, runtime_for},
+    runtime::{as_task, block_on, one_thread, runtime_for},
 };
 use crate::{
     cli::WorkerArgs,
@@ -21,9 +22,12 @@ use crate::{
     fleet::{build_id, service},
     health::{Health, Listener},
     process::{
+        flight_recorder::FlightRecorder,
         identity::identity,
+        pulse::Pulse,
         shutdown::Shutdown,
         state::{State, Vitals},
+        watchdog::Watchdog,
         worker_message::{SupervisorLink, WorkerMessage},
     },
     telemetry::{FLUSH_TIMEOUT, LogOptions, Telemetry, metrics::Metrics},
@@ -64,7 +68,28 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, Comm
     telemetry.install(&LogOptions { worker: name, ..log_options(&config, filter) });
     settle(&config);
     let stopped = exit_at_the_latest(&context.shutdown, config.drain_timeout + LAST_RESORT_MARGIN);
-    let work = work(context, &config, role, name.is_some(), &telemetry);
+    let vitals = Vitals::default();
+    // Without it, the supervisor does not learn which workflow ended this process.
+    if let Some(recorder) =
+        args.flight_recorder.as_deref().and_then(|path| FlightRecorder::open(path).ok())
+    {
+        vitals.record_to(recorder);
+    }
+    let supervisor = if name.is_some() { SupervisorLink::on_stdin().ok() } else { None };
+    let pulse = watch(&config, &vitals, supervisor.clone())?;
+    if let Some(metrics) = telemetry.metrics() {
+        metrics.observe_worker(&vitals, role, &config.version, &build_id(&config));
+    }
+    if let Some(address) = config.health_addr {
+        let metrics = telemetry.metrics().cloned();
+        let shutdown = context.shutdown.clone();
+        let health = WorkerHealth::new(vitals.clone(), &config, role, shutdown, metrics);
+        let address = serve_health(address, health)?;
+        if let Some(supervisor) = &supervisor {
+            supervisor.send(&WorkerMessage::HealthAddr(address));
+        }
+    }
+    let work = work(context, &config, role, Watched { vitals, pulse, supervisor }, &telemetry);
     let ended = block_on(runtime_for(role, &config)?, work);
     // The flush gets the rest of the drain's time. The process is forcibly ended only after a longer time
     // than the least time for the flush.
@@ -75,43 +100,70 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, Comm
     ended
 }
 
+/// A worker's state and signs of life, and who is interested in them.
+struct Watched {
+    vitals: Vitals,
+    pulse: Pulse,
+    supervisor: Option<SupervisorLink>,
+}
+
 async fn work(
     context: &Context<'_>,
     config: &Config,
     role: Role,
-    supervised: bool,
+    watched: Watched,
     telemetry: &Telemetry,
 ) -> Result<Exit, CommandError> {
-    let vitals = Vitals::default();
-    let mut parent = if supervised { SupervisorLink::on_stdin().ok() } else { None };
-    if let Some(metrics) = telemetry.metrics() {
-        metrics.observe_worker(&vitals, role, &config.version, &build_id(config));
+    let Watched { vitals, pulse, supervisor } = watched;
+    if let Some(supervisor) = supervisor {
+        tokio::spawn(report_states(vitals.state(), supervisor));
     }
-    if let Some(address) = config.health_addr {
-        let listener = Listener::bind(address).await?;
-        if let Some(parent) = &mut parent {
-            parent.send(WorkerMessage::HealthAddr(listener.address));
-        }
-        let metrics = telemetry.metrics().cloned();
-        let health =
-            WorkerHealth::new(vitals.clone(), config, role, context.shutdown.clone(), metrics);
-        tokio::spawn(listener.serve(health));
-    }
-    if let Some(parent) = parent {
-        tokio::spawn(report_states(vitals.state(), parent));
-    }
-    let build = FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone());
-    if let Some(worker) = context.unless_stopped(build).await? {
-        as_task(Box::pin(worker.run(context.shutdown.requested()))).await?;
+    let build =
+        Box::pin(FleetWorker::build_with(context.fleet, config, role, vitals, telemetry.clone()));
+    if let Some(worker) = context.unless_stopped(pulse.clone().of(build)).await? {
+        as_task(Box::pin(pulse.of(worker.run(context.shutdown.requested())))).await?;
     }
     Ok(Exit::Success)
 }
 
-async fn report_states(mut state: watch::Receiver<State>, mut parent: SupervisorLink) {
+async fn report_states(mut state: watch::Receiver<State>, supervisor: SupervisorLink) {
     while state.changed().await.is_ok() {
         let now = *state.borrow_and_update();
-        parent.send(WorkerMessage::State(now));
+        supervisor.send(&WorkerMessage::State(now));
     }
+}
+
+/// Starts the thread that watches the worker. The worker has to give the returned pulse.
+fn watch(
+    config: &Config,
+    vitals: &Vitals,
+    supervisor: Option<SupervisorLink>,
+) -> Result<Pulse, CommandError> {
+    let pulse = Pulse::new(vitals.clone());
+    let watchdog = Watchdog {
+        vitals: vitals.clone(),
+        pulse: pulse.clone(),
+        supervisor,
+        stuck_timeout: config.stuck_timeout,
+        exits: config.stuck_exit,
+    };
+    watchdog
+        .start()
+        .map_err(|source| Error::Os { what: "cannot start a thread".into(), source })?;
+    Ok(pulse)
+}
+
+/// Serves probes on a thread of its own, which answers while the worker's thread is blocked. Returns the
+/// listener's address.
+fn serve_health(address: SocketAddr, health: WorkerHealth) -> Result<SocketAddr, CommandError> {
+    let runtime = one_thread()?;
+    let listener = runtime.block_on(Listener::bind(address))?;
+    let address = listener.address;
+    thread::Builder::new()
+        .name("health".into())
+        .spawn(move || match runtime.block_on(listener.serve(health)) {})
+        .map_err(|source| Error::Os { what: "cannot start a thread".into(), source })?;
+    Ok(address)
 }
 
 /// Answers the health listener's questions about this process's worker.
@@ -152,6 +204,13 @@ impl WorkerHealth {
 }
 
 impl Health for WorkerHealth {
+    fn live(&self) -> (bool, String) {
+        match *self.vitals.state().borrow() {
+            State::Stuck => (false, State::Stuck.to_string()),
+            _ => (true, "alive".into()),
+        }
+    }
+
     fn ready(&self) -> (bool, String) {
         let state = self.state();
         (state == State::Ready, state.to_string())

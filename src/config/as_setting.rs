@@ -27,6 +27,7 @@ macro_rules! as_displayed {
 as_displayed!(
     Role,
     String,
+    bool,
     usize,
     NonZeroUsize,
     SocketAddr,

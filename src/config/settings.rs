@@ -14,7 +14,10 @@ use super::{
     layers::{Layers, Source},
     otel,
     role::Role,
-    values::{one_to, parse_address, parse_duration, parse_number, parse_own_name},
+    values::{
+        one_to, parse_address, parse_bool, parse_duration, parse_number, parse_own_name,
+        parse_stuck_timeout,
+    },
     vars::Var,
 };
 use crate::user_code::label::LabelStyle;
@@ -166,6 +169,14 @@ settings! {
         env: "FLEET_ACTIVITY_GRACE", default: "drain timeout - 5s", rule: parse_duration,
         meaning: "How long after the request to stop a worker cancels the activities that still run",
         derive: default_grace,
+    }
+    stuck_timeout: required Duration {
+        env: "FLEET_STUCK_TIMEOUT", default: "30s", rule: parse_stuck_timeout,
+        meaning: "How long workflow code or activities may block a worker before it counts as stuck, and a supervisor replaces it; 0 disables this",
+    }
+    stuck_exit: required bool {
+        env: "FLEET_STUCK_EXIT", default: "false", rule: parse_bool,
+        meaning: "Whether a stuck worker without a supervisor exits with 70, for an orchestrator that starts it again: true or false",
     }
     connect_timeout: required Duration {
         env: "FLEET_CONNECT_TIMEOUT", default: "60s", rule: parse_duration,

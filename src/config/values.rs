@@ -74,6 +74,30 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// Parses how long a worker may give no sign of life: five seconds or more, or 0 for any time. A sign of life is
+/// due each second, and on a machine without free CPU a few of them may be late.
+///
+/// # Errors
+/// The rule, for a message.
+pub(super) fn parse_stuck_timeout(text: &str) -> Result<Duration, &'static str> {
+    const RULE: &str = "expected 0, or a duration with its unit of at least 5s, such as 30s";
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    match parse_duration(text) {
+        Ok(duration) if duration.is_zero() || duration >= Duration::from_secs(5) => Ok(duration),
+        _ => Err(RULE),
+    }
+}
+
+/// Parses a yes or no.
+///
+/// # Errors
+/// The rule, for a message.
+pub(super) fn parse_bool(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "expected true or false")
+}
+
 /// Writes a duration as [`parse_duration`] reads it.
 pub(crate) fn show(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()

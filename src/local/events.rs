@@ -7,7 +7,10 @@ use std::{fmt::Display, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use crate::{config::role::Role, process::exit_status::ProcessExit};
+use crate::{
+    config::role::Role,
+    process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
+};
 
 /// Receives the events of a fleet as they happen.
 ///
@@ -42,8 +45,20 @@ pub(crate) enum FleetEvent {
     WorkerStarting(WorkerProcess),
     /// The server lists the worker as a poller of its task queue.
     WorkerReady(WorkerProcess),
+    /// The worker was ready, and the server does not serve it any more: it is away, does not know the
+    /// namespace, or answers no poll. [`Self::WorkerReady`] follows when it does again.
+    WorkerDisconnected(WorkerProcess),
     /// Every worker is ready. This is reported again after a worker was replaced.
     FleetReady,
+    /// A worker process has given no sign of life for `FLEET_STUCK_TIMEOUT`. It is killed and replaced.
+    WorkerStuck {
+        #[serde(flatten)]
+        process: WorkerProcess,
+        #[serde(rename = "silent_for_ms", serialize_with = "in_millis")]
+        silent_for: Duration,
+        #[serde(flatten)]
+        stall: Stall,
+    },
     /// A worker process has exited although it was not asked to.
     WorkerExited {
         #[serde(flatten)]
@@ -53,6 +68,12 @@ pub(crate) enum FleetEvent {
         /// How long until the worker is started again; `None` if it is not.
         #[serde(rename = "restart_in_ms", serialize_with = "as_millis")]
         restart_in: Option<Duration>,
+    },
+    /// The code of a workflow has ended or blocked this many workers, one after the other.
+    WorkflowEndsWorkers {
+        #[serde(flatten)]
+        run: WorkflowRun,
+        workers: u32,
     },
     /// No process could be started in place of one that has exited.
     WorkerStartFailed {

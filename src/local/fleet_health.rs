@@ -58,7 +58,9 @@ impl FleetHealth {
     ) -> Self {
         if let Some(metrics) = &metrics {
             count_workers(metrics, workers.clone());
-            count_restarts(metrics, workers.clone());
+            count_of_each(metrics, workers.clone(), &RESTARTS);
+            count_of_each(metrics, workers.clone(), &STUCK);
+            count_of_each(metrics, workers.clone(), &POISON);
         }
         let scrape = Arc::default();
         Self { workers, dev_server: None, stop, version, metrics, started: Instant::now(), scrape }
@@ -197,19 +199,45 @@ fn count_workers(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
         .build();
 }
 
-/// Registers the counter of restarts by worker.
-fn count_restarts(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
+/// A counter that each worker's record has.
+struct Counter {
+    name: &'static str,
+    description: &'static str,
+    count: fn(&WorkerRecord) -> u32,
+}
+
+const RESTARTS: Counter = Counter {
+    name: "fleet.worker.restarts",
+    description: "How often a worker was replaced",
+    count: |worker| worker.restarts,
+};
+
+const STUCK: Counter = Counter {
+    name: "fleet.worker.stuck",
+    description: "How often a worker gave no sign of life and was killed",
+    count: |worker| worker.stuck,
+};
+
+const POISON: Counter = Counter {
+    name: "fleet.workflow.poison",
+    description: "Workflows that have ended or blocked three workers, by the last of these",
+    count: |worker| worker.poison,
+};
+
+/// Registers a counter by worker.
+fn count_of_each(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>, of: &Counter) {
+    let count = of.count;
     metrics
         .meter()
-        .u64_observable_counter("fleet.worker.restarts")
-        .with_description("How often a worker was replaced")
+        .u64_observable_counter(of.name)
+        .with_description(of.description)
         .with_callback(move |counter| {
             for (name, worker) in workers.borrow().iter() {
                 let labels = [
                     KeyValue::new("worker", name.clone()),
                     KeyValue::new("role", worker.role.as_str()),
                 ];
-                counter.observe(u64::from(worker.restarts), &labels);
+                counter.observe(u64::from(count(worker)), &labels);
             }
         })
         .build();

@@ -35,7 +35,7 @@ pub(crate) async fn keep(
         let mut ended = (exit.unwrap_or(ProcessExit::KILLED), Some(ready_since.elapsed()), error);
         loop {
             let (exit, ready_for, error) = ended;
-            let pause = restarts.next_pause(exit, Instant::now(), ready_for, true);
+            let pause = restarts.next_pause(exit, Instant::now(), ready_for, false, true);
             let restart_in = pause.as_ref().ok().copied();
             reporter.report(&FleetEvent::DevServerExited { error: chain(&error), restart_in });
             match pause {

@@ -6,6 +6,7 @@ pub(crate) mod dev_server;
 pub(crate) mod events;
 pub(crate) mod fleet_health;
 pub(crate) mod kept_server;
+mod poison;
 mod restarts;
 mod roster;
 pub(crate) mod supervisor;

@@ -38,8 +38,9 @@ impl Restarts {
 
     /// The pause before the worker is started again, after a process of it has exited `now`.
     ///
-    /// `ready_for` is how long that process was ready, if it ever was. `fleet_worked` says whether
-    /// any worker of the fleet was ever ready.
+    /// `ready_for` is how long that process was ready, if it ever was. `in_workflow_code` says whether it ran
+    /// workflow code when it ended: one workflow can end worker after worker, and other workers go on.
+    /// `fleet_worked` says whether any worker of the fleet was ever ready.
     ///
     /// # Errors
     /// Why the worker must not be started again: [`CommandError::WorkerConfig`] or [`CommandError::CrashLoop`].
@@ -48,6 +49,7 @@ impl Restarts {
         exit: ProcessExit,
         now: Instant,
         ready_for: Option<Duration>,
+        in_workflow_code: bool,
         fleet_worked: bool,
     ) -> Result<Duration, CommandError> {
         let startup_failure = startup_failure(exit);
@@ -64,9 +66,9 @@ impl Restarts {
         }
         // Before any worker was ready, an end that was asked for from outside is as suspicious as a
         // crash: the program may be none that works.
-        let came_from_outside = was_stopped || is_kill(exit);
+        let is_no_fault = was_stopped || is_kill(exit) || in_workflow_code;
         let is_early = ready_for.is_none_or(|time| time < STEADY);
-        if is_early && startup_failure.is_none() && !(came_from_outside && fleet_worked) {
+        if is_early && startup_failure.is_none() && !(is_no_fault && fleet_worked) {
             self.early_crashes.push_back(now);
         }
         self.early_crashes.retain(|crash| now.duration_since(*crash) < CRASH_LOOP_TIME);
@@ -149,7 +151,7 @@ mod tests {
         exit: ProcessExit,
         ready_for: Option<Duration>,
     ) -> Result<Duration, CommandError> {
-        restarts.next_pause(exit, Instant::now(), ready_for, true)
+        restarts.next_pause(exit, Instant::now(), ready_for, false, true)
     }
 
     #[test]
@@ -170,7 +172,7 @@ mod tests {
         let begin = Instant::now();
         for crash in 0..20 {
             let now = begin + crash * CRASH_LOOP_TIME / 4;
-            restarts.next_pause(CRASH, now, None, true).unwrap();
+            restarts.next_pause(CRASH, now, None, false, true).unwrap();
         }
     }
 
@@ -200,9 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn crashes_in_workflow_code_do_not_end_a_fleet_that_has_worked_but_pauses_grow() {
+        let mut restarts = restarts();
+        let mut crash = |worked| restarts.next_pause(ABORTED, Instant::now(), None, true, worked);
+        let pauses: Vec<_> = (0..20).map(|_| crash(true).unwrap()).collect();
+        assert!(pauses[19] > 10 * pauses[0], "{pauses:?}");
+        for _ in 0..4 {
+            crash(false).unwrap();
+        }
+        assert!(matches!(crash(false), Err(CommandError::CrashLoop { .. })));
+    }
+
+    #[test]
     fn a_program_that_ends_before_the_fleet_ever_worked_is_not_started_for_ever() {
         let mut restarts = restarts();
-        let mut end = || restarts.next_pause(STOPPED, Instant::now(), None, false);
+        let mut end = || restarts.next_pause(STOPPED, Instant::now(), None, false, false);
         for _ in 0..4 {
             end().unwrap();
         }
@@ -215,7 +229,7 @@ mod tests {
         for _ in 0..10 {
             after(&mut restarts, NO_SERVER, None).unwrap();
         }
-        let error = restarts.next_pause(NO_SERVER, Instant::now(), None, false).unwrap_err();
+        let error = restarts.next_pause(NO_SERVER, Instant::now(), None, false, false).unwrap_err();
         assert!(
             matches!(error, CommandError::WorkerConfig { exit: Exit::Unavailable, .. }),
             "{error}"

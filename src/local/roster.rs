@@ -17,14 +17,25 @@ pub(super) struct WorkerRecord {
     pub(super) process: Option<ProcessRecord>,
     /// How often a process of this worker was replaced.
     pub(super) restarts: u32,
+    /// How often a process of this worker was stuck.
+    pub(super) stuck: u32,
+    /// How many workflows were named when they had ended or blocked a process of this worker.
+    pub(super) poison: u32,
+    /// Whether its last process, which has ended, was stuck.
+    was_stuck: bool,
     /// Whether any process of this worker was ever ready.
     was_ready: bool,
 }
 
 impl WorkerRecord {
-    /// The word for the worker's state: that of its process, or `stopped`.
+    /// The word for the worker's state: that of its process, or `stopped`. A worker that was stuck is so until
+    /// it is replaced.
     pub(super) fn state(&self) -> String {
-        self.process.as_ref().map_or("stopped".to_owned(), |process| process.state.to_string())
+        match &self.process {
+            Some(process) => process.state.to_string(),
+            None if self.was_stuck => State::Stuck.to_string(),
+            None => "stopped".to_owned(),
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -56,7 +67,15 @@ pub(super) struct Roster(watch::Sender<WorkerRecords>);
 impl Roster {
     /// A roster of workers of which none runs yet.
     pub(super) fn new(workers: impl IntoIterator<Item = (String, Role)>) -> Self {
-        let record = |role| WorkerRecord { role, process: None, restarts: 0, was_ready: false };
+        let record = |role| WorkerRecord {
+            role,
+            process: None,
+            restarts: 0,
+            stuck: 0,
+            poison: 0,
+            was_stuck: false,
+            was_ready: false,
+        };
         let workers = workers.into_iter().map(|(name, role)| (name, record(role))).collect();
         Self(watch::Sender::new(workers))
     }
@@ -89,7 +108,21 @@ impl Roster {
             ready_since: None,
             health_addr: None,
         };
-        self.update(name, |worker| worker.process = Some(process));
+        self.update(name, |worker| {
+            worker.process = Some(process);
+            worker.was_stuck = false;
+        });
+    }
+
+    /// Records that the worker's process is stuck.
+    pub(super) fn stuck(&self, name: &str) {
+        self.update(name, |worker| {
+            worker.stuck += 1;
+            worker.was_stuck = true;
+            if let Some(process) = &mut worker.process {
+                process.state = State::Stuck;
+            }
+        });
     }
 
     /// Records that the worker's process is ready. Returns whether every worker is now.
@@ -100,7 +133,7 @@ impl Roster {
                 && let Some(process) = &mut worker.process
             {
                 process.state = State::Ready;
-                process.ready_since = Some(Instant::now());
+                process.ready_since.get_or_insert_with(Instant::now);
                 worker.was_ready = true;
             }
             all_ready = unready(workers).is_empty();
@@ -121,6 +154,11 @@ impl Roster {
     /// Counts a restart of the worker.
     pub(super) fn count_restart(&self, name: &str) {
         self.update(name, |worker| worker.restarts += 1);
+    }
+
+    /// Counts a workflow that was named because it has ended or blocked several workers, this one last.
+    pub(super) fn count_poison(&self, name: &str) {
+        self.update(name, |worker| worker.poison += 1);
     }
 
     fn update<T>(&self, name: &str, change: impl FnOnce(&mut WorkerRecord) -> T) -> Option<T> {
@@ -160,5 +198,21 @@ mod tests {
         assert!(roster.was_ever_ready());
         assert_eq!(roster.pids(), Vec::<u32>::new());
         assert_eq!(roster.subscribe().borrow()["a"].state(), "stopped");
+    }
+
+    #[test]
+    fn a_worker_that_was_stuck_is_stuck_until_it_is_replaced() {
+        let roster = roster();
+        let state = || roster.subscribe().borrow()["a"].state();
+        roster.started("a", 1);
+        roster.ready("a");
+        roster.stuck("a");
+        assert_eq!(state(), "stuck");
+        assert_eq!(unready(&roster.subscribe().borrow()), ["a", "b"]);
+        roster.ended("a");
+        assert_eq!(state(), "stuck");
+        roster.started("a", 2);
+        assert_eq!(state(), "starting");
+        assert_eq!(roster.subscribe().borrow()["a"].stuck, 1);
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     events::{FleetEvent, Reporter},
     fleet_health::FleetHealth,
+    poison::Strikes,
     roster::{Roster, unready},
     worker_slot::WorkerSlot,
 };
@@ -26,6 +27,15 @@ pub(crate) struct WorkerGroup {
     pub(crate) environment: Environment,
 }
 
+/// How long a worker may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// To drain when the fleet stops.
+    pub(crate) drain: Duration,
+    /// Until its next sign of life; zero for any time.
+    pub(crate) stuck: Duration,
+}
+
 /// Runs the workers of a fleet on this machine.
 pub(crate) struct Supervisor {
     roster: Roster,
@@ -37,11 +47,10 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Starts the workers of all groups. Must be called inside a tokio runtime.
     ///
-    /// `drain_timeout` is how long a worker may take to drain when the fleet stops. A second signal
-    /// kills all workers.
+    /// A second signal kills all workers.
     pub(crate) fn start(
         groups: Vec<WorkerGroup>,
-        drain_timeout: Duration,
+        timeouts: Timeouts,
         reporter: &Arc<dyn Reporter>,
         shutdown: &Shutdown,
     ) -> Self {
@@ -51,7 +60,7 @@ impl Supervisor {
             reporter.report(&FleetEvent::FleetReady); // there is no worker to wait for
         }
         let stop = CancellationToken::new();
-        let mut slots = JoinSet::new();
+        let (mut slots, strikes) = (JoinSet::new(), Strikes::default());
         for group in groups {
             let workers: Vec<_> = names(&group).collect();
             let environment = Arc::new(group.environment);
@@ -60,8 +69,10 @@ impl Supervisor {
                     name,
                     role,
                     environment: environment.clone(),
-                    drain_timeout,
+                    drain_timeout: timeouts.drain,
+                    stuck_timeout: timeouts.stuck,
                     roster: roster.clone(),
+                    strikes: strikes.clone(),
                     reporter: reporter.clone(),
                     stop: stop.clone(),
                 };

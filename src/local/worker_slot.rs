@@ -1,13 +1,15 @@
 //! One worker of a fleet: started, watched, restarted and stopped. Its name stays the same while
 //! its processes change.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tempfile::{NamedTempFile, TempPath};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     events::{FleetEvent, Reporter, WorkerProcess},
+    poison::{STRIKES, Strikes},
     restarts::{Restarts, startup_failure},
     roster::Roster,
 };
@@ -17,13 +19,21 @@ use crate::{
     process::{
         child::{self, Child, ChildEvent},
         exit_status::ProcessExit,
+        flight_recorder,
+        stall::Stall,
         state::State,
+        watchdog,
         worker_message::WorkerMessage,
+        workflow_run::WorkflowRun,
     },
 };
 
 /// How long a worker may take to exit after its own drain deadline before it is killed.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
+/// How often a worker's signs of life are looked for, if none has come.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How long after a sign of life to look for the next one, which comes after a second.
+const FIRST_LOOK: Duration = Duration::from_millis(1500);
 
 /// The place of one worker in the fleet, which one process after the other fills.
 pub(super) struct WorkerSlot {
@@ -32,10 +42,27 @@ pub(super) struct WorkerSlot {
     /// All variables of the worker's processes.
     pub(super) environment: Arc<Environment>,
     pub(super) drain_timeout: Duration,
+    /// How long a worker may give no sign of life; zero for any time.
+    pub(super) stuck_timeout: Duration,
     pub(super) roster: Roster,
+    /// The workflows that have ended workers, of the whole fleet.
+    pub(super) strikes: Strikes,
     pub(super) reporter: Arc<dyn Reporter>,
     /// Cancelled when the fleet stops.
     pub(super) stop: CancellationToken,
+}
+
+/// The file in which a worker's process notes whose workflow code runs.
+struct Recorder {
+    file: File,
+    /// The worker removes the file's name. If it does not come to that, this does.
+    _path: TempPath,
+}
+
+impl Recorder {
+    fn running(&self) -> Option<WorkflowRun> {
+        flight_recorder::read(&self.file)
+    }
 }
 
 impl WorkerSlot {
@@ -48,18 +75,18 @@ impl WorkerSlot {
         let mut replaces = false;
         loop {
             let pause = match self.start() {
-                Ok(mut child) => {
+                Ok((mut child, recorder)) => {
                     if replaces {
                         self.roster.count_restart(&self.name);
                     }
                     replaces = true;
                     let exit = tokio::select! {
-                        exit = self.until_exit(&mut child) => exit?,
+                        exit = self.until_exit(&mut child, recorder.as_ref()) => exit?,
                         () = self.stop.cancelled() => return self.drain(child).await,
                     };
                     // What its activities have started ends with it.
                     child.kill_group();
-                    self.after_exit(&child, exit, &mut restarts)?
+                    self.after_exit(&child, exit, recorder.as_ref(), &mut restarts)?
                 }
                 Err(error) => self.after_failed_start(error, &mut restarts)?,
             };
@@ -70,31 +97,72 @@ impl WorkerSlot {
         }
     }
 
-    /// Starts a process for the worker.
-    fn start(&self) -> Result<Child, CommandError> {
+    /// Starts a process for the worker, with a flight recorder if a file for it can be created.
+    fn start(&self) -> Result<(Child, Option<Recorder>), CommandError> {
         let mut command = child::this_program()?;
         command
             .args(["worker", "--supervised", &self.name])
             .env_clear()
             .envs(self.environment.iter());
+        let recorder = NamedTempFile::new().ok().map(|file| {
+            let (file, path) = file.into_parts();
+            command.arg("--flight-recorder").arg(&path);
+            Recorder { file, _path: path }
+        });
         let child = Child::spawn_worker(command)?;
         self.roster.started(&self.name, child.pid());
         self.reporter.report(&FleetEvent::WorkerStarting(self.process(&child)));
-        Ok(child)
+        Ok((child, recorder))
     }
 
-    /// Follows the worker's messages until its process has exited.
-    async fn until_exit(&self, child: &mut Child) -> Result<ProcessExit, CommandError> {
+    /// Follows the worker's messages until its process has exited. A worker that gives no sign of life for
+    /// the stuck timeout is killed.
+    ///
+    /// The seconds without a sign of life are counted, not measured. If this process was stopped itself, or
+    /// the machine was suspended, that counts as one.
+    async fn until_exit(
+        &self,
+        child: &mut Child,
+        recorder: Option<&Recorder>,
+    ) -> Result<ProcessExit, CommandError> {
+        let limit = watchdog::limit(self.stuck_timeout);
+        let mut looks = interval(LOOK_PERIOD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut silent_for, mut stall) = (0, Stall::default());
         loop {
-            match child.next_event().await {
+            let event = tokio::select! {
+                // A sign of life that has arrived counts before the second in which it was missing.
+                biased;
+                event = child.next_event() => event,
+                _ = looks.tick(), if limit.is_some_and(|limit| silent_for < limit) => {
+                    silent_for += 1;
+                    if limit == Some(silent_for) {
+                        self.kill_stuck(child, std::mem::take(&mut stall), recorder);
+                    }
+                    continue;
+                }
+            };
+            match event {
                 ChildEvent::Message(WorkerMessage::State(State::Ready)) => self.on_ready(child),
                 ChildEvent::Message(WorkerMessage::State(state)) => {
                     self.roster.update_process(&self.name, |process| process.state = state);
+                    if state == State::Disconnected {
+                        self.reporter.report(&FleetEvent::WorkerDisconnected(self.process(child)));
+                    }
                 }
                 ChildEvent::Message(WorkerMessage::HealthAddr(address)) => {
                     let address = Some(address);
                     self.roster.update_process(&self.name, |process| process.health_addr = address);
                 }
+                ChildEvent::Message(WorkerMessage::Beat) => {
+                    // A worker that was killed may have sent it before.
+                    if limit.is_none_or(|limit| silent_for < limit) {
+                        silent_for = 0;
+                        stall = Stall::default();
+                        looks.reset_after(FIRST_LOOK);
+                    }
+                }
+                ChildEvent::Message(WorkerMessage::Stalled(now)) => stall = now,
                 ChildEvent::Exited(exit) => {
                     return exit.map_err(|source| {
                         Error::Os { what: "lost a worker".into(), source }.into()
@@ -102,6 +170,15 @@ impl WorkerSlot {
                 }
             }
         }
+    }
+
+    fn kill_stuck(&self, child: &Child, mut stall: Stall, recorder: Option<&Recorder>) {
+        self.roster.stuck(&self.name);
+        // A process that was stopped as a whole could send nothing.
+        stall.running = stall.running.or_else(|| recorder?.running());
+        let (process, silent_for) = (self.process(child), self.stuck_timeout);
+        self.reporter.report(&FleetEvent::WorkerStuck { process, silent_for, stall });
+        child.kill_group();
     }
 
     fn on_ready(&self, child: &Child) {
@@ -117,15 +194,23 @@ impl WorkerSlot {
         &self,
         child: &Child,
         exit: ProcessExit,
+        recorder: Option<&Recorder>,
         restarts: &mut Restarts,
     ) -> Result<Duration, CommandError> {
+        let running = recorder.and_then(Recorder::running).filter(|_| !exit.was_stopped());
         let ready_since = self.roster.ended(&self.name).and_then(|process| process.ready_since);
         let ready_for = ready_since.map(|since| since.elapsed());
-        let pause =
-            restarts.next_pause(exit, Instant::now(), ready_for, self.roster.was_ever_ready());
+        let (now, fleet_worked) = (Instant::now(), self.roster.was_ever_ready());
+        let pause = restarts.next_pause(exit, now, ready_for, running.is_some(), fleet_worked);
         let restart_in = pause.as_ref().ok().copied();
         let process = self.process(child);
         self.reporter.report(&FleetEvent::WorkerExited { process, exit, restart_in });
+        if let Some(run) = running
+            && self.strikes.add(&run, now)
+        {
+            self.roster.count_poison(&self.name);
+            self.reporter.report(&FleetEvent::WorkflowEndsWorkers { run, workers: STRIKES });
+        }
         pause
     }
 

@@ -1,7 +1,7 @@
 //! The work that a worker has in flight, counted by interceptors of the SDK.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use temporalio_common::protos::coresdk::{
-    workflow_activation::WorkflowActivation, workflow_completion::WorkflowActivationCompletion,
+    workflow_activation::{WorkflowActivation, workflow_activation_job::Variant},
+    workflow_completion::WorkflowActivationCompletion,
 };
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
@@ -19,6 +20,7 @@ use temporalio_sdk::interceptors::{
 };
 use tracing::warn;
 
+use super::workflow_run::WorkflowRun;
 use crate::{config::show, user_code::drain::DrainSource};
 
 /// How much longer than the grace an activity's timeout may be without a warning. A timeout that is
@@ -28,14 +30,33 @@ const GRACE_TOLERANCE: Duration = Duration::from_secs(1);
 /// Counts workflow tasks in flight: the runs whose workflow code was given an activation and has
 /// not completed it yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WorkflowTaskCounter(Arc<Mutex<HashSet<String>>>);
+pub(super) struct WorkflowTaskCounter(Arc<Mutex<Workflows>>);
+
+/// The workflows of a worker, by run id.
+#[derive(Debug, Default)]
+struct Workflows {
+    in_flight: HashSet<String>,
+    /// Type and id of the workflows in the sticky cache. The SDK names them only when a workflow begins.
+    cached: HashMap<String, (String, String)>,
+}
 
 impl WorkflowTaskCounter {
     pub(super) fn count(&self) -> usize {
-        self.run_ids().len()
+        self.workflows().in_flight.len()
     }
 
-    fn run_ids(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// The runs whose tasks are in flight.
+    pub(super) fn runs(&self) -> Vec<WorkflowRun> {
+        let workflows = self.workflows();
+        let named = |run_id: &String| {
+            let name = workflows.cached.get(run_id).cloned();
+            let (workflow_type, workflow_id) = name.unwrap_or_default();
+            WorkflowRun { workflow_type, workflow_id, run_id: run_id.clone() }
+        };
+        workflows.in_flight.iter().map(named).collect()
+    }
+
+    fn workflows(&self) -> MutexGuard<'_, Workflows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -43,12 +64,25 @@ impl WorkflowTaskCounter {
 #[async_trait(?Send)]
 impl WorkerInterceptor for WorkflowTaskCounter {
     async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
-        self.run_ids().insert(activation.run_id.clone());
+        let mut workflows = self.workflows();
+        for job in &activation.jobs {
+            match &job.variant {
+                Some(Variant::InitializeWorkflow(begun)) => {
+                    let name = (begun.workflow_type.clone(), begun.workflow_id.clone());
+                    workflows.cached.insert(activation.run_id.clone(), name);
+                }
+                Some(Variant::RemoveFromCache(_)) => {
+                    workflows.cached.remove(&activation.run_id);
+                }
+                _ => {}
+            }
+        }
+        workflows.in_flight.insert(activation.run_id.clone());
         Ok(())
     }
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
-        self.run_ids().remove(&completion.run_id);
+        self.workflows().in_flight.remove(&completion.run_id);
     }
 }
 

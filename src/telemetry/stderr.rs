@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// The modules that log outages.
-const OUTAGES: &str = "temporal_fleet::telemetry=info,temporal_fleet::temporal::outage=info";
+const OUTAGES: &str = "temporal_fleet::telemetry=info,temporal_fleet::temporal::outage=info,\
+                       temporal_fleet::worker::presence=info";
 
 /// How a process writes its log.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,10 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -32,25 +35,44 @@ const PERIOD_AWAY: Duration = Duration::from_secs(1);
 /// the log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
+/// Asks the server regularly whether it answers.
+pub(crate) struct Watch {
+    is_away: watch::Receiver<bool>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Watch {
+    /// Whether the server does not answer, and changes of that.
+    pub(crate) fn is_away(&self) -> watch::Receiver<bool> {
+        self.is_away.clone()
+    }
+}
+
 /// Asks the server regularly whether it answers, until the result is dropped, and logs when that changes.
-pub(crate) fn watch(client: &Client, address: &str) -> AbortOnDropHandle<()> {
+pub(crate) fn watch(client: &Client, address: &str) -> Watch {
     let (client, address) = (client.clone(), address.to_owned());
-    AbortOnDropHandle::new(tokio::spawn(async move {
+    let (changes, is_away) = watch::channel(false);
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
         let mut pause = PERIOD;
         loop {
             sleep(pause).await;
-            pause = match ask(&client).await {
+            let answer = ask(&client).await;
+            pause = match &answer {
                 Ok(()) => {
                     answered(&address);
                     PERIOD
                 }
                 Err(cause) => {
-                    failed(&address, &cause);
+                    failed(&address, cause);
                     PERIOD_AWAY
                 }
             };
+            changes.send_if_modified(|is_away| {
+                std::mem::replace(is_away, answer.is_err()) != answer.is_err()
+            });
         }
-    }))
+    }));
+    Watch { is_away, _task: task }
 }
 
 /// Asks the server for a sign of life, once. A refusal is one too.

@@ -11,7 +11,6 @@ use temporalio_client::{
     tonic::{Code, Status},
 };
 use tokio::{sync::Mutex, time::sleep};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     outage,
@@ -38,7 +37,7 @@ pub(crate) struct RetryingClient {
     /// The lock of the caller that probes whether the server answers.
     probing: Mutex<()>,
     /// Logs outages that the SDK bridges by itself.
-    _watch: AbortOnDropHandle<()>,
+    _watch: outage::Watch,
 }
 
 /// Why a call has no result.

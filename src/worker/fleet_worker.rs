@@ -1,9 +1,8 @@
 //! [`FleetWorker`]: the worker of this process.
 
 use std::{
-    convert::Infallible,
     fmt,
-    future::{Future, pending},
+    future::Future,
     process,
     time::{Duration, Instant},
 };
@@ -13,8 +12,12 @@ use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use super::{
-    backlog::record_backlog, options::task_queue, readiness::ListedPoller,
-    sdk_worker_factory::SdkWorkerFactory, sdk_workers::SdkWorkers,
+    backlog::record_backlog,
+    options::task_queue,
+    presence,
+    readiness::{Evidence, ListedPoller},
+    sdk_worker_factory::SdkWorkerFactory,
+    sdk_workers::SdkWorkers,
 };
 use crate::{
     config::{Config, role::Role, show},
@@ -138,21 +141,28 @@ impl FleetWorker {
     }
 
     async fn work_and_drain(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let _watch = outage::watch(&self.client, &self.address);
-        self.work_until(shutdown).await?;
+        let watch = outage::watch(&self.client, &self.address);
+        self.work_until(shutdown, &watch).await?;
         self.drain().await
     }
 
-    async fn work_until(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    async fn work_until(
+        &mut self,
+        shutdown: impl Future<Output = ()>,
+        watch: &outage::Watch,
+    ) -> Result<(), Error> {
         let Self { sdk_workers, listed, client, task_queue, identity, vitals, telemetry, .. } =
             self;
         let role = self.role;
         info!(%role, task_queue, identity, "worker starts polling");
         let become_ready = async {
-            listed.confirmed().await;
+            let evidence = listed.confirmed(vitals.polls()).await;
             vitals.advance(State::Ready);
-            info!(%role, "ready: the server lists this worker as a poller");
-            pending::<Infallible>().await
+            match evidence {
+                Evidence::Listed => info!(%role, "ready: the server lists this worker as a poller"),
+                Evidence::Polls => info!(%role, "ready: the server accepts this worker's polls"),
+            }
+            presence::follow(client, task_queue, vitals, watch.is_away()).await
         };
         tokio::select! {
             error = sdk_workers.run() => Err(error),

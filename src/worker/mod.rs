@@ -10,6 +10,7 @@ mod input_errors;
 pub(crate) mod options;
 mod poll_gate;
 mod polls;
+mod presence;
 mod readiness;
 mod sdk_worker;
 mod sdk_worker_factory;

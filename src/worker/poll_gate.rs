@@ -16,6 +16,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::process::poll_log::PollLog;
+
 /// Which polls may begin. The order matters: polls are only ever restricted further.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub(super) enum AllowedPolls {
@@ -40,13 +42,21 @@ pub(super) struct SlotUse {
 }
 
 /// Counts the polls and tasks of one kind, and decides which polls may begin.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PollGate(Arc<watch::Sender<SlotUse>>);
+#[derive(Clone, Debug)]
+pub(super) struct PollGate {
+    slots: Arc<watch::Sender<SlotUse>>,
+    log: PollLog,
+}
 
 impl PollGate {
+    /// A gate that allows all polls, and records them in `log`.
+    pub(super) fn new(log: PollLog) -> Self {
+        Self { slots: Arc::default(), log }
+    }
+
     /// Allows only these polls from now on. Polls that were forbidden before stay forbidden.
     pub(super) fn restrict_to(&self, allowed: AllowedPolls) {
-        self.0.send_modify(|slots| {
+        self.slots.send_modify(|slots| {
             if allowed > slots.allowed {
                 slots.allowed = allowed;
             }
@@ -54,13 +64,13 @@ impl PollGate {
     }
 
     pub(super) fn slot_use(&self) -> SlotUse {
-        *self.0.borrow()
+        *self.slots.borrow()
     }
 
     /// Completes when `condition` holds.
     pub(super) async fn until(&self, condition: impl FnMut(&SlotUse) -> bool) {
         // This fails only without a sender, and `self` has one.
-        let _ = self.0.subscribe().wait_for(condition).await;
+        let _ = self.slots.subscribe().wait_for(condition).await;
     }
 
     /// Completes when no poll has brought a task for `quiet_time`, or when no poll is left.
@@ -79,19 +89,23 @@ impl PollGate {
 
     /// Counts a poll that is about to begin, and returns true, if that poll is allowed.
     fn begin_poll(&self, sticky: bool) -> bool {
-        self.0.send_if_modified(|slots| {
+        self.slots.send_if_modified(|slots| {
             let allowed = match slots.allowed {
                 AllowedPolls::All => true,
                 AllowedPolls::Sticky => sticky,
                 AllowedPolls::None => false,
             };
             slots.polls += usize::from(allowed);
+            if allowed {
+                self.log.begun();
+            }
             allowed
         })
     }
 
     fn poll_brought_task(&self) {
-        self.0.send_modify(|slots| {
+        self.log.answered();
+        self.slots.send_modify(|slots| {
             slots.polls -= 1;
             slots.tasks += 1;
             slots.tasks_received += 1;
@@ -100,11 +114,12 @@ impl PollGate {
     }
 
     fn poll_ended_empty(&self) {
-        self.0.send_modify(|slots| slots.polls -= 1);
+        self.log.answered();
+        self.slots.send_modify(|slots| slots.polls -= 1);
     }
 
     fn task_reported(&self) {
-        self.0.send_modify(|slots| slots.tasks -= 1);
+        self.slots.send_modify(|slots| slots.tasks -= 1);
     }
 }
 

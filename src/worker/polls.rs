@@ -43,7 +43,7 @@ use super::{
     poll_gate::{AllowedPolls, GatedSlots, PollGate},
     sticky_queue::StickyQueue,
 };
-use crate::process::host::memory_is_known;
+use crate::process::{host::memory_is_known, poll_log::PollLogs};
 
 /// For how long the polls have to bring nothing. It is longer than a busy server takes from
 /// scheduling a task to delivering it (90 % within 0.2 s on two cores under full load). A worker that
@@ -98,7 +98,7 @@ pub(super) struct Polls {
 
 impl Polls {
     /// Creates an SDK worker, and its polls, which can be ended. It does what `Worker::new` does,
-    /// with slots of our own, which the SDK's options do not accept.
+    /// with slots of our own, which the SDK's options do not accept. The polls are recorded in `logs`.
     ///
     /// # Errors
     /// [`WorkerCreateError`] if the SDK refuses the options.
@@ -107,10 +107,12 @@ impl Polls {
         options: WorkerOptions,
         slots: Slots,
         sticky_queue: StickyQueue,
+        logs: &PollLogs,
         telemetry: TelemetryOptions,
     ) -> Result<(Worker, Self), WorkerCreateError> {
         let failed = WorkerCreateError::Initialization;
-        let (workflow_tasks, activities) = (PollGate::default(), PollGate::default());
+        let (workflow_tasks, activities) =
+            (PollGate::new(logs.workflow_tasks.clone()), PollGate::new(logs.activities.clone()));
         let mut config =
             options.to_core_options(client.namespace(), client.identity()).map_err(refused)?;
         config.tuner = Some(Arc::new(tuner(slots, &workflow_tasks, &activities)));

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, role::Role},
     error::Error,
     fleet::Fleet,
-    process::{identity::identity, state::Vitals},
+    process::{identity::identity, poll_log::PollLogs, state::Vitals},
     telemetry::{Telemetry, metrics::Metrics, replay},
     temporal::connection,
 };
@@ -29,6 +29,7 @@ const LOCAL_ACTIVITY_SLOTS: usize = 100;
 pub(super) struct SdkWorkerFactory {
     options: WorkerOptions,
     slots: Slots,
+    poll_logs: PollLogs,
     config: Config,
     pub(super) role: Role,
     pub(super) telemetry: Telemetry,
@@ -48,6 +49,7 @@ impl SdkWorkerFactory {
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
         options.worker_interceptor(InputErrors::new(fleet.input_checks()));
+        options.workflow_interceptor(vitals.code_interceptor());
         options.workflow_interceptor(replay::interceptor());
         let slots = Slots {
             workflow_tasks: config.max_concurrent_workflow_tasks.get(),
@@ -56,7 +58,15 @@ impl SdkWorkerFactory {
             )),
             local_activities: LOCAL_ACTIVITY_SLOTS,
         };
-        Ok(Self { options, slots, config: config.clone(), role, telemetry: telemetry.clone() })
+        let poll_logs = vitals.polls().clone();
+        Ok(Self {
+            options,
+            slots,
+            poll_logs,
+            config: config.clone(),
+            role,
+            telemetry: telemetry.clone(),
+        })
     }
 
     /// The number of activities after which an SDK worker is replaced; `None` to keep it forever.
@@ -84,6 +94,7 @@ impl SdkWorkerFactory {
             self.options.clone(),
             self.slots.clone(),
             sticky_queue,
+            &self.poll_logs,
             telemetry,
         )?;
         Ok(SdkWorker {

@@ -166,6 +166,11 @@ impl RefusingPort {
         Self::refusing(server, "8", "namespace rate limit exceeded", is_start)
     }
 
+    /// Where nobody may ask who polls a task queue.
+    pub(crate) fn without_descriptions(server: &str) -> Self {
+        Self::refusing(server, "7", "no permission", |call| call == "DescribeTaskQueue")
+    }
+
     fn refusing(
         server: &str,
         status: &'static str,

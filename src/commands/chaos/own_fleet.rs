@@ -11,7 +11,7 @@ use crate::{
     commands::{
         context::Context,
         reporters,
-        up::{answers, dev_server, worker_groups, workers},
+        up::{answers, dev_server, timeouts, worker_groups, workers},
     },
     config::{Config, role::Role},
     error::{CommandError, Error},
@@ -78,8 +78,7 @@ impl OwnFleet {
 
         let reporter = reporters::for_chaos();
         let groups = worker_groups(&config, &counts);
-        let supervisor =
-            Supervisor::start(groups, config.drain_timeout, &reporter, &context.shutdown);
+        let supervisor = Supervisor::start(groups, timeouts(&config), &reporter, &context.shutdown);
         let health =
             supervisor.health(config.version.clone(), None).with_dev_server(Some(server.record()));
         let address = listener.address;

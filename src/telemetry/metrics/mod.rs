@@ -140,6 +140,27 @@ impl Metrics {
             .build();
         self.observe_state(vitals, role);
         self.observe_tasks(vitals);
+        self.observe_polls(vitals, role);
+    }
+
+    fn observe_polls(&self, vitals: &Vitals, role: Role) {
+        let logs = vitals.polls().clone();
+        self.meter()
+            .f64_observable_gauge("fleet.poll.silence")
+            .with_unit("s")
+            .with_description("How long polls have been open without an answer to any of them")
+            .with_callback(move |observer| {
+                for (is_polled, kind, log) in [
+                    (role.runs_workflows(), "workflow", &logs.workflow_tasks),
+                    (role.runs_activities(), "activity", &logs.activities),
+                ] {
+                    if is_polled {
+                        observer
+                            .observe(log.silence().as_secs_f64(), &[KeyValue::new("kind", kind)]);
+                    }
+                }
+            })
+            .build();
     }
 
     fn observe_state(&self, vitals: &Vitals, role: Role) {
@@ -149,7 +170,7 @@ impl Metrics {
             .with_description("1 for the state that the worker is in, 0 for the others")
             .with_callback(move |observer| {
                 let current = *current.borrow();
-                for state in [State::Starting, State::Ready, State::Draining] {
+                for state in State::ALL {
                     let labels = [
                         KeyValue::new("role", role.as_str()),
                         KeyValue::new("state", state.to_string()),

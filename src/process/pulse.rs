@@ -1,0 +1,188 @@
+//! Signs of life of a worker's executor.
+//!
+//! A worker that waits for work and one whose executor is blocked look the same from outside: both are
+//! silent. Therefore the future in which the worker runs is polled at least once a second, and each poll
+//! counts. Where the runtime has threads of its own, a task on them counts too, because activities can block
+//! all of them.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::state::Vitals;
+
+/// How often an executor that has nothing to do gives a sign of life.
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
+
+/// The signs of life of a worker's executor. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Pulse {
+    vitals: Vitals,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    /// How many futures are watched. Without any, a process starts or ends, and has no executor to watch.
+    watched: AtomicUsize,
+    /// How many of these are watched on the runtime's own threads, too.
+    watched_threads: AtomicUsize,
+    /// The signs of life of the runtime's own threads.
+    threads: AtomicU64,
+}
+
+/// How far an executor had come at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    executor: u64,
+    threads: u64,
+}
+
+impl Pulse {
+    pub(crate) fn new(vitals: Vitals) -> Self {
+        Self { vitals, counters: Arc::default() }
+    }
+
+    /// Awaits `work`, and counts its polls as signs of life.
+    pub(crate) async fn of<T>(self, work: impl Future<Output = T>) -> T {
+        let _watched = Count::one(&self, |counters| &counters.watched);
+        let own_threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let _watched_threads =
+            own_threads.then(|| Count::one(&self, |counters| &counters.watched_threads));
+        let _threads = own_threads.then(|| {
+            let pulse = self.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut seconds = seconds();
+                loop {
+                    seconds.tick().await;
+                    pulse.counters.threads.fetch_add(1, Ordering::Relaxed);
+                }
+            }))
+        });
+        let mut seconds = seconds();
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            self.vitals.code().advance();
+            while seconds.poll_tick(context).is_ready() {}
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// How far the executor has come; `None` while there is none to watch.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let counters = &self.counters;
+        (counters.watched.load(Ordering::Relaxed) > 0).then(|| Progress {
+            executor: self.vitals.code().progress(),
+            threads: counters.threads.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Whether the executor, and each thread that is watched, has come on since `earlier`.
+    pub(super) fn has_come_on(&self, earlier: Progress, now: Progress) -> bool {
+        let threads = self.counters.watched_threads.load(Ordering::Relaxed) > 0;
+        now.executor != earlier.executor && (now.threads != earlier.threads || !threads)
+    }
+}
+
+/// Ticks once a second. Ticks that were missed do not count.
+fn seconds() -> tokio::time::Interval {
+    let mut seconds = interval(PERIOD);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    seconds
+}
+
+/// Adds one to a counter until it is dropped.
+struct Count<'a> {
+    counters: &'a Counters,
+    counter: fn(&Counters) -> &AtomicUsize,
+}
+
+impl<'a> Count<'a> {
+    fn one(pulse: &'a Pulse, counter: fn(&Counters) -> &AtomicUsize) -> Self {
+        counter(&pulse.counters).fetch_add(1, Ordering::Relaxed);
+        Self { counters: &pulse.counters, counter }
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        (self.counter)(self.counters).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::{
+        sync::oneshot,
+        task::yield_now,
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_executor_without_work_gives_signs_of_life() {
+        let pulse = Pulse::new(Vitals::default());
+        assert_eq!(pulse.progress(), None, "there is nothing to watch yet");
+        let (end, ended) = oneshot::channel::<()>();
+        let work = tokio::spawn(pulse.clone().of(ended));
+        while pulse.progress().is_none() {
+            yield_now().await;
+        }
+        let before = pulse.progress().unwrap();
+        let comes_on = async {
+            while !pulse.has_come_on(before, pulse.progress().unwrap()) {
+                sleep(PERIOD / 100).await;
+            }
+        };
+        timeout(30 * PERIOD, comes_on).await.unwrap();
+        end.send(()).unwrap();
+        work.await.unwrap().unwrap();
+        assert_eq!(pulse.progress(), None);
+    }
+
+    #[test]
+    fn activities_that_block_every_thread_of_the_runtime_leave_no_sign_of_life() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let pulse = Pulse::new(Vitals::default());
+        let watched = pulse.clone();
+        let (block, blocked) = std::sync::mpsc::channel::<()>();
+        let main = thread::spawn(move || {
+            runtime.block_on(watched.of(async move {
+                // It ends when `block` is dropped.
+                tokio::spawn(async move { blocked.recv() }).await.unwrap().unwrap_err();
+            }));
+        });
+        while pulse.progress().is_none() {
+            thread::yield_now();
+        }
+        // What was polled before the thread was blocked may still count.
+        let is_silent = || {
+            let before = pulse.progress().unwrap();
+            thread::sleep(PERIOD * 3 / 2);
+            !pulse.has_come_on(before, pulse.progress().unwrap())
+        };
+        assert!(is_silent() || is_silent());
+        drop(block);
+        main.join().unwrap();
+    }
+}
