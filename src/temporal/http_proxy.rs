@@ -8,6 +8,7 @@ use std::{fmt, net::IpAddr};
 use percent_encoding::percent_decode_str;
 use temporalio_client::{HttpConnectProxyOptions, Url};
 
+use super::texts::flaw;
 use crate::config::environment::Environment;
 
 /// The port of a proxy that names none.
@@ -74,6 +75,9 @@ type Credentials = Option<(String, String)>;
 fn parse(value: &str) -> Result<(String, Credentials), &'static str> {
     const EXPECTED: &str = "is no proxy: expected http://host:port or host:port";
     let value = value.trim();
+    if let Some(flaw) = flaw(value) {
+        return Err(flaw);
+    }
     let url = match value.split_once("://") {
         None => Url::parse(&format!("http://{value}")),
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Url::parse(value),
@@ -196,6 +200,9 @@ mod tests {
             assert!(problem.starts_with("https_proxy (environment) "), "{problem}");
             assert!(problem.contains("expected http://host:port"), "{problem}");
             assert!(!problem.contains("s3cr3t"), "{problem}");
+            let quoted = format!("https_proxy=\"{value}\"");
+            let problem = proxy(&quoted, "https://a:7233").unwrap_err();
+            assert!(problem.starts_with("https_proxy (environment) has quotes"), "{problem}");
             // It is of no concern where no proxy is used.
             assert_eq!(proxy(&format!("https_proxy={value}"), "https://localhost:7233"), Ok(None));
         }
