@@ -131,7 +131,10 @@ fn argument(
     };
     match payload(data, args.input_base64, metadata.at(place), false) {
         Ok(payload) => Ok(payload),
-        Err(problem) => usage(format!("{name}: {problem}{hint}")),
+        Err(problem) => {
+            let hint = if problem.starts_with("not JSON") { hint } else { "" };
+            usage(format!("{name}: {problem}{hint}"))
+        }
     }
 }
 
@@ -308,6 +311,8 @@ mod tests {
             problem(&args(&["@/dev/zero"]), None),
             "--input @/dev/zero: it is larger than 128 MiB"
         );
+        let base64 = InputArgs { input_base64: true, ..args(&["zzz"]) };
+        assert_eq!(problem(&base64, None), "--input \"zzz\": not Base64 (--input-base64)");
         let secret = file(b"{\"a\": 1,\n \"key\": s3cret}");
         let error = problem(&args(&[&format!("@{}", secret.path().display())]), None);
         assert!(error.contains("not JSON (") && error.contains("at line 2, column 9"), "{error}");

@@ -82,7 +82,11 @@ impl SilenceHint {
                 lines.extend(self.problem.as_ref().map(|problem| format!("  {problem}")));
                 lines.extend(self.limits.sentence());
             }
-            (Some(_), false) => {}
+            (Some(_), false) => {
+                let sentence = self.limits.sentence();
+                let refused = |limit| format!("{limit}; it may refuse workers' polls as well");
+                lines.extend(sentence.map(refused));
+            }
         }
         if let Some(id) = workflow_id {
             lines.push(format!("to see more: {} trace {}", self.bin, shell_word(&id)));

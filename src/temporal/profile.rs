@@ -73,6 +73,7 @@ impl Profile {
             }
             None => LoadClientConfigProfileOptions::builder().disable_file(true).build(),
         };
+        refuse_both(environment)?;
         let settings = load_client_config_profile(options, Some(&environment.temporal()))
             .map_err(|error| wrong(chain(&error)))?;
         let file = file.map(|(path, _)| path);
@@ -106,6 +107,18 @@ impl Profile {
 
 fn wrong(problem: impl Into<String>) -> Error {
     Error::ConnectionConfig(problem.into())
+}
+
+/// Refuses a file of a certificate or a key beside its content.
+fn refuse_both(environment: &Environment) -> Result<(), Error> {
+    let mut problems = Vec::new();
+    for what in ["CLIENT_CERT", "CLIENT_KEY", "SERVER_CA_CERT"] {
+        let [path, data] = ["PATH", "DATA"].map(|form| format!("TEMPORAL_TLS_{what}_{form}"));
+        if environment.get(&path).is_some() && environment.get(&data).is_some() {
+            problems.push(format!("{path} and {data} (environment) are both set: unset one"));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(wrong(problems.join("\n"))) }
 }
 
 /// The file that is read if it exists and no other is named.
@@ -286,6 +299,10 @@ impl Checked<'_> {
     fn keys(&mut self, table: &DeTable<'_>, known: Option<&[&str]>, is_used: bool, offset: usize) {
         for (key, value) in sorted(table) {
             let (name, at) = (key.get_ref(), key.span().start + offset);
+            let data = name.strip_suffix("_path").map(|what| format!("{what}_data"));
+            if is_used && let Some(data) = data.filter(|data| table.contains_key(data.as_str())) {
+                self.add(at, format_args!("{name:?} and {data:?} are both set: remove one"));
+            }
             let kind = match known {
                 None => Kind::Text,
                 Some(known) if known.contains(&name.as_ref()) => Kind::of(name),
@@ -344,6 +361,25 @@ mod tests {
             [
                 "t.toml, line 1, column 1: \"address\" belongs into a profile, below [profile.default]"
             ]
+        );
+    }
+
+    #[test]
+    fn a_path_and_a_content_of_the_same_file_are_refused() {
+        let text = "[profile.default.tls]\nclient_cert_path = \"a\"\nclient_cert_data = \"s3cr3t\"\n\
+                    [profile.other.tls]\nclient_cert_path = \"a\"\nclient_cert_data = \"s3cr3t\"";
+        assert_eq!(
+            problems(text),
+            [
+                "t.toml, line 2, column 1: \"client_cert_path\" and \"client_cert_data\" are both set: \
+                 remove one"
+            ]
+        );
+        let both = "TEMPORAL_TLS_CLIENT_KEY_PATH=a\nTEMPORAL_TLS_CLIENT_KEY_DATA=s3cr3t";
+        assert_eq!(
+            refuse_both(&both.parse().unwrap()).unwrap_err().to_string(),
+            "the connection to Temporal is misconfigured: TEMPORAL_TLS_CLIENT_KEY_PATH and \
+             TEMPORAL_TLS_CLIENT_KEY_DATA (environment) are both set: unset one"
         );
     }
 
