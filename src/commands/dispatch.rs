@@ -74,9 +74,8 @@ fn ended(how: Result<Exit, CommandError>) -> ExitCode {
     let exit = how.unwrap_or_else(|error| {
         // One line for each problem, so that each can be read alone, and one write for all, so that
         // several processes of one terminal do not mix theirs.
-        let lines: String =
-            lines_of(&error).iter().map(|line| format!("error: {line}\n")).collect();
-        stderr::say(&lines);
+        let lines = lines_of(&error).join("\nerror: ");
+        stderr::say(&format!("error: {lines}\n"));
         error.exit()
     });
     stderr::flush(stderr::PATIENCE);

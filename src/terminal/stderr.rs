@@ -231,7 +231,7 @@ mod tests {
         }
         assert_eq!(queue.dropped.load(Relaxed), 2);
         drop(allow);
-        queue.flush(Duration::from_secs(60));
+        queue.flush(Duration::from_mins(1));
         assert_eq!(*read.lock().unwrap(), b"first\nagain\nagain\n");
         assert_eq!(queue.lock().untold, 0);
     }

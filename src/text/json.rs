@@ -13,7 +13,7 @@ pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
 
 /// JSON that keeps its lines. What would act on a terminal is escaped.
 pub(crate) fn on_its_lines(json: &str) -> Cow<'_, str> {
-    written(json, |line, space| line.push(space))
+    written(json, String::push)
 }
 
 /// JSON in which hidden characters are escaped; `space` writes those that stand between tokens.

@@ -43,7 +43,7 @@ fn workers_go_on_while_nobody_reads_their_log_and_say_later_how_much_was_dropped
 
     // A reader that comes back is told. Then nothing more is dropped.
     let mut seen = Vec::new();
-    let mut part = [0; 65_536];
+    let mut part = vec![0; 65_536];
     let told = |seen: &[u8]| {
         String::from_utf8_lossy(seen)
             .contains(" log lines were dropped, because stderr was not read")
