@@ -53,7 +53,7 @@ impl Misbehave {
             panic!("{}", fault.text);
         }
         let once = RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() };
-        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
+        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
             .maybe_task_queue(activity_task_queue())
             .retry_policy(once)
             .build();

@@ -154,7 +154,7 @@ fn no_file_is_quoted_in_an_error() {
         format!("[profile.default.tls]\nclient_key_data = \"{secret}\"\n"),
         format!("[profile.default]\ncodec = {{ endpoint = \"http://u:{secret}@c\", auth = \"{secret}\" }}\n"),
         format!("[profile.default.grpc_meta]\nx = \"{secret}\\n\"\n"),
-        format!("{secret}"),
+        secret.clone(),
         format!("key = \"{secret}"),
         format!("role = {{ a = \"{secret}\" }}\n"),
         format!("TEMPORAL_API_KEY={secret}\n"),
@@ -251,7 +251,7 @@ fn a_program_that_the_fleet_starts_gets_no_secret() {
     let foreign: Vec<_> = found.iter().filter(|(line, _)| line.contains("start-dev")).collect();
     assert!(foreign.len() >= 2, "guard and server: {found:#?}");
     for (line, environment) in &foreign {
-        assert_none(line, &[environment.clone()]);
+        assert_none(line, std::slice::from_ref(environment));
         assert!(environment.contains("PATH="), "{line}: cannot be read");
     }
     up.signal(Signal::TERM);

@@ -11,6 +11,9 @@ use crate::config::{environment::Environment, problems::unknown};
 /// A variable whose name begins so concerns the fleet. It is known, or it is refused.
 const OURS: [&str; 5] = [PREFIX, "OTEL_BSP_", "OTEL_BLRP_", "OTEL_TRACES_", "OTEL_LOGS_"];
 
+/// Shorter words are taken for no secret.
+const SHORTEST_SECRET: usize = 5;
+
 /// A variable with a problem, and the rule. The first part also has the value, unless that is a secret.
 pub(crate) type Problem = (String, String);
 
@@ -145,7 +148,7 @@ fn shown(name: &str, value: &str) -> Option<String> {
         None if PUBLIC.contains(&name) || begins("OTEL_BSP_") || begins("OTEL_BLRP_") => {
             Some(value.to_owned())
         }
-        None if name.ends_with("_EXPORTER") => Some(value.to_owned()),
+        None if name.ends_with("_EXPORTER") || name.ends_with("_LIMIT") => Some(value.to_owned()),
         _ => None,
     }
 }
@@ -164,6 +167,7 @@ fn masked_pairs(text: &str) -> String {
             pair.to_owned()
         }
         Some((name, _)) => format!("{name}=***"),
+        None if pair.len() < SHORTEST_SECRET => pair.to_owned(),
         None => "***".to_owned(),
     };
     text.split(',').map(shown).collect::<Vec<_>>().join(",")
@@ -190,7 +194,11 @@ pub(crate) fn shown_url(url: &Url) -> Option<String> {
     let host = url.host_str().filter(|host| !host.is_empty())?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let segment = |segment: &str| {
-        if USUAL.contains(&segment) { segment.to_owned() } else { "***".to_owned() }
+        if segment.len() < SHORTEST_SECRET || USUAL.contains(&segment) {
+            segment.to_owned()
+        } else {
+            "***".to_owned()
+        }
     };
     let path: Vec<_> = url.path().split('/').map(segment).collect();
     let query = if url.query().is_some() || url.fragment().is_some() { "?***" } else { "" };

@@ -3,7 +3,7 @@
 use std::{
     io::Read,
     os::unix::process::CommandExt,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,16 @@ use rustix::process::Signal;
 use crate::support::{DEADLINE, Process, World, eventually, example, free_port, get, kill, run};
 
 const FLOOD: &str = r#"{"what": "flood", "text": "a line of the log that is not short, so that a pipe is soon full"}"#;
+
+/// A process that ends with its test, however that ends.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 fn misbehaving(world: &World, arguments: &[&str]) -> Command {
     world.at_home(example("misbehaving"), arguments.iter().copied())
@@ -24,7 +34,8 @@ fn workers_go_on_while_nobody_reads_their_log_and_say_later_how_much_was_dropped
     let (mut unread, writer) = std::io::pipe().unwrap();
     let mut up = misbehaving(&world, &["up", "-w", "0", "-a", "0", "--num-workers", "1"]);
     up.env("FLEET_HEALTH_ADDR", &health).process_group(0);
-    let mut up = up.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let mut up =
+        Ending(up.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(writer).spawn().unwrap());
     eventually("the fleet is ready", || {
         get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
     });
@@ -43,7 +54,7 @@ fn workers_go_on_while_nobody_reads_their_log_and_say_later_how_much_was_dropped
 
     // A reader that comes back is told. Then nothing more is dropped.
     let mut seen = Vec::new();
-    let mut part = [0; 65_536];
+    let mut part = vec![0; 65_536];
     let told = |seen: &[u8]| {
         String::from_utf8_lossy(seen)
             .contains(" log lines were dropped, because stderr was not read")
@@ -57,9 +68,9 @@ fn workers_go_on_while_nobody_reads_their_log_and_say_later_how_much_was_dropped
     let lines: Vec<_> = seen.lines().filter(|line| line.contains("dropped, because")).collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].starts_with("worker:0 | "), "{lines:#?}");
-    kill(up.id(), Signal::TERM);
-    eventually("the fleet ends", || up.try_wait().unwrap().is_some());
-    assert_eq!(up.wait().unwrap().code(), Some(0));
+    kill(up.0.id(), Signal::TERM);
+    eventually("the fleet ends", || up.0.try_wait().unwrap().is_some());
+    assert_eq!(up.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -73,9 +84,9 @@ fn a_dead_reader_does_not_hold_the_exit() {
     rustix::io::ioctl_fionbio(&full, false).unwrap();
     let mut command = world.fleet(["trace", "no-such-workflow"]);
     let begin = Instant::now();
-    let mut child = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
-    eventually("the command exits", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut child = Ending(command.stdout(Stdio::null()).stderr(writer).spawn().unwrap());
+    eventually("the command exits", || child.0.try_wait().unwrap().is_some());
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
