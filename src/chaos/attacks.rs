@@ -19,7 +19,10 @@ use crate::{
     config::show,
     error::CommandError,
     health::ask,
-    process::child::{Child, this_program},
+    process::{
+        child::{Child, this_program},
+        exit_status::ProcessExit,
+    },
 };
 
 /// How often to look whether a worker is ready again. Recovery times are exact to this.
@@ -36,7 +39,7 @@ const THAW_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct AttackLog {
     /// How many attacks were carried out.
     pub(super) counts: BTreeMap<AttackKind, u64>,
-    /// How many found nothing to attack: no worker was ready, or the server was away.
+    /// How many found nothing to attack: the worker was not ready, or the server was away.
     pub(super) skipped: u64,
     /// The times until all was well again.
     pub(super) recoveries: BTreeMap<AttackKind, Vec<Duration>>,
@@ -160,11 +163,12 @@ impl<'a, S: Fn(&str)> Attacks<'a, S> {
         Ok(())
     }
 
-    /// Attacks the worker that the plan names. If that one cannot be attacked now, the next one by name is. `None`
-    /// if none can.
+    /// Attacks the worker that the plan names. If that one cannot be attacked now, the next one by name is, unless it
+    /// is a kill: one a second would else keep a fleet from ever being ready. `None` if none can.
     fn attack_worker(&self, attack: Attack, workers: &[WorkerStatus]) -> Option<Awaited> {
         let first = usize::try_from(attack.victim % (workers.len() as u64).max(1)).ok()?;
-        let by_turn = workers[first..].iter().chain(&workers[..first]);
+        let others = if attack.kind == AttackKind::Kill { 0 } else { workers.len() };
+        let by_turn = workers[first..].iter().chain(&workers[..first]).take(1 + others);
         by_turn.filter(|worker| self.may_attack(worker)).find_map(|worker| {
             let mut awaited = Awaited {
                 kind: attack.kind,
@@ -244,7 +248,7 @@ impl<'a, S: Fn(&str)> Attacks<'a, S> {
                 None => return Recovery::Awaited,
                 Some(exit) => {
                     awaited.freezer = None;
-                    if !exit.is_ok_and(|exit| exit.is_success()) {
+                    if !exit.is_ok_and(ProcessExit::is_success) {
                         return Recovery::NotAttacked;
                     }
                 }
@@ -315,12 +319,11 @@ impl Awaited {
 
 fn words(attack: Attack) -> String {
     match attack.kind {
-        AttackKind::Kill => "SIGKILL".into(),
+        AttackKind::Kill | AttackKind::ServerRestart => "SIGKILL".into(),
         AttackKind::Stop => "SIGTERM".into(),
         AttackKind::Freeze => {
             format!("SIGSTOP for {:.1} s", attack.freeze.as_secs_f64())
         }
-        AttackKind::ServerRestart => "SIGKILL".into(),
     }
 }
 

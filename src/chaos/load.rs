@@ -7,15 +7,16 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{batch::BatchRun, error::chain};
 
-/// The upper limit of workflows in flight. Above it, starts are delayed.
-const MOST_IN_FLIGHT: usize = 1000;
+/// The upper limit of workflows in flight. Above it, starts are delayed: a machine that is too slow for the load would
+/// else have no time for anything but its backlog.
+const MOST_IN_FLIGHT: usize = 100;
 
 /// The load of a trial.
 pub(super) struct Load<'a> {
     pub(super) batch: &'a BatchRun,
     /// How long workflows are started.
     pub(super) duration: Duration,
-    /// How long after that their ends are awaited.
+    /// How long no workflow may end after that, until those that have not are given up.
     pub(super) patience: Duration,
     pub(super) progress: RefCell<LoadProgress>,
 }
@@ -27,6 +28,8 @@ pub(super) struct LoadProgress {
     pub(super) asked: usize,
     /// How many workflows have ended in any way.
     pub(super) ended: usize,
+    /// When the last one ended.
+    pub(super) last_end: Option<Instant>,
     /// When workflows completed, in order.
     pub(super) completions: Vec<Instant>,
     /// The time from the start request of each completed workflow until its result was there.
@@ -64,13 +67,19 @@ impl Load<'_> {
             tokio::select! {
                 Some(()) = ends.next() => {}
                 () = sleep_until(due), if may_start => {}
-                () = sleep_until(began + self.duration + self.patience) => break,
+                () = sleep_until(self.deadline(began)) => break,
                 () = &mut stop => break,
             }
         }
         self.batch.settle(ends, drop).await;
         self.progress.borrow_mut().is_over = true;
         self.batch.unconfirmed()
+    }
+
+    /// When the workflows in flight are given up. As long as others end, they only wait for their turn.
+    fn deadline(&self, began: Instant) -> Instant {
+        let over = began + self.duration;
+        self.progress.borrow().last_end.map_or(over, |last| last.max(over)) + self.patience
     }
 
     /// When a workflow is to be started, from the begin.
@@ -93,5 +102,6 @@ impl Load<'_> {
             Err(error) => progress.error = Some(chain(&error)),
         }
         progress.ended += 1;
+        progress.last_end = Some(Instant::now());
     }
 }

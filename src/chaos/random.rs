@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Steele, Lea and Flood's SplitMix64. A crate's generator may change with its version; a plan must not.
+/// Steele, Lea and Flood's `SplitMix64`. A crate's generator may change with its version; a plan must not.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

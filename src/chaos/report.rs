@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use super::{
     account::Account,
-    attacks::AttackLog,
-    load::LoadProgress,
     plan::{AttackKind, LONGEST_FREEZE},
-    trial::Trial,
 };
 
 /// The times that bound a recovery.
@@ -86,38 +83,6 @@ pub(crate) struct TrialReport {
 }
 
 impl TrialReport {
-    pub(super) fn new(
-        trial: &Trial<'_>,
-        took: Duration,
-        mut log: AttackLog,
-        account: Account,
-        progress: LoadProgress,
-        is_interrupted: bool,
-    ) -> Self {
-        let batch = trial.batch.batch();
-        let attacks = AttackKind::ALL.map(|kind| AttacksOfKind {
-            kind,
-            count: log.counts.get(&kind).copied().unwrap_or_default(),
-            recovery: Times::of(log.recoveries.remove(&kind).unwrap_or_default()),
-        });
-        Self {
-            seed: trial.plan.seed,
-            took,
-            workflow_type: batch.definition.workflow_type.clone(),
-            task_queue: batch.definition.task_queue.clone(),
-            batch: batch.name.as_str().to_owned(),
-            workflows: batch.count,
-            is_interrupted,
-            account,
-            attacks,
-            skipped: log.skipped,
-            not_recovered: log.not_recovered,
-            latency: Times::of(progress.latencies),
-            load_error: progress.error,
-            bounds: trial.bounds,
-        }
-    }
-
     /// What is wrong, a line for each; none after a trial in which nothing was lost.
     pub(crate) fn problems(&self) -> Vec<String> {
         let Account { lost, repeated, completed, listed, not_started, .. } = &self.account;
@@ -155,11 +120,8 @@ pub(super) const MOST_NAMED: usize = 20;
 /// The first of the names, and how many more there are.
 fn some(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(MOST_NAMED);
-    let mut text = names.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
+    let first = names.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
 fn workflows(count: usize) -> String {

@@ -38,7 +38,7 @@ pub(crate) fn text(report: &TrialReport) -> String {
     let _ = write!(text, "; the server's visibility lists {} completed", account.listed);
 
     text.push('\n');
-    row(&mut text, "attack", "count", ["until well: p50", "max"], "bound");
+    row(&mut text, "attack", "count", &["until well: p50", "max"], "bound");
     for attacks in &report.attacks {
         let (bound, what) = bounds.of(attacks.kind);
         let bound = format!("{} ({what})", show(bound));
@@ -46,14 +46,14 @@ pub(crate) fn text(report: &TrialReport) -> String {
             &mut text,
             name(attacks.kind),
             &attacks.count.to_string(),
-            times(attacks.recovery),
+            &times(attacks.recovery),
             &bound,
         );
     }
     text.push('\n');
-    row(&mut text, "the server's account", "count", ["p50", "max"], "Temporal waits for");
+    row(&mut text, "the server's account", "count", &["p50", "max"], "Temporal waits for");
     let completed = account.completed.to_string();
-    row(&mut text, "workflows completed", &completed, times(report.latency), "");
+    row(&mut text, "workflows completed", &completed, &times(report.latency), "");
     let bound = match bounds.activity_timeout {
         Some(time) => format!("{} (start to close)", show(time)),
         None => String::new(),
@@ -64,12 +64,12 @@ pub(crate) fn text(report: &TrialReport) -> String {
     } else {
         account.activities.to_string()
     };
-    row(&mut text, "activities retried", &retried, ["", ""], &bound);
+    row(&mut text, "activities retried", &retried, &["", ""], &bound);
     let timeouts: u64 = account.workflow_task_timeouts.values().sum();
     let sticky = format!("{} (sticky schedule to start)", show(bounds.sticky_timeout));
-    row(&mut text, "workflow task timeouts", &timeouts.to_string(), ["", ""], &sticky);
+    row(&mut text, "workflow task timeouts", &timeouts.to_string(), &["", ""], &sticky);
     let failures: u64 = account.workflow_task_failures.values().sum();
-    row(&mut text, "workflow task failures", &failures.to_string(), ["", ""], "");
+    row(&mut text, "workflow task failures", &failures.to_string(), &["", ""], "");
     let _ = write!(text, "\n\nactivities: {attempts}");
     for (what, counts) in [
         ("workflow task timeouts", &account.workflow_task_timeouts),
@@ -87,7 +87,7 @@ pub(crate) fn text(report: &TrialReport) -> String {
     text
 }
 
-fn row(text: &mut String, what: &str, count: &str, times: [impl AsRef<str>; 2], bound: &str) {
+fn row(text: &mut String, what: &str, count: &str, times: &[impl AsRef<str>; 2], bound: &str) {
     let [p50, max] = [times[0].as_ref(), times[1].as_ref()];
     let line = format!("{what:24}{count:>7}{p50:>17}{max:>9}   {bound}");
     let _ = write!(text, "\n{}", line.trim_end());

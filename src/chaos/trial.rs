@@ -7,11 +7,11 @@ use tokio::time::{Instant, interval};
 
 use super::{
     account::{Account, Claims},
-    attacks::Attacks,
+    attacks::{AttackLog, Attacks},
     fleet::AttackedFleet,
     load::{Load, LoadProgress},
-    plan::AttackPlan,
-    report::{Bounds, TrialReport},
+    plan::{AttackKind, AttackPlan},
+    report::{AttacksOfKind, Bounds, Times, TrialReport},
 };
 use crate::{batch::BatchRun, error::CommandError, temporal::retry::RetryingClient};
 
@@ -65,7 +65,39 @@ impl Trial<'_> {
         let is_interrupted = is_stopped();
         let claims = Claims { asked: progress.asked, unconfirmed, is_interrupted };
         let account = Account::read(self.server, self.batch.batch(), &claims).await?;
-        Ok(TrialReport::new(self, took, log, account, progress, is_interrupted))
+        Ok(self.report(took, log, account, progress, is_interrupted))
+    }
+
+    fn report(
+        &self,
+        took: Duration,
+        mut log: AttackLog,
+        account: Account,
+        progress: LoadProgress,
+        is_interrupted: bool,
+    ) -> TrialReport {
+        let batch = self.batch.batch();
+        let attacks = AttackKind::ALL.map(|kind| AttacksOfKind {
+            kind,
+            count: log.counts.get(&kind).copied().unwrap_or_default(),
+            recovery: Times::of(log.recoveries.remove(&kind).unwrap_or_default()),
+        });
+        TrialReport {
+            seed: self.plan.seed,
+            took,
+            workflow_type: batch.definition.workflow_type.clone(),
+            task_queue: batch.definition.task_queue.clone(),
+            batch: batch.name.as_str().to_owned(),
+            workflows: batch.count,
+            is_interrupted,
+            account,
+            attacks,
+            skipped: log.skipped,
+            not_recovered: log.not_recovered,
+            latency: Times::of(progress.latencies),
+            load_error: progress.error,
+            bounds: self.bounds,
+        }
     }
 }
 

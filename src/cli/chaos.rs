@@ -39,7 +39,7 @@ pub(crate) struct ChaosArgs {
     /// What the plan of the attacks follows from [default: a random number, which is printed]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: Option<u32>,
-    /// How long to wait after the duration for workflows to complete and for workers to be ready again
+    /// How long to wait after the duration without the end of a workflow, and for workers to be ready
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
     pub(crate) patience: Duration,
     /// The format of the account: text, or one JSON object

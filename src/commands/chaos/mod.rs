@@ -18,7 +18,7 @@ use crate::{
     chaos::{AttackPlan, AttackedFleet, Bounds, Trial, TrialReport, json, text},
     cli::ChaosArgs,
     config::Config,
-    error::{CommandError, Error, Exit},
+    error::{CommandError, Error, Exit, chain},
     local::LONGEST_PAUSE,
     telemetry::{FLUSH_TIMEOUT, Telemetry},
     temporal::{
@@ -78,7 +78,7 @@ struct Chaos<'a> {
 impl Chaos<'_> {
     async fn run(mut self, batch: Batch) -> Result<Exit, CommandError> {
         let Some(address) = &self.args.fleet else {
-            let own = OwnFleet::start(self.context, self.args, &self.config).await?;
+            let own = Box::pin(OwnFleet::start(self.context, self.args, &self.config)).await?;
             let Some(mut own) = own else { return Ok(self.context.stopped()) };
             self.config = own.config.clone();
             let ended = tokio::select! {
@@ -132,7 +132,13 @@ impl Chaos<'_> {
             patience: self.args.patience,
             bounds,
         };
-        let report = self.drive(&trial).await?;
+        let report = match self.drive(&trial).await {
+            Err(error) if self.context.shutdown.is_requested() => {
+                Announce::Stderr.say(&format!("no account: {}", chain(&error)));
+                return Ok(self.context.stopped());
+            }
+            report => report?,
+        };
         self.print(&report).await?;
         self.exit_code(&report)
     }

@@ -56,10 +56,12 @@ pub(super) fn batch(
 
 fn load() -> String {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let mut load = Load::default();
-    load.activities = ACTIVITIES;
-    load.activity_wait_ms = millis(ACTIVITY_WAIT);
-    load.activity_timeout_ms = millis(ACTIVITY_TIMEOUT);
+    let load = Load {
+        activities: ACTIVITIES,
+        activity_wait_ms: millis(ACTIVITY_WAIT),
+        activity_timeout_ms: millis(ACTIVITY_TIMEOUT),
+        ..Load::default()
+    };
     serde_json::to_string(&load).expect("plain data")
 }
 
