@@ -1,9 +1,9 @@
 //! Signs of life of a worker's executor.
 //!
 //! A worker that waits for work and one whose executor is blocked look the same from outside: both are
-//! silent. Therefore the future in which the worker runs is polled at least once a second, and each poll
-//! counts. Where the runtime has threads of its own, a task on them counts too, because activities can block
-//! all of them.
+//! silent. Therefore a timer on the executor counts each second, and so does each poll of the future in which
+//! the worker runs. Where the runtime has threads of its own, a task on them counts too, because activities can
+//! block all of them.
 
 use std::{
     future::{Future, poll_fn},
@@ -55,27 +55,36 @@ impl Pulse {
         Self { vitals, counters: Arc::default() }
     }
 
-    /// Awaits `work`, and counts its polls as signs of life.
+    /// Awaits `work`, and counts its polls as signs of life. While nothing polls it, a timer does.
     pub(crate) async fn of<T>(self, work: impl Future<Output = T>) -> T {
         let _watched = Count::one(&self, |counters| &counters.watched);
-        let own_threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
-        let _watched_threads =
-            own_threads.then(|| Count::one(&self, |counters| &counters.watched_threads));
-        let _threads = own_threads.then(|| {
-            let pulse = self.clone();
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                let mut seconds = seconds();
-                loop {
-                    seconds.tick().await;
-                    pulse.counters.threads.fetch_add(1, Ordering::Relaxed);
-                }
-            }))
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // A task of the runtime shares the thread with `work`, and does not have to poll all of it.
+            let code = self.vitals.code().clone();
+            let _timer = each_second(move || code.advance());
+            return self.counted(work).await;
+        }
+        let _watched_threads = Count::one(&self, |counters| &counters.watched_threads);
+        let counters = self.counters.clone();
+        let _timer = each_second(move || {
+            counters.threads.fetch_add(1, Ordering::Relaxed);
         });
+        // The runtime's tasks run on other threads than `work`.
         let mut seconds = seconds();
+        let work = self.counted(work);
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            while seconds.poll_tick(context).is_ready() {}
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Counts each poll of `work`.
+    async fn counted<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
             self.vitals.code().advance();
-            while seconds.poll_tick(context).is_ready() {}
             work.as_mut().poll(context)
         })
         .await
@@ -95,6 +104,17 @@ impl Pulse {
         let threads = self.counters.watched_threads.load(Ordering::Relaxed) > 0;
         now.executor != earlier.executor && (now.threads != earlier.threads || !threads)
     }
+}
+
+/// Calls `act` once a second in a task of the runtime, until the result is dropped.
+fn each_second(act: impl Fn() + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut seconds = seconds();
+        loop {
+            seconds.tick().await;
+            act();
+        }
+    }))
 }
 
 /// Ticks once a second. Ticks that were missed do not count.
