@@ -60,7 +60,7 @@ fn as_toml(
         // Settings that belong to one process are shown as comments, because a file cannot hold them.
         let comment = if var.in_file() { "" } else { "# " };
         match value {
-            Some(value) if value.parse::<u64>().is_ok() => {
+            Some(value) if value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok() => {
                 lines.push(format!("{comment}{} = {value} # {source}", var.key));
             }
             Some(value) => lines.push(format!("{comment}{} = {value:?} # {source}", var.key)),

@@ -30,10 +30,8 @@ use crate::{
 
 /// How long a worker may take to exit after its own drain deadline before it is killed.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
-/// How often a worker's signs of life are looked for, if none has come.
+/// How often a worker's signs of life are looked for.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
-/// How long after a sign of life to look for the next one, which comes after a second.
-const FIRST_LOOK: Duration = Duration::from_millis(1500);
 
 /// The place of one worker in the fleet, which one process after the other fills.
 pub(super) struct WorkerSlot {
@@ -159,7 +157,6 @@ impl WorkerSlot {
                     if limit.is_none_or(|limit| silent_for < limit) {
                         silent_for = 0;
                         stall = Stall::default();
-                        looks.reset_after(FIRST_LOOK);
                     }
                 }
                 ChildEvent::Message(WorkerMessage::Stalled(now)) => stall = now,

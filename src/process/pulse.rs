@@ -1,9 +1,10 @@
 //! Signs of life of a worker's executor.
 //!
 //! A worker that waits for work and one whose executor is blocked look the same from outside: both are
-//! silent. Therefore the future in which the worker runs is polled at least once a second, and each poll
-//! counts. Where the runtime has threads of its own, a task on them counts too, because activities can block
-//! all of them.
+//! silent. Therefore a thread beside the worker asks the executor for a sign of life each second. Each poll of the
+//! future in which the worker runs is one, too. Where the runtime has threads of its own, a task on them has to
+//! answer as well, because activities can block all of them. Timers of the executor would wake it twice for each
+//! second, and do not run while all of its threads are busy.
 
 use std::{
     future::{Future, poll_fn},
@@ -17,13 +18,13 @@ use std::{
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    time::{MissedTickBehavior, interval},
+    sync::Notify,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::state::Vitals;
 
-/// How often an executor that has nothing to do gives a sign of life.
+/// How often an executor is asked for a sign of life.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
 /// The signs of life of a worker's executor. Cloning is cheap.
@@ -41,6 +42,8 @@ struct Counters {
     watched_threads: AtomicUsize,
     /// The signs of life of the runtime's own threads.
     threads: AtomicU64,
+    executor_asked: Notify,
+    threads_asked: Notify,
 }
 
 /// How far an executor had come at some moment.
@@ -55,27 +58,50 @@ impl Pulse {
         Self { vitals, counters: Arc::default() }
     }
 
-    /// Awaits `work`, and counts its polls as signs of life.
+    /// Asks for a sign of life.
+    pub(super) fn ask(&self) {
+        self.counters.executor_asked.notify_one();
+        self.counters.threads_asked.notify_one();
+    }
+
+    /// Awaits `work`, and counts its polls as signs of life. So are the answers to [`ask`](Self::ask).
     pub(crate) async fn of<T>(self, work: impl Future<Output = T>) -> T {
         let _watched = Count::one(&self, |counters| &counters.watched);
-        let own_threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
-        let _watched_threads =
-            own_threads.then(|| Count::one(&self, |counters| &counters.watched_threads));
-        let _threads = own_threads.then(|| {
-            let pulse = self.clone();
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                let mut seconds = seconds();
+        let pulse = self.clone();
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // A task of the runtime shares the thread with `work`, and does not have to poll all of it.
+            let _answers = AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    seconds.tick().await;
-                    pulse.counters.threads.fetch_add(1, Ordering::Relaxed);
+                    pulse.counters.executor_asked.notified().await;
+                    pulse.vitals.code().advance();
                 }
-            }))
-        });
-        let mut seconds = seconds();
+            }));
+            return self.counted(work).await;
+        }
+        let _watched_threads = Count::one(&self, |counters| &counters.watched_threads);
+        let _answers = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                pulse.counters.threads_asked.notified().await;
+                pulse.counters.threads.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        // The runtime's tasks run on other threads than `work`.
+        let answers = async {
+            loop {
+                self.counters.executor_asked.notified().await;
+            }
+        };
+        tokio::select! {
+            done = self.counted(work) => done,
+            () = answers => unreachable!("it has no end"),
+        }
+    }
+
+    /// Counts each poll of `work`.
+    async fn counted<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
             self.vitals.code().advance();
-            while seconds.poll_tick(context).is_ready() {}
             work.as_mut().poll(context)
         })
         .await
@@ -95,13 +121,6 @@ impl Pulse {
         let threads = self.counters.watched_threads.load(Ordering::Relaxed) > 0;
         now.executor != earlier.executor && (now.threads != earlier.threads || !threads)
     }
-}
-
-/// Ticks once a second. Ticks that were missed do not count.
-fn seconds() -> tokio::time::Interval {
-    let mut seconds = interval(PERIOD);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    seconds
 }
 
 /// Adds one to a counter until it is dropped.
@@ -147,6 +166,7 @@ mod tests {
         let before = pulse.progress().unwrap();
         let comes_on = async {
             while !pulse.has_come_on(before, pulse.progress().unwrap()) {
+                pulse.ask();
                 sleep(PERIOD / 100).await;
             }
         };
@@ -178,7 +198,8 @@ mod tests {
         // What was polled before the thread was blocked may still count.
         let is_silent = || {
             let before = pulse.progress().unwrap();
-            thread::sleep(PERIOD * 3 / 2);
+            pulse.ask();
+            thread::sleep(PERIOD / 2);
             !pulse.has_come_on(before, pulse.progress().unwrap())
         };
         assert!(is_silent() || is_silent());

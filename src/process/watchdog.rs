@@ -76,6 +76,7 @@ impl Watchdog {
             let mut silence = Silence::default();
             loop {
                 self.look(&mut silence);
+                self.pulse.ask();
                 thread::sleep(PERIOD);
             }
         })?;

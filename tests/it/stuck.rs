@@ -30,10 +30,11 @@ fn workflow_id(line: &str) -> String {
     name.split(' ').next().unwrap().to_owned()
 }
 
-fn metric(address: &str, name: &str) -> f64 {
+/// The sum of a metric's samples, which are whole numbers.
+fn metric(address: &str, name: &str) -> u64 {
     let text = get(address, "/metrics").unwrap().1;
     let samples = text.lines().filter(|line| line.starts_with(name));
-    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_workflow_task_that_never_ends_is_named_its_worker_replaced_and_others_compl
     eventually("all workers are ready again", || {
         get(&health, "/readyz").is_some_and(|(code, _)| code == 200)
     });
-    assert!(metric(&health, "fleet_worker_stuck_total{") >= 1.0);
+    assert!(metric(&health, "fleet_worker_stuck_total{") >= 1);
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn a_workflow_that_ends_worker_after_worker_is_named_after_the_third_and_the_fle
     };
     for nth in 1..=5 {
         eventually("a worker runs the code", || deadlocks().len() == nth);
-        assert_eq!(metric(&health, "fleet_workflow_poison_total{"), f64::from(u8::from(nth > 3)));
+        assert_eq!(metric(&health, "fleet_workflow_poison_total{"), u64::from(nth > 3));
         // As code does that aborts.
         kill(children_of(up.pid())[0].0, Signal::ABORT);
     }
@@ -179,12 +180,16 @@ fn a_supervisor_that_was_stopped_for_a_while_replaces_nobody() {
     let mut up = Process::start_ready(up);
     let workers = children_of(up.pid());
     for process in [vec![up.pid()], vec![up.pid(), workers[0].0, workers[1].0]] {
-        process.iter().for_each(|pid| kill(*pid, Signal::STOP));
+        for pid in &process {
+            kill(*pid, Signal::STOP);
+        }
         let stopped = Instant::now();
         eventually("it was stopped for longer than a worker may be silent", || {
             stopped.elapsed() > Duration::from_secs(8)
         });
-        process.iter().for_each(|pid| kill(*pid, Signal::CONT));
+        for pid in &process {
+            kill(*pid, Signal::CONT);
+        }
         assert_eq!(run(world.fleet(["starter", "-n", "5"])).success().len(), 5);
     }
     assert_eq!(children_of(up.pid()), workers, "{:#?}", up.err.so_far());
@@ -210,7 +215,7 @@ fn a_stuck_worker_without_a_supervisor_says_so_in_its_log_and_to_every_probe() {
     assert_eq!(get(&health, "/readyz"), Some((503, "stuck".into())));
     let status: Value = serde_json::from_str(&get(&health, "/status").unwrap().1).unwrap();
     assert_eq!(status["state"], "stuck");
-    assert_eq!(metric(&health, r#"fleet_worker_state{role="workflow-worker",state="stuck"}"#), 1.0);
+    assert_eq!(metric(&health, r#"fleet_worker_state{role="workflow-worker",state="stuck"}"#), 1);
     let warnings = worker.err.so_far();
     let warnings: Vec<_> = warnings.iter().filter(|line| line.contains("deadlock")).collect();
     assert_eq!(warnings, [&warned]);
