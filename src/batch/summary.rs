@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_new_batch_did_not_reach_was_not_started_and_missing_workers_are_told() {
+    fn what_a_new_batch_did_not_reach_was_not_started_and_missing_workers_are_reported() {
         let mut tally = Tally::new();
         tally.add(Outcome { is_read_whole: false, ..outcome(Ok(()), None) });
         let unended = Unended { refused: 2, ..Unended::default() };

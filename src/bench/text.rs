@@ -176,7 +176,7 @@ goal workflow_task_execution.p50=1ms: missed, not measured";
     }
 
     #[test]
-    fn what_was_not_started_and_what_the_server_refused_is_told() {
+    fn what_was_not_started_and_what_the_server_refused_is_reported() {
         let printed = example(open_loop(), |summary| {
             summary.limited = Some("rate limit of the server: 3 calls".into());
             let mut results = Results::new(0);

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    bench, config,
+    bench, chaos, config,
     context::Context,
-    demo, guard, health,
+    demo, freeze, guard, health,
     runtime::{block_on, one_thread},
     starter, status, trace, up, worker,
 };
@@ -74,8 +74,7 @@ fn ended(how: Result<Exit, CommandError>) -> ExitCode {
     let exit = how.unwrap_or_else(|error| {
         // One line for each problem, so that each can be read alone, and one write for all, so that
         // several processes of one terminal do not mix theirs.
-        let lines = lines_of(&error).join("\nerror: ");
-        stderr::say(&format!("error: {lines}\n"));
+        stderr::say(&format!("error: {}\n", lines_of(&error).join("\nerror: ")));
         error.exit()
     });
     stderr::flush(stderr::PATIENCE);
@@ -122,6 +121,7 @@ impl Context<'_> {
             Some(Command::Bench(args)) => block_on(one_thread()?, bench::run(&self, args)),
             Some(Command::Status(args)) => block_on(one_thread()?, status::run(&self, args)),
             Some(Command::Trace(args)) => block_on(one_thread()?, trace::run(&self, args)),
+            Some(Command::Chaos(args)) => block_on(one_thread()?, chaos::run(&self, args)),
             Some(Command::Demo(args)) => block_on(one_thread()?, demo::run(&self, args)),
             Some(Command::Health(args)) => block_on(one_thread()?, health::run(&self, &args)),
             Some(Command::Config(args)) => config::run(&self, &args),
@@ -129,6 +129,10 @@ impl Context<'_> {
                 let mut command = cli::command(&self.bin, self.fleet.shown_version());
                 clap_complete::generate(shell, &mut command, &self.bin, &mut io::stdout().lock());
                 Ok(Exit::Success)
+            }
+            Some(Command::Freeze { pid, supervisor, worker, time }) => {
+                let freeze = freeze::run(pid, supervisor, &worker, time, &self.shutdown);
+                block_on(one_thread()?, freeze)
             }
             Some(Command::Guard { output, program }) => {
                 block_on(one_thread()?, guard::run(program, output, &self.shutdown))

@@ -145,12 +145,18 @@ fn watch(
         pulse: pulse.clone(),
         supervisor,
         stuck_timeout: config.stuck_timeout,
-        exits: config.stuck_exit,
+        exit: config.stuck_exit.then_some(exit_stuck),
     };
     watchdog
         .start()
         .map_err(|source| Error::Os { what: "cannot start a thread".into(), source })?;
     Ok(pulse)
+}
+
+/// Ends this process because its worker is stuck, when the log is written.
+fn exit_stuck() {
+    stderr::flush(stderr::PATIENCE);
+    process::exit(Exit::Software.code().into());
 }
 
 /// Serves probes on a thread of its own, which answers while the worker's thread is blocked. Returns the

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_toml_is_told_by_place_without_its_text() {
+    fn a_file_that_is_not_toml_is_reported_by_place_without_its_text() {
         for text in ["role = \"worker\"\nkey = s3cr3t", "a = \"s3cr3t\nb", "[s3cr3t"] {
             let told = parse_file(text).unwrap_err();
             assert!(told.starts_with("not valid TOML at line "), "{told}");

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_archive_without_the_program_is_told() {
+    async fn an_archive_without_the_program_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let site = serve(|site| {
             let named =

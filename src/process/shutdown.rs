@@ -152,7 +152,7 @@ impl Shutdown {
     }
 }
 
-/// Whether this process was started with a signal ignored. Only Linux tells without unsafe code.
+/// Whether this process was started with a signal ignored. Only on Linux can this be known without unsafe code.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workflow_that_runs_is_told_apart_from_those_that_wait() {
+    fn the_workflow_that_runs_is_reported_apart_from_those_that_wait() {
         let mut stall = Stall { running: Some(run("a")), waiting: vec![run("b")], activities: 2 };
         assert_eq!(
             stall.to_string(),

@@ -8,7 +8,7 @@
 //! It counts its own wake-ups, not the time of a clock. A process that was stopped for an hour, or whose
 //! machine was suspended, has missed nothing: its executor and this thread were stopped together.
 
-use std::{io, process, thread, time::Duration};
+use std::{io, thread, time::Duration};
 
 use tracing::{error, info, warn};
 
@@ -18,7 +18,7 @@ use super::{
     state::Vitals,
     worker_message::{SupervisorLink, WorkerMessage},
 };
-use crate::{config::show, error::Exit};
+use crate::config::show;
 
 /// After how many seconds without a sign of life the workflow whose code runs is named. Other SDKs of
 /// Temporal warn of a potential deadlock after as long (TMPRL1101).
@@ -32,8 +32,8 @@ pub(crate) struct Watchdog {
     pub(crate) supervisor: Option<SupervisorLink>,
     /// How long a worker may give no sign of life; zero for any time.
     pub(crate) stuck_timeout: Duration,
-    /// Whether a stuck worker without a supervisor ends this process.
-    pub(crate) exits: bool,
+    /// Ends this process where a stuck worker without a supervisor has to; `None` if it goes on.
+    pub(crate) exit: Option<fn()>,
 }
 
 /// The number of seconds after which a worker without a sign of life is stuck; `None` for never.
@@ -122,11 +122,11 @@ impl Watchdog {
 
     fn report_stuck(&self, stall: &Stall) {
         self.vitals.set_stuck(true);
-        let what_next = if self.exits { "exiting" } else { "see FLEET_STUCK_EXIT" };
+        let what_next = if self.exit.is_some() { "exiting" } else { "see FLEET_STUCK_EXIT" };
         let timeout = show(self.stuck_timeout);
         error!("this worker is stuck: no sign of life for {timeout}: {stall}; {what_next}");
-        if self.exits {
-            process::exit(Exit::Software.code().into());
+        if let Some(exit) = self.exit {
+            exit();
         }
     }
 }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_address_is_told_by_what_is_wrong_in_it() {
+    fn a_wrong_address_is_reported_by_what_is_wrong_in_it() {
         for (given, part) in [
             ("", "no host"),
             (":7233", "no host"),

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_not_measured_is_kept_within_what_the_server_has_told() {
+    fn a_clock_that_was_not_measured_is_kept_within_what_the_server_has_sent() {
         let own = |seconds| ServerClock { server: at(seconds), at: Instant::now(), skew: None };
         let skew = |clock: ServerClock| clock.skew().and_then(Skew::line);
         // A poll a minute ago says nothing against this machine's clock.

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+    fn an_unknown_key_is_reported_with_its_place_and_the_nearest_known_one() {
         let text = "[profile.default]\nadress = \"s3cr3t\"\n\n[profile.default.tls]\n  server_nam = \"s3cr3t\"\n";
         assert_eq!(
             problems(text),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_toml_is_told_by_place_without_its_text() {
+    fn a_file_that_is_not_toml_is_reported_by_place_without_its_text() {
         for (text, place) in [
             (
                 "[profile.default]\napi_key = s3cr3t\n",
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_told_without_showing_it() {
+    fn a_value_of_the_wrong_type_is_reported_without_showing_it() {
         let text = "[profile.default]\napi_key = 12345\n[profile.default.tls]\ndisabled = \"12345\"\n[profile.other]\ntls = 12345\n";
         assert_eq!(
             problems(text),

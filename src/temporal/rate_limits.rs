@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_counted_and_told_with_the_servers_words() {
+    fn refusals_are_counted_and_reported_with_the_servers_words() {
         let limits = RateLimits::default();
         assert_eq!(limits.sentence(), None);
         let refusal = Status::resource_exhausted("namespace rate limit exceeded");

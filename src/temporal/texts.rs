@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_meant_is_told_by_its_flaw() {
+    fn a_key_that_cannot_be_meant_is_reported_by_its_flaw() {
         says(key_flaw("key\n"), "line break");
         says(key_flaw("key\r\n"), "line break");
         says(key_flaw("k\ney"), "control character");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_cannot_be_sent_is_told_by_its_flaw() {
+    fn a_header_that_cannot_be_sent_is_reported_by_its_flaw() {
         says(header_flaw("x", "a\nb"), "control character");
         says(header_flaw("x", "a\n"), "line break");
         says(header_flaw("x", "größe"), "cannot carry");

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_of_another_tool_is_told_with_the_one_that_is_read() {
+    fn a_variable_of_another_tool_is_reported_with_the_one_that_is_read() {
         for (name, value, read) in [
             ("TEMPORAL_CLI_ADDRESS", "a:1", ADDRESS),
             ("TEMPORAL_HOST_PORT", "a:1", ADDRESS),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_hand_is_told_with_the_nearest_variable() {
+    fn a_slip_of_the_hand_is_reported_with_the_nearest_variable() {
         for (name, read) in [
             ("TEMPORAL_ADRESS", ADDRESS),
             ("TEMPORAL_ADDRES", ADDRESS),

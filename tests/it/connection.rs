@@ -264,7 +264,9 @@ fn every_command_exits_with_78_for_a_key_without_permissions() {
         assert_eq!(finished.code, 78, "{arguments:?}: {finished:#?}");
         let errors: Vec<_> =
             finished.err.iter().filter(|line| line.contains("no permission")).collect();
-        let [error] = errors[..] else { panic!("{arguments:?}: not told once: {finished:#?}") };
+        let [error] = errors[..] else {
+            panic!("{arguments:?}: not exactly one error: {finished:#?}")
+        };
         assert!(error.starts_with("error: Temporal "), "{arguments:?}: {error}");
         assert!(error.ends_with(": no permission"), "{arguments:?}: {error}");
         assert!(finished.err.iter().all(|line| !line.contains("Status {")), "{finished:#?}");
@@ -292,8 +294,8 @@ fn one_cause_has_one_exit_code_in_every_command() {
             command.env("FLEET_CONNECT_TIMEOUT", "200ms");
             let finished = run(with(command, &[setting]));
             assert_eq!(finished.code, code, "{arguments:?}: {finished:#?}");
-            let told = finished.err.iter().filter(|line| line.starts_with(said)).count();
-            assert_eq!(told, 1, "{arguments:?}: {finished:#?}");
+            let count = finished.err.iter().filter(|line| line.starts_with(said)).count();
+            assert_eq!(count, 1, "{arguments:?}: {finished:#?}");
         }
     }
 }

@@ -84,32 +84,32 @@ fn unreachable(finished: &Finished) -> &str {
 }
 
 #[test]
-fn a_port_that_closes_every_connection_is_told_as_a_firewall_and_not_as_a_matter_of_tls() {
+fn a_port_that_closes_every_connection_is_reported_as_a_firewall_and_not_as_a_matter_of_tls() {
     let port = OddPort::open(Answer::End);
     hints(&port.address, "; something closes every connection before a word is said");
     hints(&port.address, "or a network that wants a proxy (this connection uses no proxy");
 }
 
 #[test]
-fn a_port_that_speaks_http_1_is_told_with_temporals_port() {
+fn a_port_that_speaks_http_1_is_reported_with_temporals_port() {
     let port = OddPort::open(Answer::Text("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
     hints(&port.address, "; this port speaks HTTP/1 and not gRPC: Temporal's port is 7233");
 }
 
 #[test]
-fn a_port_of_another_protocol_is_told_as_one() {
+fn a_port_of_another_protocol_is_reported_as_one() {
     let port = OddPort::open(Answer::Text("-ERR unknown command\r\n"));
     hints(&port.address, "; this port speaks neither gRPC nor TLS: is it Temporal's (7233)?");
 }
 
 #[test]
-fn a_port_that_never_answers_is_told_as_silent() {
+fn a_port_that_never_answers_is_reported_as_silent() {
     let port = OddPort::open(Answer::Nothing);
     hints(&port.address, "; this port accepts connections and answers nothing");
 }
 
 #[test]
-fn a_web_page_over_tls_is_told_as_one() {
+fn a_web_page_over_tls_is_reported_as_one() {
     let page = OddPort::open(Answer::Text("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
     let authority = Authority::new("ours");
     let port = TlsPort::before(page.address.clone(), "http/1.1", &authority, "127.0.0.1", None);
@@ -121,7 +121,7 @@ fn a_web_page_over_tls_is_told_as_one() {
 }
 
 #[test]
-fn a_port_with_tls_that_closes_on_anything_else_is_told_as_one_with_tls() {
+fn a_port_with_tls_that_closes_on_anything_else_is_reported_as_one_with_tls() {
     let authority = Authority::new("ours");
     let tls = TlsPort::open(&authority, "127.0.0.1", None);
     let address = tls.address.clone();
@@ -148,7 +148,7 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 }
 
 #[test]
-fn a_closed_port_is_told_with_the_port_that_was_tried() {
+fn a_closed_port_is_reported_with_the_port_that_was_tried() {
     // Nobody listens there, on any machine that runs tests with servers of their own.
     let attempts = ["127.0.0.77", "127.0.0.77:", "http://127.0.0.77", "https://127.0.0.77"];
     let attempts = attempts.map(|address| {

@@ -260,7 +260,7 @@ fn a_program_that_the_fleet_starts_gets_no_secret() {
 }
 
 #[test]
-fn a_key_with_a_line_end_is_sent_without_it_and_that_is_told() {
+fn a_key_with_a_line_end_is_sent_without_it_and_that_is_reported() {
     let world = World::new();
     for (key, code, words) in [
         (

@@ -63,14 +63,14 @@ fn what_the_server_refuses_counts_as_not_started() {
         assert_eq!(finished.code, code, "{what}: {finished:#?}");
         assert!(finished.err.contains(&"not started: 5".to_owned()), "{what}: {finished:#?}");
         assert!(!finished.err.iter().any(|it| it.contains("run:")), "{what}: {finished:#?}");
-        let told = summary(&finished);
-        assert_eq!((&told["not_started"], &told["running"]), (&5.into(), &Value::Array(vec![])));
-        assert_eq!(told["may_run"], Value::Array(vec![]), "{what}");
+        let json = summary(&finished);
+        assert_eq!((&json["not_started"], &json["running"]), (&5.into(), &Value::Array(vec![])));
+        assert_eq!(json["may_run"], Value::Array(vec![]), "{what}");
 
         let finished = with(&["bench", "--count", "3", "--output", "json"]);
         assert_eq!(finished.code, code, "{what}: {finished:#?}");
-        let told = summary(&finished);
-        assert_eq!((&told["not_started"], &told["under_way"]), (&3.into(), &0.into()), "{what}");
+        let json = summary(&finished);
+        assert_eq!((&json["not_started"], &json["under_way"]), (&3.into(), &0.into()), "{what}");
     }
     assert!(workflow_ids(&world.workflow_queue()).is_empty());
 }
@@ -85,16 +85,16 @@ fn a_rate_limit_that_lasts_ends_the_starter_and_nothing_was_started() {
         let finished = run(starter);
         assert_eq!(finished.code, code, "{finished:#?}");
         assert!(finished.err.contains(&"not started: 5".to_owned()), "{finished:#?}");
-        let told = summary(&finished);
-        assert_eq!((&told["not_started"], &told["may_run"]), (&5.into(), &Value::Array(vec![])));
-        assert!(told["rate_limited"].as_u64().unwrap() >= 5, "{told}");
+        let json = summary(&finished);
+        assert_eq!((&json["not_started"], &json["may_run"]), (&5.into(), &Value::Array(vec![])));
+        assert!(json["rate_limited"].as_u64().unwrap() >= 5, "{json}");
         let words = "RESOURCE_EXHAUSTED: namespace rate limit exceeded";
         assert!(finished.err.iter().any(|it| it.contains(words)), "{finished:#?}");
     }
     let mut bench = world.fleet(["bench", "--count", "3", "--timeout", "2s", "--output", "json"]);
     bench.env("TEMPORAL_ADDRESS", &port.address);
-    let told = summary(&run(bench));
-    assert_eq!((&told["not_started"], &told["under_way"]), (&3.into(), &0.into()), "{told}");
+    let json = summary(&run(bench));
+    assert_eq!((&json["not_started"], &json["under_way"]), (&3.into(), &0.into()), "{json}");
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn only_a_workflow_whose_start_was_not_answered_may_run() {
     assert_eq!(finished.code, 1, "{finished:#?}");
     let may_run = "1 may run (the server did not answer):".to_owned();
     assert!(finished.err.contains(&may_run), "{finished:#?}");
-    let told = summary(&finished);
-    let count = |list: &str| told[list].as_array().unwrap().len();
-    assert_eq!((count("running"), count("may_run")), (1, 1), "{told}");
-    assert_eq!(told["not_started"], 0);
+    let json = summary(&finished);
+    let count = |list: &str| json[list].as_array().unwrap().len();
+    assert_eq!((count("running"), count("may_run")), (1, 1), "{json}");
+    assert_eq!(json["not_started"], 0);
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn a_workflow_that_is_reset_is_awaited_in_its_new_run() {
         };
         client.reset_workflow_execution(request.into_request()).await.unwrap();
     });
-    let told = starter.err.wait_for(&format!("{id} was reset: waiting for its run "));
-    assert!(!told.contains(&before), "{told}");
+    let line = starter.err.wait_for(&format!("{id} was reset: waiting for its run "));
+    assert!(!line.contains(&before), "{line}");
     eventually("the new run is held", || server::pending_timers(&id) == 1);
     server::signal(&id, "expedite");
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
@@ -214,23 +214,23 @@ fn every_run_of_a_chain_counts_in_the_summary_and_in_the_stages() {
         let worker = FleetWorker::build(&fleet, &config, Role::Worker).await.unwrap();
         worker.run(stop.notified()).await.unwrap();
         let [starter, bench] = both.await.unwrap();
-        let told = summary(&starter);
+        let json = summary(&starter);
         let total = |what: &str| -> u64 {
-            let shares = told["workers"][what].as_object().unwrap();
+            let shares = json["workers"][what].as_object().unwrap();
             shares.values().map(|it| it.as_u64().unwrap()).sum()
         };
-        assert_eq!((total("workflows"), total("activities")), (2, 8), "{told}");
-        assert_eq!(told["workers_incomplete"], 0);
-        let told = summary(&bench);
-        let count = |stage: &str| told["latency_ms"][stage]["count"].as_u64().unwrap();
-        assert_eq!(count("activity_execution"), 8, "{told}");
-        assert!(count("workflow_task_execution") >= 8, "{told}");
-        assert_eq!((&told["histories_sampled"], &told["chains_cut"]), (&8.into(), &0.into()));
+        assert_eq!((total("workflows"), total("activities")), (2, 8), "{json}");
+        assert_eq!(json["workers_incomplete"], 0);
+        let json = summary(&bench);
+        let count = |stage: &str| json["latency_ms"][stage]["count"].as_u64().unwrap();
+        assert_eq!(count("activity_execution"), 8, "{json}");
+        assert!(count("workflow_task_execution") >= 8, "{json}");
+        assert_eq!((&json["histories_sampled"], &json["chains_cut"]), (&8.into(), &0.into()));
     });
 }
 
 #[test]
-fn a_server_that_limits_calls_is_told_within_ten_seconds() {
+fn a_server_that_limits_calls_is_reported_within_ten_seconds() {
     let cli = OwnServer::start("0", &[]).cli;
     let port = free_port().to_string();
     let mut limited = program(FLEET);
@@ -247,9 +247,9 @@ fn a_server_that_limits_calls_is_told_within_ten_seconds() {
     let mut starter = Process::start(there(&["starter", "-n", "40", "--output", "json"]));
     starter.err.wait_for("batch ");
     let begun = Instant::now();
-    let told = starter.err.wait_for(words);
+    let line = starter.err.wait_for(words);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    assert!(told.contains("RESOURCE_EXHAUSTED: namespace rate limit exceeded"), "{told}");
+    assert!(line.contains("RESOURCE_EXHAUSTED: namespace rate limit exceeded"), "{line}");
     starter.ctrl_c();
     assert_eq!(starter.exit_code(), 130);
     let out = starter.out.wait_end();
@@ -258,13 +258,13 @@ fn a_server_that_limits_calls_is_told_within_ten_seconds() {
 
     let bench = ["bench", "--rate", "20/s", "--duration", "4s", "--timeout", "1s"];
     let bench = run(there(&[&bench[..], &["--output", "json"]].concat()));
-    let told: Value = serde_json::from_str(bench.out.last().unwrap()).unwrap();
-    assert!(told["rate_limited"].as_u64().unwrap() > 0, "{told}");
+    let line: Value = serde_json::from_str(bench.out.last().unwrap()).unwrap();
+    assert!(line["rate_limited"].as_u64().unwrap() > 0, "{line}");
     assert!(bench.err.iter().any(|it| it.starts_with(words)), "{bench:#?}");
 }
 
 #[test]
-fn a_workflow_task_that_fails_is_told_with_its_reason_and_the_command_that_shows_more() {
+fn a_workflow_task_that_fails_is_reported_with_its_reason_and_the_command_that_shows_more() {
     let world = World::new();
     let _up = Process::start_ready(world.fleet(["up", "-w", "1"]));
     let mut starter =
@@ -278,13 +278,13 @@ fn a_workflow_task_that_fails_is_told_with_its_reason_and_the_command_that_shows
 }
 
 #[test]
-fn a_queue_of_others_that_nobody_polls_is_told_without_a_command_that_does_not_help() {
+fn a_queue_of_others_that_nobody_polls_is_reported_without_a_command_that_does_not_help() {
     let world = World::new();
     let queue = world.id();
     let mut starter = Process::start(world.fleet(["starter", "-n", "1", "--task-queue", &queue]));
-    let told = starter.err.wait_for("no worker polls");
-    assert!(told.contains(&format!("no worker polls '{queue}': start a worker for that queue")));
-    assert!(told.contains(&format!("fleet up polls '{}'", world.workflow_queue())), "{told}");
+    let line = starter.err.wait_for("no worker polls");
+    assert!(line.contains(&format!("no worker polls '{queue}': start a worker for that queue")));
+    assert!(line.contains(&format!("fleet up polls '{}'", world.workflow_queue())), "{line}");
     starter.ctrl_c();
     assert_eq!(starter.exit_code(), 130);
 }

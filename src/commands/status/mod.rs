@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_told_above_the_table_and_in_json() {
+    fn a_clock_that_is_off_is_reported_above_the_table_and_in_json() {
         let mut reading = reading(unserved());
         let by = Duration::from_mins(2);
         reading.skew = Some(Skew { by, is_ahead: true, is_least: false });

@@ -51,7 +51,7 @@ fn a_pending_nexus_operation_shows_its_attempt_its_failure_and_why_it_is_blocked
         last_attempt_failure: failure("503"),
         ..Default::default()
     };
-    for (told, expected) in [
+    for (answer, expected) in [
         (
             PendingNexusOperationInfo {
                 next_attempt_schedule_time: Some(at(6500).into()),
@@ -84,7 +84,7 @@ fn a_pending_nexus_operation_shows_its_attempt_its_failure_and_why_it_is_blocked
         let mut timeline = build(events.clone(), at(5000));
         timeline.add_pending(
             &DescribeWorkflowExecutionResponse {
-                pending_nexus_operations: vec![told],
+                pending_nexus_operations: vec![answer],
                 ..Default::default()
             },
             None,

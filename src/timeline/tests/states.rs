@@ -182,8 +182,8 @@ fn runs_before_and_after_a_reset_name_each_other() {
         reset_run_id: "the-next".into(),
         ..Default::default()
     });
-    let told = DescribeWorkflowExecutionResponse { workflow_extended_info, ..Default::default() };
-    timeline.add_pending(&told, None);
+    let answer = DescribeWorkflowExecutionResponse { workflow_extended_info, ..Default::default() };
+    timeline.add_pending(&answer, None);
     let lines = lines(&timeline);
     for expected in [
         "previous run: --run-id the-base, which was reset: this run repeats it up to there",
@@ -199,7 +199,7 @@ fn runs_before_and_after_a_reset_name_each_other() {
 }
 
 /// A run with an activity since one second, whose cancellation was requested after two.
-fn with_an_activity(told: &DescribeWorkflowExecutionResponse) -> Timeline {
+fn with_an_activity(answer: &DescribeWorkflowExecutionResponse) -> Timeline {
     let scheduled = ActivityTaskScheduledEventAttributes {
         activity_id: "1".into(),
         activity_type: Some(ActivityType { name: "A".into() }),
@@ -230,7 +230,7 @@ fn with_an_activity(told: &DescribeWorkflowExecutionResponse) -> Timeline {
         ),
     ];
     let mut timeline = build(events, at(5000));
-    timeline.add_pending(told, None);
+    timeline.add_pending(answer, None);
     timeline.add_waits(&BTreeSet::new());
     timeline
 }
@@ -261,7 +261,7 @@ fn an_activity_that_ignores_its_cancel_request_or_is_paused_says_so() {
         pause_info: Some(PauseInfo { pause_time: time(3000), paused_by: Some(by) }),
         ..pending(state)
     };
-    for (told, expected) in [
+    for (answer, expected) in [
         (pending(PendingActivityState::CancelRequested), running.to_owned()),
         (
             paused(PendingActivityState::PauseRequested, manual.clone()),
@@ -279,7 +279,7 @@ fn an_activity_that_ignores_its_cancel_request_or_is_paused_says_so() {
                 .to_owned(),
         ),
     ] {
-        let pending_activities = vec![told];
+        let pending_activities = vec![answer];
         let timeline = with_an_activity(&DescribeWorkflowExecutionResponse {
             pending_activities,
             ..Default::default()

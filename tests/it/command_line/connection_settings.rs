@@ -99,20 +99,20 @@ fn a_variable_that_is_not_read_is_refused_with_the_one_that_is() {
 #[test]
 fn a_variable_that_is_not_read_is_a_warning_if_the_one_that_is_has_another_value() {
     let world = World::new();
-    let told = |name: &str, value: &str| {
+    let warnings = |name: &str, value: &str| {
         let mut status = world.fleet(["status"]);
         status.env(name, value);
         let finished = run(status);
         assert_eq!(finished.code, 0, "{finished:#?}");
         finished.err
     };
-    let lines = told("TEMPORAL_CLI_ADDRESS", "elsewhere:7233");
+    let lines = warnings("TEMPORAL_CLI_ADDRESS", "elsewhere:7233");
     let [line] = &lines[..] else { panic!("{lines:#?}") };
     let expected = "TEMPORAL_CLI_ADDRESS (environment) is not read: TEMPORAL_ADDRESS holds";
     assert!(line.ends_with(expected), "{line}");
 
     // The same, said twice.
-    assert!(told("TEMPORAL_CLI_ADDRESS", server::address()).is_empty());
+    assert!(warnings("TEMPORAL_CLI_ADDRESS", server::address()).is_empty());
 }
 
 #[test]
