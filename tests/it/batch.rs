@@ -301,9 +301,7 @@ fn workers_and_starter_survive_a_server_that_is_killed_and_restarted() {
     let starter = there(world.fleet(["starter", "-n", "60", "--concurrency", "10"]));
     let mut starter = Process::start(starter);
     starter.out.wait_count(5);
-    server.signal(Signal::KILL);
-    assert_eq!(server.up.exit_code(), 70);
-    server.up.err.wait_for("error: the Temporal dev server ended unexpectedly");
+    server.kill();
     // The SDK has given up retrying. From here on, the starter retries.
     starter.err.wait_for("does not answer");
 

@@ -32,8 +32,7 @@ fn an_outage_is_two_lines_however_many_workflows_are_awaited() {
     starter.err.wait_for("to see more: ");
     let before = [&starter, &worker].map(|process| process.err.so_far().len());
 
-    server.signal(Signal::KILL);
-    server.up.exit_code();
+    server.kill();
     for process in [&starter, &worker] {
         process.err.wait_for("does not answer");
     }

@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use rustix::process::Signal;
-
 use crate::{
     proxy::RefusingPort,
     server::{self, OwnServer},
@@ -38,8 +36,7 @@ fn ready_is_taken_back_while_the_server_is_away_and_given_again() {
     for health in [&health, &fleet] {
         eventually_ready(health, (200, "ready"));
     }
-    server.signal(Signal::KILL);
-    server.up.exit_code();
+    server.kill();
     eventually_ready(&health, (503, "disconnected"));
     eventually_ready(&fleet, (503, "not ready: activity-worker:0"));
     assert_eq!(get(&health, "/livez"), Some((200, "alive".into())));

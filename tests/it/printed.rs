@@ -166,9 +166,10 @@ fn the_timeline_in_the_documents_is_the_one_of_the_recorded_history() {
 }
 
 #[test]
-fn every_hazard_in_the_documents_names_tests_that_exist() {
+fn every_hazard_and_limit_in_the_documents_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/hazards.md")).unwrap();
+    let pages = ["docs/hazards.md", "docs/limits.md"].map(|page| root.join(page));
+    let pages = pages.map(|page| fs::read_to_string(page).unwrap()).concat();
     let mut sources = String::new();
     let mut folders = vec![root.join("src"), root.join("tests")];
     while let Some(folder) = folders.pop() {
@@ -180,8 +181,11 @@ fn every_hazard_in_the_documents_names_tests_that_exist() {
             }
         }
     }
-    let rows =
-        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| situation"));
+    let is_row = |line: &&str| {
+        line.starts_with("| ")
+            && !["| situation", "| what |"].iter().any(|head| line.starts_with(head))
+    };
+    let rows = pages.lines().filter(is_row);
     for row in rows {
         let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();

@@ -1,5 +1,5 @@
-//! The README's commands: each of them is run by the test that `COMMANDS` names, here or in
-//! `tests/containers`, and its output has the form that the README shows.
+//! The README's commands: each of them is run by the test that `COMMANDS` names, here, in `chaos.rs` or
+//! in `tests/containers`, and its output has the form that the README shows.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Each command of the README, and the test that runs it.
-const COMMANDS: [(&str, &str); 27] = [
+const COMMANDS: [(&str, &str); 28] = [
     ("cargo run --release -- demo", "the_demo_prints_what_the_readme_shows"),
     ("fleet demo", "the_demo_prints_what_the_readme_shows"),
     ("cargo test", "itself"),
@@ -38,6 +38,7 @@ const COMMANDS: [(&str, &str); 27] = [
     ("fleet trace WORKFLOW_ID", "the_readmes_commands_work_with_a_running_fleet"),
     ("fleet bench", "the_readmes_commands_work_with_a_running_fleet"),
     ("fleet bench --rate 20/s --duration 20s", "the_readmes_commands_work_with_a_running_fleet"),
+    ("fleet chaos", "a_trial_of_its_own_fleet_loses_nothing_and_leaves_nothing_behind"),
     ("fleet config", "the_readmes_commands_work_with_a_running_fleet"),
     ("fleet completions", "the_readmes_commands_work_with_a_running_fleet"),
     ("cargo run -- demo --input '\"you\"'", "the_crate_in_the_readme_greets"),
@@ -91,7 +92,7 @@ fn every_command_of_the_readme_is_run_by_a_test() {
     let listed: BTreeSet<_> = COMMANDS.iter().map(|(command, _)| (*command).to_owned()).collect();
     assert_eq!(typed(), listed);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests = ["tests/it/readme.rs", "tests/containers/readme.rs"];
+    let tests = ["tests/it/readme.rs", "tests/it/chaos.rs", "tests/containers/readme.rs"];
     let tests = tests.map(|path| fs::read_to_string(root.join(path)).unwrap()).join("\n");
     for (command, test) in COMMANDS {
         assert!(

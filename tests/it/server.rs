@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ffi::OsStr, future::Future, sync::OnceLock, time::Duration};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, UntypedWorkflow, Url,
     WorkflowFetchHistoryOptions, WorkflowStartOptions,
@@ -81,6 +81,14 @@ impl OwnServer {
         let (temporal, command_line) = children_of(guard).remove(0);
         let cli = command_line.split(['\0', ' ']).next().unwrap().to_owned();
         Self { address: line.split_once('=').unwrap().1.to_owned(), temporal, cli, up }
+    }
+
+    /// Kills the server, and before it `fleet up`, which would start a server with a database again.
+    pub(crate) fn kill(&mut self) {
+        self.up.signal(Signal::KILL);
+        self.up.exit_code();
+        // Its guard may have ended it already.
+        let _ = kill_process(Pid::from_raw(self.temporal.cast_signed()).unwrap(), Signal::KILL);
     }
 
     /// Signals the server itself.
