@@ -261,7 +261,7 @@ fn metrics_exported_by_otlp_have_the_same_names() {
         assert!(scraped.contains(&name), "{name}");
     }
     let of_instances = receiver.query(r#"fleet_worker_state{service_instance_id!=""}"#);
-    assert_eq!(of_instances.len(), 9, "three workers in three states: {of_instances:#?}");
+    assert_eq!(of_instances.len(), 15, "three workers in five states: {of_instances:#?}");
     // The receiver gets the expressions of the rules as Prometheus has parsed them.
     let rules = Prometheus::scraping(&[]).api("rules");
     let groups = rules["groups"].as_array().unwrap();
