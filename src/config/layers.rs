@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn a_file_that_is_not_toml_is_reported_by_place_without_its_text() {
         for text in ["role = \"worker\"\nkey = s3cr3t", "a = \"s3cr3t\nb", "[s3cr3t"] {
-            let told = parse_file(text).unwrap_err();
-            assert!(told.starts_with("not valid TOML at line "), "{told}");
-            assert!(!told.contains("s3cr3t") && !told.contains('\n'), "{told}");
+            let error = parse_file(text).unwrap_err();
+            assert!(error.starts_with("not valid TOML at line "), "{error}");
+            assert!(!error.contains("s3cr3t") && !error.contains('\n'), "{error}");
         }
     }
 

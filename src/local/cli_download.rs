@@ -168,7 +168,7 @@ mod tests {
                 format!(r#"{{"archiveUrl": "{site}/a.tar.gz", "fileToExtract": "temporal"}}"#);
             vec![named.into_bytes(), archive("LICENSE", b"MIT")]
         });
-        let told = from_site(&site, "1.2.3", folder.path()).await.unwrap_err();
-        assert_eq!(told, "the archive does not have the program");
+        let error = from_site(&site, "1.2.3", folder.path()).await.unwrap_err();
+        assert_eq!(error, "the archive does not have the program");
     }
 }

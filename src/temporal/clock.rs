@@ -1,7 +1,7 @@
 //! The server's clock. What waits, and for how long, is counted by it, because this machine's clock may
 //! differ.
 //!
-//! No call of the server's API returns its time. But the server notes when it received a poll, and tells
+//! No call of the server's API returns its time. But the server notes when it received a poll, and returns
 //! this to whoever describes the queue. So a poll of a queue that has no tasks, and never will, asks for
 //! the time. The queue is a sticky one: such a queue belongs to a normal one, and the server forgets it.
 
@@ -113,8 +113,8 @@ impl ServerClock {
         self.skew
     }
 
-    /// The clock, corrected by what the server has told, if its time could not be measured. `newest` is
-    /// the latest time that the server has told. A poller that it lists has polled in the last minutes:
+    /// The clock, corrected by what the server has returned, if its time could not be measured. `newest` is
+    /// the latest time that the server has returned. A poller that it lists has polled in the last minutes:
     /// `newest_poll` is the latest poll of any.
     pub(crate) fn bounded(
         self,
@@ -159,7 +159,7 @@ impl ClockReader {
     }
 }
 
-/// Measures the server's clock. `None` if the server does not let this client poll, or does not tell.
+/// Measures the server's clock. `None` if the server does not let this client poll, or does not return it.
 pub(crate) async fn measure(client: &Client, normal_queue: &str) -> Option<ServerClock> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -209,9 +209,31 @@ fn nearest(name: &str) -> Option<&'static str> {
     (slips(&read) <= most).then_some(read)
 }
 
+/// Files of certificates and keys that are given beside their content: a line for each.
+pub(super) fn set_twice(environment: &Environment) -> Vec<String> {
+    let problem = |what| {
+        let [path, data] = ["PATH", "DATA"].map(|form| format!("{TLS}_{what}_{form}"));
+        let both = environment.get(&path).is_some() && environment.get(&data).is_some();
+        both.then(|| format!("{path} and {data} (environment) are both set: unset one"))
+    };
+    ["CLIENT_CERT", "CLIENT_KEY", "SERVER_CA_CERT"].into_iter().filter_map(problem).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_beside_its_content_is_refused_without_showing_it() {
+        let both = "TEMPORAL_TLS_CLIENT_KEY_PATH=a\nTEMPORAL_TLS_CLIENT_KEY_DATA=s3cr3t";
+        assert_eq!(
+            set_twice(&both.parse().unwrap()),
+            [
+                "TEMPORAL_TLS_CLIENT_KEY_PATH and TEMPORAL_TLS_CLIENT_KEY_DATA (environment) are both set: \
+              unset one"
+            ]
+        );
+    }
 
     #[test]
     fn a_variable_of_another_tool_is_reported_with_the_one_that_is_read() {

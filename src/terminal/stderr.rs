@@ -35,7 +35,7 @@ thread_local! {
 
 /// Queues a line of the log, with its line end. It is dropped if too much waits already.
 pub(crate) fn log(line: &[u8]) {
-    // The line that tells of dropped ones comes from the writer itself.
+    // The line that counts dropped ones comes from the writer itself.
     queue().add(line, if IS_WRITER.get() { LIMIT } else { LOG_LIMIT });
 }
 
@@ -101,7 +101,7 @@ struct Waiting {
     is_writing: bool,
     /// How often something was written.
     writes: u64,
-    /// How many dropped lines have not been told of.
+    /// How many dropped lines no line has counted yet.
     untold: u64,
 }
 

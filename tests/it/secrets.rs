@@ -279,8 +279,8 @@ fn a_key_with_a_line_end_is_sent_without_it_and_that_is_reported() {
         command.env("TEMPORAL_ADDRESS", "https://127.0.0.1:1").env("TEMPORAL_API_KEY", key);
         let finished = run(command);
         assert_eq!(finished.code, code, "{key:?}: {finished:#?}");
-        let told = finished.err.iter().filter(|line| line.contains("TEMPORAL_API_KEY"));
-        assert_eq!(told.count(), usize::from(words.is_some()), "{key:?}: {finished:#?}");
+        let lines = finished.err.iter().filter(|line| line.contains("TEMPORAL_API_KEY"));
+        assert_eq!(lines.count(), usize::from(words.is_some()), "{key:?}: {finished:#?}");
         if let Some(words) = words {
             assert!(finished.err.iter().any(|line| line.contains(words)), "{key:?}: {finished:#?}");
         }

@@ -4,10 +4,11 @@
 mod errors;
 mod names;
 mod panics;
+mod rogue;
 mod stderr;
 
 /// Text that would move the cursor, clear the screen, recolour, rename the window, reverse what follows, hide, and
-/// forge a line of ours. `mark` tells texts apart.
+/// forge a line of ours. `mark` makes texts differ.
 fn hostile(mark: &str) -> String {
     format!(
         "{mark}\nerror: forged\r\u{1b}]0;pwned\u{7}\u{1b}[2J\u{1b}[31m\u{9b}31m\u{7f}\u{85}error: forged\u{2028}error: \

@@ -52,15 +52,15 @@ fn workers_go_on_while_nobody_reads_their_log_and_say_later_how_much_was_dropped
     assert!(dropped() > 1000.0, "{}", dropped());
     assert_eq!(get(&health, "/livez").unwrap().0, 200);
 
-    // A reader that comes back is told. Then nothing more is dropped.
+    // A reader that comes back learns how many. Then nothing more is dropped.
     let mut seen = Vec::new();
     let mut part = vec![0; 65_536];
-    let told = |seen: &[u8]| {
+    let says_so = |seen: &[u8]| {
         String::from_utf8_lossy(seen)
             .contains(" log lines were dropped, because stderr was not read")
     };
     let deadline = Instant::now() + DEADLINE;
-    while !told(&seen) && Instant::now() < deadline {
+    while !says_so(&seen) && Instant::now() < deadline {
         let count = unread.read(&mut part).unwrap();
         seen.extend_from_slice(&part[..count]);
     }
