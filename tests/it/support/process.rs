@@ -105,8 +105,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The children watch a pipe from this process and end when it does.
-        let _ = self.child.kill();
+        // The children of a fleet lead groups of their own: they watch a pipe from this process and end when it
+        // does. The program of a guard does not.
+        if self.ended().is_none() {
+            let _ = kill_process_group(pid(self.pid()), Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
