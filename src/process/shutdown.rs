@@ -19,6 +19,7 @@ use std::{
     process,
     sync::{Arc, Mutex, OnceLock},
     thread,
+    time::{Duration, Instant},
 };
 
 use signal_hook::{
@@ -30,6 +31,9 @@ use tracing::info;
 
 use crate::config::file;
 
+/// For how long after a SIGHUP another one counts as the same.
+const HANG_UP: Duration = Duration::from_secs(1);
+
 /// What to do on a second signal, before the process exits.
 type ExitHook = Box<dyn FnOnce() + Send>;
 
@@ -38,7 +42,7 @@ type ExitHook = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Shutdown {
     requested: CancellationToken,
-    signal: Arc<OnceLock<i32>>,
+    signal: Arc<OnceLock<(i32, Instant)>>,
     exit_hook: Arc<Mutex<Option<ExitHook>>>,
 }
 
@@ -81,9 +85,14 @@ impl Shutdown {
         }
         // The end of the supervisor does not count as a signal. So a worker still drains if both
         // come, as under systemd, which signals every process of a service.
-        if self.signal.set(signal).is_ok() {
+        if self.signal.set((signal, Instant::now())).is_ok() {
             file::on_stop(128 + signal);
             self.requested.cancel();
+            return;
+        }
+        // A terminal that closes sends SIGHUP, and so does its shell when it ends for that.
+        let repeats = |(first, at): &(i32, Instant)| *first == SIGHUP && at.elapsed() < HANG_UP;
+        if signal == SIGHUP && self.signal.get().is_some_and(repeats) {
             return;
         }
         let exit_hook = self.exit_hook.lock().ok().and_then(|mut hook| hook.take());
@@ -147,7 +156,7 @@ impl Shutdown {
     /// SIGHUP.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let signal = self.signal.get().copied().unwrap_or(SIGTERM);
+        let signal = self.signal.get().map_or(SIGTERM, |(signal, _)| *signal);
         u8::try_from(128 + signal).unwrap_or(u8::MAX)
     }
 }
