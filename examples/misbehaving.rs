@@ -33,6 +33,8 @@ enum What {
     Log,
     /// An activity logs 50,000 lines.
     Flood,
+    /// The result has 1.9 MB, which is almost as much as the server takes.
+    Large,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,6 +54,9 @@ impl Misbehave {
         if let What::Workflow = fault.what {
             panic!("{}", fault.text);
         }
+        if let What::Large = fault.what {
+            return Ok("x".repeat(1_900_000));
+        }
         let once = RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() };
         let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
             .maybe_task_queue(activity_task_queue())
@@ -68,7 +73,7 @@ impl Misbehaving {
     #[activity]
     async fn act(_ctx: ActivityContext, fault: Fault) -> Result<String, ActivityError> {
         match fault.what {
-            What::Workflow | What::Activity => panic!("{}", fault.text),
+            What::Workflow | What::Activity | What::Large => panic!("{}", fault.text),
             What::Log => warn!("a value: {}", Unshowable(fault.text.clone())),
             What::Flood => {
                 for number in 0..50_000 {

@@ -1,5 +1,6 @@
 //! What a batch consists of, as the flags of `starter` and `demo` describe it.
 
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -11,9 +12,10 @@ use crate::{
     cli::{InputArgs, Workload},
     error::{CommandError, Error},
     fleet::Fleet,
-    temporal::history::Definition,
+    temporal::{history::Definition, payload::from_json},
     terminal::announce::Announce,
     text::one_line,
+    workloads::load::Load,
 };
 
 /// The number of workflows if the user gives none.
@@ -78,6 +80,32 @@ pub(super) async fn read_inputs(
             .unwrap_or_else(|error| Err(Error::Bug(error.to_string()).into()))
     };
     context.unless_stopped(reading).await
+}
+
+/// The workflow that is started to load a fleet, without `--workflow-type`. The fleet's own workflows are not
+/// started unless they are named, because a thousand of them may do harm.
+pub(super) const LOAD: &str = "LoadWorkflow";
+
+/// The type and the arguments of the workflows that load a fleet: the one that is `named`, or [`LOAD`]. `input` are
+/// the arguments that flags give; `load` makes those of [`LOAD`] without them.
+///
+/// # Errors
+/// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have [`LOAD`]; those of `load`.
+pub(super) fn load_workflow(
+    fleet: &Fleet,
+    named: Option<&str>,
+    input: Vec<Payload>,
+    load: impl FnOnce() -> Result<Load, CommandError>,
+) -> Result<(String, Vec<Payload>), CommandError> {
+    match named {
+        Some(workflow_type) => Ok((workflow_type.to_owned(), input)),
+        None if !fleet.has_workflow(LOAD) => Err(CommandError::NothingToBench),
+        None if !input.is_empty() => Ok((LOAD.to_owned(), input)),
+        None => {
+            let load = serde_json::to_string(&load()?).expect("numbers can be serialized");
+            Ok((LOAD.to_owned(), vec![from_json(&load)]))
+        }
+    }
 }
 
 /// How many workflows there are. Where each line is for one workflow, another number is unclear: it may be a

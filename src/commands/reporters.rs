@@ -161,7 +161,7 @@ mod tests {
     use crate::{
         config::role::Role,
         local::events::WorkerProcess,
-        process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
+        process::{exit_status::ProcessExit, named_run::NamedRun, stall::Stall},
     };
 
     fn process() -> WorkerProcess {
@@ -207,7 +207,7 @@ mod tests {
                 stall: Stall::default(),
             },
             FleetEvent::WorkerExited { process: process(), exit, restart_in: None },
-            FleetEvent::WorkflowEndsWorkers { run: WorkflowRun::default(), workers: 3 },
+            FleetEvent::WorkflowEndsWorkers { run: NamedRun::default(), workers: 3 },
             FleetEvent::WorkerStartFailed {
                 worker: "workflow-worker:0".into(),
                 role: Role::WorkflowWorker,

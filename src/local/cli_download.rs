@@ -147,14 +147,19 @@ mod tests {
         files.into_inner().unwrap().finish().unwrap()
     }
 
+    /// A site whose archive has this file only.
+    fn site_with(name: &str, content: &[u8]) -> String {
+        serve(|site| {
+            let named =
+                format!(r#"{{"archiveUrl": "{site}/a.tar.gz", "fileToExtract": "temporal"}}"#);
+            vec![named.into_bytes(), archive(name, content)]
+        })
+    }
+
     #[tokio::test]
     async fn the_program_of_the_archive_is_saved_and_cannot_run() {
         let folder = tempfile::tempdir().unwrap();
-        let site = serve(|site| {
-            let named =
-                format!(r#"{{"archiveUrl": "{site}/a.tar.gz", "fileToExtract": "temporal"}}"#);
-            vec![named.into_bytes(), archive("temporal", b"#!/bin/sh\ntouch has-run\n")]
-        });
+        let site = site_with("temporal", b"#!/bin/sh\ntouch has-run\n");
         let program = from_site(&site, "1.2.3", folder.path()).await.unwrap();
         assert_eq!(std::fs::read(&program).unwrap(), b"#!/bin/sh\ntouch has-run\n");
         assert_eq!(std::fs::metadata(&program).unwrap().permissions().mode() & 0o111, 0);
@@ -163,11 +168,7 @@ mod tests {
     #[tokio::test]
     async fn an_archive_without_the_program_is_reported() {
         let folder = tempfile::tempdir().unwrap();
-        let site = serve(|site| {
-            let named =
-                format!(r#"{{"archiveUrl": "{site}/a.tar.gz", "fileToExtract": "temporal"}}"#);
-            vec![named.into_bytes(), archive("LICENSE", b"MIT")]
-        });
+        let site = site_with("LICENSE", b"MIT");
         let error = from_site(&site, "1.2.3", folder.path()).await.unwrap_err();
         assert_eq!(error, "the archive does not have the program");
     }

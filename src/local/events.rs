@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     config::role::Role,
-    process::{exit_status::ProcessExit, stall::Stall, workflow_run::WorkflowRun},
+    process::{exit_status::ProcessExit, named_run::NamedRun, stall::Stall},
 };
 
 /// Receives the events of a fleet as they happen.
@@ -72,7 +72,7 @@ pub(crate) enum FleetEvent {
     /// The code of a workflow has ended or blocked this many workers, one after the other.
     WorkflowEndsWorkers {
         #[serde(flatten)]
-        run: WorkflowRun,
+        run: NamedRun,
         workers: u32,
     },
     /// No process could be started in place of one that has exited.

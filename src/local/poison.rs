@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::process::workflow_run::WorkflowRun;
+use crate::process::named_run::NamedRun;
 
 /// After how many workers a workflow is named.
 pub(super) const STRIKES: u32 = 3;
@@ -35,7 +35,7 @@ struct Strike {
 impl Strikes {
     /// Counts a worker that ended or was stuck `now`, while the code of `run` ran. Returns whether it is the
     /// one after which the workflow is named.
-    pub(super) fn add(&self, run: &WorkflowRun, now: Instant) -> bool {
+    pub(super) fn add(&self, run: &NamedRun, now: Instant) -> bool {
         let mut strikes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         strikes.retain(|_, strike| now.duration_since(strike.last) < MEMORY);
         if strikes.len() >= REMEMBERED && !strikes.contains_key(&run.run_id) {
@@ -55,8 +55,8 @@ impl Strikes {
 mod tests {
     use super::*;
 
-    fn run(id: usize) -> WorkflowRun {
-        WorkflowRun { run_id: id.to_string(), ..WorkflowRun::default() }
+    fn run(id: usize) -> NamedRun {
+        NamedRun { run_id: id.to_string(), ..NamedRun::default() }
     }
 
     #[test]

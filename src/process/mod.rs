@@ -1,6 +1,7 @@
 //! This process and its children: signals, states, signs of life, identities, and the messages from a
 //! worker to its supervisor.
 
+pub(crate) mod around_code;
 pub(crate) mod checked;
 pub(crate) mod child;
 pub(crate) mod exit_status;
@@ -8,6 +9,7 @@ pub(crate) mod flight_recorder;
 pub(crate) mod host;
 pub(crate) mod identity;
 mod in_flight;
+pub(crate) mod named_run;
 pub(crate) mod poll_log;
 pub(crate) mod pulse;
 pub(crate) mod shutdown;
@@ -16,4 +18,3 @@ pub(crate) mod state;
 pub(crate) mod watchdog;
 pub(crate) mod worker_message;
 mod workflow_code;
-pub(crate) mod workflow_run;

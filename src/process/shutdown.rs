@@ -8,8 +8,8 @@
 //! Signals are read on a thread of their own and not by tokio. A worker's runtime may have a single
 //! thread, which workflow code can keep busy, and a second signal must end even such a process.
 //!
-//! A terminal that closes sends SIGHUP, and so do some service managers. Where it is ignored, as under
-//! `nohup`, it stays so. SIGUSR1 and SIGUSR2 would end a process by default. They have no meaning here,
+//! A terminal that closes sends SIGHUP, often twice, and so do some service managers. Where it is ignored, as
+//! under `nohup`, it stays so. SIGUSR1 and SIGUSR2 would end a process by default. They have no meaning here,
 //! so they are received and have no effect.
 
 use std::{
@@ -32,7 +32,7 @@ use tracing::info;
 use crate::config::file;
 
 /// For how long after a SIGHUP another one counts as the same.
-const HANG_UP: Duration = Duration::from_secs(1);
+const HANG_UP_TIME: Duration = Duration::from_secs(1);
 
 /// What to do on a second signal, before the process exits.
 type ExitHook = Box<dyn FnOnce() + Send>;
@@ -90,9 +90,9 @@ impl Shutdown {
             self.requested.cancel();
             return;
         }
-        // A terminal that closes sends SIGHUP, and so does its shell when it ends for that.
-        let repeats = |(first, at): &(i32, Instant)| *first == SIGHUP && at.elapsed() < HANG_UP;
-        if signal == SIGHUP && self.signal.get().is_some_and(repeats) {
+        if let Some((first, at)) = self.signal.get()
+            && is_same_hang_up(*first, signal, at.elapsed())
+        {
             return;
         }
         let exit_hook = self.exit_hook.lock().ok().and_then(|mut hook| hook.take());
@@ -161,10 +161,31 @@ impl Shutdown {
     }
 }
 
+/// Whether a second signal, `after` the first one, is only another sign of the same event: a terminal that closes
+/// sends SIGHUP, and so does its shell when it ends because of that.
+fn is_same_hang_up(first: i32, second: i32, after: Duration) -> bool {
+    first == SIGHUP && second == SIGHUP && after < HANG_UP_TIME
+}
+
 /// Whether this process was started with a signal ignored. Only on Linux can this be known without unsafe code.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
     mask & (1 << (signal - 1)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_closes_may_send_its_signal_twice_within_a_second() {
+        let soon = HANG_UP_TIME / 2;
+        assert!(is_same_hang_up(SIGHUP, SIGHUP, soon));
+        assert!(!is_same_hang_up(SIGHUP, SIGHUP, HANG_UP_TIME));
+        assert!(!is_same_hang_up(SIGHUP, SIGTERM, soon));
+        assert!(!is_same_hang_up(SIGTERM, SIGHUP, soon));
+        assert!(!is_same_hang_up(SIGINT, SIGINT, soon));
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{state::Vitals, workflow_run::WorkflowRun};
+use super::{named_run::NamedRun, state::Vitals};
 
 /// How many workflows are named. All of them wait for the same thread, and the first one says why.
 const NAMED: usize = 20;
@@ -13,9 +13,9 @@ const NAMED: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stall {
     /// The workflow whose code runs, and does not return.
-    pub(crate) running: Option<WorkflowRun>,
+    pub(crate) running: Option<NamedRun>,
     /// Other workflows whose tasks are in flight. They are no cause: they wait.
-    pub(crate) waiting: Vec<WorkflowRun>,
+    pub(crate) waiting: Vec<NamedRun>,
     /// The number of activities in flight.
     pub(crate) activities: usize,
 }
@@ -57,8 +57,8 @@ impl fmt::Display for Stall {
 mod tests {
     use super::*;
 
-    fn run(id: &str) -> WorkflowRun {
-        WorkflowRun { workflow_type: "Load".into(), workflow_id: id.into(), run_id: "r".into() }
+    fn run(id: &str) -> NamedRun {
+        NamedRun { workflow_type: "Load".into(), workflow_id: id.into(), run_id: "r".into() }
     }
 
     #[test]

@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use super::{
     flight_recorder::FlightRecorder,
     in_flight::{ActivityCount, ActivityCounter, WorkflowTaskCounter},
+    named_run::NamedRun,
     poll_log::PollLogs,
     workflow_code::WorkflowCode,
-    workflow_run::WorkflowRun,
 };
 use crate::user_code::drain::DrainSource;
 
@@ -145,7 +145,7 @@ impl Vitals {
     }
 
     /// The runs whose workflow tasks are in flight.
-    pub(super) fn runs_in_flight(&self) -> Vec<WorkflowRun> {
+    pub(super) fn runs_in_flight(&self) -> Vec<NamedRun> {
         self.workflow_tasks.runs()
     }
 

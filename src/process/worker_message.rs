@@ -2,8 +2,8 @@
 //!
 //! A supervisor gives each worker one end of a socket pair as standard input. The socket carries
 //! information both ways. The worker writes one JSON value per line: its state, the address of its
-//! health listener, a sign of life each second, or what it is stuck in. And it reads: the end of the stream means that the supervisor is gone
-//! ([`super::shutdown`]).
+//! health listener, a sign of life each second, or what it is stuck in. And it reads: the end of the
+//! stream means that the supervisor is gone ([`super::shutdown`]).
 
 use std::{
     io,

@@ -4,31 +4,20 @@
 //! interceptor of the SDK notes whose it is. A thread beside the worker can then name the workflow whose
 //! code never returns, and not those that wait behind it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use temporalio_sdk::{
     WorkflowContextView,
-    workflow_interceptors::{
-        ExecuteWorkflowInput, ExecuteWorkflowResult, HandleQueryInput, HandleQueryResult,
-        HandleSignalInput, HandleSignalResult, HandleUpdateInput, HandleUpdateResult,
-        InitializeWorkflowInput, InitializeWorkflowOutput, SyncWorkflowInterceptorContext,
-        ValidateUpdateInput, ValidateUpdateResult, WorkflowInterceptor,
-        WorkflowInterceptorConstructor, WorkflowInterceptorContext, WorkflowInterceptorFuture,
-        WorkflowNext,
-    },
+    workflow_interceptors::{WorkflowInterceptorConstructor, WorkflowInterceptorContext},
 };
 
 use super::{
+    around_code::{AroundCode, around_code},
     flight_recorder::{FlightRecorder, record},
-    workflow_run::WorkflowRun,
+    named_run::NamedRun,
 };
 
 /// The workflow code that runs at the moment, and how far the executor that runs it has come.
@@ -45,12 +34,12 @@ struct Shared {
 /// A run, and how the flight recorder writes it.
 #[derive(Debug)]
 struct Known {
-    run: WorkflowRun,
+    run: NamedRun,
     record: Vec<u8>,
 }
 
-impl From<WorkflowRun> for Known {
-    fn from(run: WorkflowRun) -> Self {
+impl From<NamedRun> for Known {
+    fn from(run: NamedRun) -> Self {
         Self { record: record(&run), run }
     }
 }
@@ -75,7 +64,7 @@ impl WorkflowCode {
     }
 
     /// The run whose code runs at the moment, if any does.
-    pub(super) fn running(&self) -> Option<WorkflowRun> {
+    pub(super) fn running(&self) -> Option<NamedRun> {
         let now = self.now();
         now.run.as_ref().filter(|_| now.is_running).map(|known| known.run.clone())
     }
@@ -107,9 +96,9 @@ impl WorkflowCode {
     /// The interceptor that notes whose code runs.
     pub(super) fn interceptor(&self) -> WorkflowInterceptorConstructor {
         let code = self.clone();
-        WorkflowInterceptorConstructor::new(move |workflow: &WorkflowContextView| CodeInterceptor {
+        around_code(move |workflow: &WorkflowContextView| CodeOfRun {
             code: code.clone(),
-            run: Arc::new(Known::from(WorkflowRun {
+            run: Arc::new(Known::from(NamedRun {
                 workflow_type: workflow.workflow_type().to_owned(),
                 workflow_id: workflow.workflow_id().to_owned(),
                 run_id: workflow.run_id().to_owned(),
@@ -133,94 +122,17 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Each workflow in the sticky cache has one.
-struct CodeInterceptor {
+/// The code of one workflow.
+struct CodeOfRun {
     code: WorkflowCode,
     run: Arc<Known>,
 }
 
-type Next<'a, I, O> = WorkflowNext<'a, I, WorkflowInterceptorFuture<'a, O>>;
+impl AroundCode for CodeOfRun {
+    type Entered<'a> = Running<'a>;
 
-impl CodeInterceptor {
-    fn watch<'a, T: 'a>(
-        &'a self,
-        inner: WorkflowInterceptorFuture<'a, T>,
-    ) -> WorkflowInterceptorFuture<'a, T> {
-        WorkflowInterceptorFuture::new(Watched { of: self, inner })
-    }
-}
-
-impl WorkflowInterceptor for CodeInterceptor {
-    fn initialize_workflow(
-        &self,
-        _: WorkflowContextView,
-        input: InitializeWorkflowInput,
-        next: WorkflowNext<'_, InitializeWorkflowInput, InitializeWorkflowOutput>,
-    ) -> InitializeWorkflowOutput {
-        let _running = self.code.enter(&self.run);
-        next.run(input)
-    }
-
-    fn execute<'a>(
-        &'a self,
-        _: WorkflowInterceptorContext,
-        input: ExecuteWorkflowInput,
-        next: Next<'a, ExecuteWorkflowInput, ExecuteWorkflowResult>,
-    ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
-        self.watch(next.run(input))
-    }
-
-    fn handle_signal<'a>(
-        &'a self,
-        _: WorkflowInterceptorContext,
-        input: HandleSignalInput,
-        next: Next<'a, HandleSignalInput, HandleSignalResult>,
-    ) -> WorkflowInterceptorFuture<'a, HandleSignalResult> {
-        self.watch(next.run(input))
-    }
-
-    fn handle_update<'a>(
-        &'a self,
-        _: WorkflowInterceptorContext,
-        input: HandleUpdateInput,
-        next: Next<'a, HandleUpdateInput, HandleUpdateResult>,
-    ) -> WorkflowInterceptorFuture<'a, HandleUpdateResult> {
-        self.watch(next.run(input))
-    }
-
-    fn handle_query(
-        &self,
-        _: SyncWorkflowInterceptorContext,
-        input: HandleQueryInput,
-        next: WorkflowNext<'_, HandleQueryInput, HandleQueryResult>,
-    ) -> HandleQueryResult {
-        let _running = self.code.enter(&self.run);
-        next.run(input)
-    }
-
-    fn validate_update(
-        &self,
-        _: SyncWorkflowInterceptorContext,
-        input: ValidateUpdateInput,
-        next: WorkflowNext<'_, ValidateUpdateInput, ValidateUpdateResult>,
-    ) -> ValidateUpdateResult {
-        let _running = self.code.enter(&self.run);
-        next.run(input)
-    }
-}
-
-/// A future of workflow code. Its code runs while it is polled.
-struct Watched<'a, T> {
-    of: &'a CodeInterceptor,
-    inner: WorkflowInterceptorFuture<'a, T>,
-}
-
-impl<T> Future for Watched<'_, T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let _running = self.of.code.enter(&self.of.run);
-        Pin::new(&mut self.inner).poll(context)
+    fn enter(&self, _: Option<&WorkflowInterceptorContext>) -> Running<'_> {
+        self.code.enter(&self.run)
     }
 }
 
@@ -231,7 +143,7 @@ mod tests {
 
     fn run(id: &str) -> Arc<Known> {
         let workflow_type = "Load".to_owned();
-        let run = WorkflowRun { workflow_type, workflow_id: id.into(), run_id: "r".into() };
+        let run = NamedRun { workflow_type, workflow_id: id.into(), run_id: "r".into() };
         Arc::new(Known::from(run))
     }
 

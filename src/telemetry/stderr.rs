@@ -119,8 +119,9 @@ impl EventWriter {
         line.into()
     }
 
-    /// Adds the mark and the ids of the current span to an event, and escapes what would act on a terminal. The current span is the event's
-    /// own, because an event is written on the thread, and within the call, that logs it.
+    /// Adds the mark and the ids of the current span to an event, and escapes what would act on a terminal.
+    /// The current span is the event's own, because an event is written on the thread, and within the call,
+    /// that logs it.
     fn marked(&self, event: &[u8]) -> Vec<u8> {
         let context = Context::current();
         let span = context.span().span_context().clone();

@@ -37,9 +37,17 @@ pub(super) fn parse(given: &str) -> Result<String, Cow<'static, str>> {
     Ok(format!("{scheme}{host}:{port}"))
 }
 
-/// Whether an address holds a user name or a query, and so perhaps a secret, which no message may show.
-pub(super) fn may_hold_secret(given: &str) -> bool {
-    given.contains(['@', '?'])
+/// Whether an address holds a user name, and so perhaps a password, of which no message may show anything.
+pub(super) fn may_hold_password(given: &str) -> bool {
+    given.contains('@')
+}
+
+/// An address as messages show it: without its query, which may hold a token.
+pub(super) fn without_query(given: &str) -> Cow<'_, str> {
+    match given.split_once('?') {
+        Some((before, _)) => format!("{before}?…").into(),
+        None => given.into(),
+    }
 }
 
 fn check_form(given: &str) -> Result<(), Cow<'static, str>> {

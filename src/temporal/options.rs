@@ -133,10 +133,10 @@ fn plain_problems(profile: &mut Profile) -> Vec<String> {
     if let Some(given) = profile.settings.address.clone() {
         // A line break at the end is what a file of variables with foreign line ends leaves.
         let address = given.trim_end_matches(['\r', '\n']);
-        let place = if address::may_hold_secret(&given) {
+        let place = if address::may_hold_password(&given) {
             profile.place("TEMPORAL_ADDRESS", "address")
         } else {
-            profile.place_of("TEMPORAL_ADDRESS", "address", &given)
+            profile.place_of("TEMPORAL_ADDRESS", "address", &address::without_query(&given))
         };
         match (texts::flaw(address), address::parse(address)) {
             (Some(flaw), _) => problems.push(format!("{place} {flaw}")),

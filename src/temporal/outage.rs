@@ -1,6 +1,9 @@
 //! Outages of the Temporal server: the log gets one line when the server stops answering and one when it
 //! answers again, however many calls fail and whoever notices.
 //!
+//! The question that is asked is for the namespace, because a server that does not know it is of no more use than
+//! one that is away.
+//!
 //! The SDK logs each call that it repeats. With a hundred workflows awaited that is a hundred lines every few
 //! seconds, which the default filter leaves out (`telemetry/stderr.rs`).
 
@@ -11,12 +14,12 @@ use std::{
 };
 
 use temporalio_client::{
-    Client, RetryOptions,
+    Client, NamespacedClient, RetryOptions,
     grpc::WorkflowService,
     request_extensions::RetryConfigForCall,
     tonic::{Code, IntoRequest, Status},
 };
-use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -35,57 +38,83 @@ const PERIOD_AWAY: Duration = Duration::from_secs(1);
 /// the log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// Asks the server regularly whether it answers.
+/// After so many answers that the namespace does not exist, it is gone. A server that starts may not know it yet.
+const DENIALS: u32 = 2;
+
+/// Whether a server is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Presence {
+    #[default]
+    Here,
+    /// It does not answer.
+    Away,
+    /// It answers that the namespace does not exist.
+    WithoutNamespace,
+}
+
+/// Asks the server regularly whether it is there.
 pub(crate) struct Watch {
-    is_away: watch::Receiver<bool>,
+    presence: watch::Receiver<Presence>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Watch {
-    /// Whether the server does not answer, and changes of that.
-    pub(crate) fn is_away(&self) -> watch::Receiver<bool> {
-        self.is_away.clone()
+    /// Whether the server is there, and changes of that.
+    pub(crate) fn presence(&self) -> watch::Receiver<Presence> {
+        self.presence.clone()
     }
 }
 
-/// Asks the server regularly whether it answers, until the result is dropped, and logs when that changes.
+/// Asks the server regularly whether it is there, until the result is dropped, and logs when it stops answering and
+/// when it answers again.
 pub(crate) fn watch(client: &Client, address: &str) -> Watch {
     let (client, address) = (client.clone(), address.to_owned());
-    let (changes, is_away) = watch::channel(false);
+    let (changes, presence) = watch::channel(Presence::default());
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut pause = PERIOD;
+        let (mut pause, mut denials) = (PERIOD, 0);
         loop {
             sleep(pause).await;
             let answer = ask(&client).await;
-            pause = match &answer {
-                Ok(()) => {
+            denials = if answer == Ok(Namespace::Missing) { denials + 1 } else { 0 };
+            let now = match answer {
+                Ok(_) => {
                     answered(&address);
-                    PERIOD
+                    pause = PERIOD;
+                    if denials >= DENIALS { Presence::WithoutNamespace } else { Presence::Here }
                 }
                 Err(cause) => {
-                    failed(&address, cause);
-                    PERIOD_AWAY
+                    failed(&address, &cause);
+                    pause = PERIOD_AWAY;
+                    Presence::Away
                 }
             };
-            changes.send_if_modified(|is_away| {
-                std::mem::replace(is_away, answer.is_err()) != answer.is_err()
-            });
+            changes.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
     }));
-    Watch { is_away, _task: task }
+    Watch { presence, _task: task }
 }
 
-/// Asks the server for a sign of life, once. A refusal is one too.
+/// What a server says of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Namespace {
+    /// It exists, as far as this client may know.
+    Exists,
+    Missing,
+}
+
+/// Asks the server for the namespace, once. A refusal is an answer too.
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn ask(client: &Client) -> Result<(), String> {
-    let mut request = GetSystemInfoRequest::default().into_request();
+pub(super) async fn ask(client: &Client) -> Result<Namespace, String> {
+    let message = DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() };
+    let mut request = message.into_request();
     request.extensions_mut().insert(RetryConfigForCall(RetryOptions::no_retries()));
-    match timeout(TRY_TIMEOUT, client.clone().get_system_info(request)).await {
+    match timeout(TRY_TIMEOUT, client.clone().describe_namespace(request)).await {
         Err(_) => Err(format!("no answer within {}", show(TRY_TIMEOUT))),
+        Ok(Err(status)) if status.code() == Code::NotFound => Ok(Namespace::Missing),
         Ok(Err(status)) if is_away(&status) => Err(describe(&status)),
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Namespace::Exists),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn problems(profile: &Profile, tls: Option<&mut ClientConfigTLS>) -> 
 /// An address whose scheme contradicts the TLS settings.
 fn contradiction(profile: &Profile, tls: &ClientConfigTLS) -> Option<String> {
     let address = profile.settings.address.as_deref().unwrap_or_default();
-    if address::may_hold_secret(address) {
+    if address::may_hold_password(address) {
         return None; // refused anyway
     }
     let is_off = tls.disabled == Some(true);
@@ -63,7 +63,7 @@ fn contradiction(profile: &Profile, tls: &ClientConfigTLS) -> Option<String> {
         }
         _ => return None,
     };
-    let place = profile.place_of("TEMPORAL_ADDRESS", "address", address);
+    let place = profile.place_of("TEMPORAL_ADDRESS", "address", &address::without_query(address));
     Some(format!("{place}: {problem}"))
 }
 

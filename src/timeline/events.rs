@@ -233,6 +233,9 @@ impl Builder {
                 (RunStatus::Cancelled, with_details(reason, event.details.as_ref()), "")
             }
             A::WorkflowExecutionTerminatedEventAttributes(event) => {
+                if let Some(run) = &mut self.run {
+                    run.terminated_by = non_empty(&event.identity);
+                }
                 let reason = Some(event.reason.as_str()).filter(|reason| !reason.is_empty());
                 (RunStatus::Terminated, with_details(reason, event.details.as_ref()), "")
             }

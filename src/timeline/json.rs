@@ -45,6 +45,7 @@ struct TraceDocument<'a> {
     /// Null if the run is closed, or if it is not known.
     clock_skew_ms: Option<f64>,
     started_by: &'a str,
+    terminated_by: Option<&'a str>,
     summary: Option<&'a str>,
     attempt: u32,
     cancel_requested: Option<Timestamp>,
@@ -179,6 +180,7 @@ impl<'a> TraceDocument<'a> {
             duration_ms: millis(timeline.total()),
             clock_skew_ms: timeline.skew.map(Skew::millis),
             started_by: &run.started_by,
+            terminated_by: run.terminated_by.as_deref(),
             summary: run.summary.as_deref(),
             attempt: run.attempt,
             parent: run.parent.as_deref(),

@@ -43,6 +43,8 @@ pub(crate) struct WorkflowRun {
     pub(crate) started_by: String,
     /// A note for people that the starter has set.
     pub(crate) summary: Option<String>,
+    /// The identity of the client that terminated it.
+    pub(crate) terminated_by: Option<String>,
     /// Why it ended as it did: the failure, or the reason that was given for ending it.
     pub(crate) failure: Option<String>,
     /// The failure with its causes; empty if it did not fail.

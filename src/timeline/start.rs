@@ -31,6 +31,7 @@ pub(super) fn started_run(
         closed: None,
         started_by: event.identity.clone(),
         summary: None,
+        terminated_by: None,
         failure: None,
         failure_chain: FailureChain::default(),
         cancel_requested: None,

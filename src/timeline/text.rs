@@ -83,6 +83,9 @@ fn add_origin(text: &mut String, run: &WorkflowRun) {
     if let Some(parent) = &run.parent {
         let _ = write!(text, ", child of {}", one_line(parent));
     }
+    if let Some(client) = &run.terminated_by {
+        let _ = write!(text, "\nterminated by {}", one_line(client));
+    }
     let (queue, run_id) = (one_line(&run.task_queue), one_line(&run.run_id));
     let _ = write!(text, "\nrun {run_id}, {} events, on {queue}", run.events);
 }

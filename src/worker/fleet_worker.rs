@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use temporalio_client::Client;
+use temporalio_client::{Client, NamespacedClient};
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
@@ -162,7 +162,7 @@ impl FleetWorker {
                 Evidence::Listed => info!(%role, "ready: the server lists this worker as a poller"),
                 Evidence::Polls => info!(%role, "ready: the server accepts this worker's polls"),
             }
-            presence::follow(client, task_queue, vitals, watch.is_away()).await
+            presence::follow(&client.namespace(), task_queue, vitals, watch.presence()).await
         };
         tokio::select! {
             error = sdk_workers.run() => Err(error),

@@ -1,21 +1,11 @@
 //! Takes readiness back while the server does not serve this worker, and gives it again.
 //!
-//! The server is away if it does not answer, which `temporal/outage.rs` notices and logs. It does not serve
-//! the worker either if the namespace is gone, or if polls are open and none is answered.
+//! `temporal/outage.rs` notices that the server does not answer, and logs that, and that the namespace is gone. The
+//! server does not serve the worker either if polls are open and none is answered.
 
 use std::{convert::Infallible, time::Duration};
 
-use temporalio_client::{
-    Client, NamespacedClient, RetryOptions,
-    grpc::WorkflowService,
-    request_extensions::RetryConfigForCall,
-    tonic::{Code, IntoRequest},
-};
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
 use crate::{
@@ -24,7 +14,7 @@ use crate::{
         poll_log::{PollLog, PollLogs},
         state::{State, Vitals},
     },
-    temporal::connection::TRY_TIMEOUT,
+    temporal::outage::Presence,
 };
 
 /// How often the polls are looked at.
@@ -32,10 +22,6 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// For how long no open poll may be answered. The server answers a poll after a minute at most, with a task or
 /// without one.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
-/// Every so many looks, the server is asked whether the namespace exists.
-const LOOKS_PER_QUESTION: u32 = 2;
-/// After so many answers that it does not, the namespace is gone. A server that starts may not know it yet.
-const ANSWERS: u32 = 2;
 
 /// Why the server does not serve a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,39 +32,28 @@ enum Absence {
     PollsUnanswered,
 }
 
-/// Follows the presence of the server from the moment at which the worker is ready. `is_away` says whether the
-/// server does not answer.
+/// Follows the `presence` of the server from the moment at which the worker is ready.
 pub(super) async fn follow(
-    client: &Client,
+    namespace: &str,
     task_queue: &str,
     vitals: &Vitals,
-    mut is_away: watch::Receiver<bool>,
+    mut presence: watch::Receiver<Presence>,
 ) -> Infallible {
-    let namespace = client.namespace();
     let mut silence = Silence::new(vitals.polls());
-    let (mut looks, mut denials) = (0_u32, 0);
     let mut said = None;
     loop {
-        let looked = tokio::select! {
-            Ok(()) = is_away.changed() => false,
+        let looks = tokio::select! {
+            Ok(()) = presence.changed() => false,
             () = sleep(PERIOD) => true,
         };
-        let away = *is_away.borrow_and_update();
-        if looked && !away {
+        let now = *presence.borrow_and_update();
+        if looks && now != Presence::Away {
             silence.look();
-            looks += 1;
-            if looks.is_multiple_of(LOOKS_PER_QUESTION) {
-                denials = if namespace_is_gone(client).await { denials + 1 } else { 0 };
-            }
         }
-        let absence = if away {
-            Some(Absence::ServerAway)
-        } else if denials >= ANSWERS {
-            Some(Absence::NamespaceGone)
-        } else if silence.is_too_long() {
-            Some(Absence::PollsUnanswered)
-        } else {
-            None
+        let absence = match now {
+            Presence::Away => Some(Absence::ServerAway),
+            Presence::WithoutNamespace => Some(Absence::NamespaceGone),
+            Presence::Here => silence.is_too_long().then_some(Absence::PollsUnanswered),
         };
         match absence {
             Some(absence) if vitals.advance(State::Disconnected) => {
@@ -108,16 +83,6 @@ pub(super) async fn follow(
             _ => {}
         }
     }
-}
-
-/// Whether the server says that it does not know the namespace.
-async fn namespace_is_gone(client: &Client) -> bool {
-    let mut request =
-        DescribeNamespaceRequest { namespace: client.namespace(), ..Default::default() }
-            .into_request();
-    request.extensions_mut().insert(RetryConfigForCall(RetryOptions::no_retries()));
-    let answer = timeout(TRY_TIMEOUT, client.clone().describe_namespace(request)).await;
-    matches!(answer, Ok(Err(status)) if status.code() == Code::NotFound)
 }
 
 /// How often each kind of poll was silent in a row. Looks are counted, not time: a process that was stopped

@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeSet,
-    process::{Command, Stdio},
+    fs,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -12,8 +13,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    server::{self, OwnServer, pending_timers},
-    support::{HELD, Process, World, eventually, free_port, labels, on_a_terminal, run},
+    server::{self, OwnServer, StoredServer, pending_timers},
+    support::{HELD, Process, World, eventually, example, labels, on_a_terminal, run},
 };
 
 /// Counts the workflows on a world's task queue, in any state.
@@ -184,6 +185,33 @@ fn a_starter_whose_output_nobody_reads_still_exits_after_its_timeout() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn large_results_that_nobody_reads_are_not_all_fetched() {
+    let world = World::new();
+    let misbehaving =
+        |arguments: &[&str]| world.at_home(example("misbehaving"), arguments.iter().copied());
+    let _up = Process::start_ready(misbehaving(&["up", "-w", "1", "-a", "0"]));
+    // All results together have 190 MB.
+    let mut command = misbehaving(&["starter", "-n", "100", "--concurrency", "4"]);
+    command.args(["--input", r#"{"what": "large", "text": ""}"#, "--timeout", "15s"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut starter = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    let status = format!("/proc/{}/status", starter.id());
+    let mut peak = 0;
+    eventually("the starter exits", || {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or_default());
+        starter.try_wait().unwrap().is_some()
+    });
+    assert!((10_000..110_000).contains(&peak), "{peak} kB");
+    drop(reader);
+}
+
+#[test]
 fn each_failed_workflow_is_one_line_with_its_cause_and_the_others_complete() {
     let world = World::new();
     let _up = Process::start_ready(world.orders(["up", "-w", "1"]));
@@ -288,24 +316,16 @@ fn the_summary_counts_workflows_and_activities_of_each_worker() {
 #[test]
 fn workers_and_starter_survive_a_server_that_is_killed_and_restarted() {
     let world = World::new();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("temporal.db");
-    let port = free_port().to_string();
-    let start_server = || OwnServer::start(&port, &["--db-filename".as_ref(), file.as_os_str()]);
-    let there = |mut command: Command| {
-        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
-        command
-    };
-    let mut server = start_server();
-    let up = Process::start_ready(there(world.fleet(["up", "-w", "1", "-a", "1"])));
-    let starter = there(world.fleet(["starter", "-n", "60", "--concurrency", "10"]));
+    let mut server = StoredServer::start();
+    let up = Process::start_ready(server.used_by(world.fleet(["up", "-w", "1", "-a", "1"])));
+    let starter = server.used_by(world.fleet(["starter", "-n", "60", "--concurrency", "10"]));
     let mut starter = Process::start(starter);
     starter.out.wait_count(5);
     server.kill();
     // The SDK has given up retrying. From here on, the starter retries.
     starter.err.wait_for("does not answer");
 
-    let _server = start_server();
+    server.start_again();
     assert_eq!(starter.exit_code(), 0, "{:#?}", starter.err.so_far());
     assert_eq!(starter.out.wait_end().len(), 60);
     assert!(up.err.so_far().iter().all(|line| !line.contains("exited")), "{:#?}", up.err.so_far());

@@ -262,6 +262,12 @@ fn refusal(command: Command) -> String {
 }
 
 #[test]
+fn a_workflow_that_the_trials_own_fleet_does_not_have_is_refused() {
+    let line = refusal(World::new().fleet(["chaos", "--workflow-type", "Nope"]));
+    assert!(line.contains("--workflow-type \"Nope\": the fleet that is started"), "{line}");
+}
+
+#[test]
 fn what_is_no_fleet_is_not_attacked() {
     let world = World::new();
     let at = |address: &str| refusal(world.fleet(["chaos", "--fleet", address]));

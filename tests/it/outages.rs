@@ -1,33 +1,28 @@
 //! A server that is away for a while: what the log says of it.
 
-use std::process::Command;
-
 use rustix::process::Signal;
 
 use crate::{
-    server::OwnServer,
+    server::{OwnServer, StoredServer},
     support::{Process, World, free_port},
 };
 
 #[test]
 fn an_outage_is_two_lines_however_many_workflows_are_awaited() {
     let world = World::new();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("temporal.db");
-    let port = free_port().to_string();
-    let start_server = || OwnServer::start(&port, &["--db-filename".as_ref(), file.as_os_str()]);
-    let there = |mut command: Command| {
-        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
-        command
-    };
-    let mut server = start_server();
+    let mut server = StoredServer::start();
     // Its queue is another one, so that the workflows stay where they are.
-    let mut worker = there(world.fleet(["worker", "--role", "worker"]));
+    let mut worker = server.used_by(world.fleet(["worker", "--role", "worker"]));
     worker.env("FLEET_WORKFLOW_TASK_QUEUE", format!("{}-other", world.id()));
     let worker = Process::start(worker);
     worker.err.wait_for("ready: ");
-    let mut starter =
-        Process::start(there(world.fleet(["starter", "-n", "100", "--concurrency", "100"])));
+    let mut starter = Process::start(server.used_by(world.fleet([
+        "starter",
+        "-n",
+        "100",
+        "--concurrency",
+        "100",
+    ])));
     // All are started and awaited by then.
     starter.err.wait_for("to see more: ");
     let before = [&starter, &worker].map(|process| process.err.so_far().len());
@@ -36,7 +31,7 @@ fn an_outage_is_two_lines_however_many_workflows_are_awaited() {
     for process in [&starter, &worker] {
         process.err.wait_for("does not answer");
     }
-    let _server = start_server();
+    server.start_again();
     for (process, before) in [&starter, &worker].into_iter().zip(before) {
         process.err.wait_for("answers again, after ");
         let lines = process.err.so_far().split_off(before);

@@ -1,11 +1,9 @@
 //! Readiness that is taken back while the server does not serve a worker, and given again.
 
-use std::process::Command;
-
 use crate::{
     proxy::RefusingPort,
-    server::{self, OwnServer},
-    support::{Process, World, eventually, free_port, get, program, run},
+    server::{self, OwnServer, StoredServer},
+    support::{Process, World, eventually, get, program, run},
 };
 
 #[track_caller]
@@ -20,18 +18,10 @@ fn eventually_ready(health: &str, expected: (u16, &str)) {
 #[test]
 fn ready_is_taken_back_while_the_server_is_away_and_given_again() {
     let world = World::new();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("temporal.db");
-    let port = free_port().to_string();
-    let start_server = || OwnServer::start(&port, &["--db-filename".as_ref(), file.as_os_str()]);
-    let there = |mut command: Command| {
-        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{port}"));
-        command
-    };
-    let mut server = start_server();
-    let worker = there(world.fleet(["worker", "--role", "workflow-worker"]));
+    let mut server = StoredServer::start();
+    let worker = server.used_by(world.fleet(["worker", "--role", "workflow-worker"]));
     let (_worker, health) = Process::start_probed(worker);
-    let up = there(world.fleet(["up", "-w", "0", "-a", "1", "--output", "json"]));
+    let up = server.used_by(world.fleet(["up", "-w", "0", "-a", "1", "--output", "json"]));
     let (up, fleet) = Process::start_probed(up);
     for health in [&health, &fleet] {
         eventually_ready(health, (200, "ready"));
@@ -42,7 +32,7 @@ fn ready_is_taken_back_while_the_server_is_away_and_given_again() {
     assert_eq!(get(&health, "/livez"), Some((200, "alive".into())));
     up.out.wait_for(r#""event":"worker_disconnected","worker":"activity-worker:0""#);
 
-    let _server = start_server();
+    server.start_again();
     for health in [&health, &fleet] {
         eventually_ready(health, (200, "ready"));
     }

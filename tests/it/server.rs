@@ -1,6 +1,9 @@
 //! The dev server that the tests share, and requests to it.
 
-use std::{collections::BTreeSet, ffi::OsStr, future::Future, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet, ffi::OsStr, future::Future, process::Command, sync::OnceLock,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use temporalio_client::{
@@ -25,7 +28,7 @@ use temporalio_common::{
     },
 };
 
-use crate::support::{FLEET, Process, children_of, eventually, kill, program};
+use crate::support::{FLEET, Process, children_of, eventually, free_port, kill, program};
 
 static SERVER: OnceLock<(Process, String)> = OnceLock::new();
 
@@ -83,17 +86,47 @@ impl OwnServer {
         Self { address: line.split_once('=').unwrap().1.to_owned(), temporal, cli, up }
     }
 
-    /// Kills the server, and before it `fleet up`, which would start a server with a database again.
-    pub(crate) fn kill(&mut self) {
-        self.up.signal(Signal::KILL);
-        self.up.exit_code();
-        // Its guard may have ended it already.
-        let _ = kill_process(Pid::from_raw(self.temporal.cast_signed()).unwrap(), Signal::KILL);
-    }
-
     /// Signals the server itself.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.temporal, signal);
+    }
+}
+
+/// A server with a database, which can be killed and started again on the same port.
+pub(crate) struct StoredServer {
+    running: OwnServer,
+    port: String,
+    folder: tempfile::TempDir,
+}
+
+impl StoredServer {
+    pub(crate) fn start() -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port().to_string());
+        Self { running: Self::started(&port, &folder), port, folder }
+    }
+
+    fn started(port: &str, folder: &tempfile::TempDir) -> OwnServer {
+        let file = folder.path().join("temporal.db");
+        OwnServer::start(port, &["--db-filename".as_ref(), file.as_os_str()])
+    }
+
+    /// Has a command use this server.
+    pub(crate) fn used_by(&self, mut command: Command) -> Command {
+        command.env("TEMPORAL_ADDRESS", format!("127.0.0.1:{}", self.port));
+        command
+    }
+
+    /// Kills the server, and before it `fleet up`, which would start it again.
+    pub(crate) fn kill(&mut self) {
+        let OwnServer { up, temporal, .. } = &mut self.running;
+        up.signal(Signal::KILL);
+        up.exit_code();
+        // Its guard may have ended it already.
+        let _ = kill_process(Pid::from_raw(temporal.cast_signed()).unwrap(), Signal::KILL);
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.running = Self::started(&self.port, &self.folder);
     }
 }
 

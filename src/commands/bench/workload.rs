@@ -5,17 +5,13 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::{
     batch::{Batch, BatchName},
     cli::{BenchArgs, IdPolicyArgs, LoadArgs},
-    commands::start_options,
+    commands::{description::load_workflow, start_options},
     config::Config,
     error::CommandError,
     fleet::Fleet,
-    temporal::{history::Definition, payload::from_json},
+    temporal::history::Definition,
     workloads::load::{Load, iterations_in},
 };
-
-/// The type of the workflow that is started without `--workflow-type`. The fleet's own workflows
-/// are not started unless they are named, because a thousand of them may do harm.
-const LOAD: &str = "LoadWorkflow";
 
 /// The largest number of activities in a workflow. The server's default limit of events in a history
 /// (`limit.historyCount.error`) has room for this many.
@@ -38,15 +34,8 @@ pub(super) fn batch(
     config: &Config,
     input: Vec<Payload>,
 ) -> Result<Batch, CommandError> {
-    let (workflow_type, input) = match &args.workflow_type {
-        Some(workflow_type) => (workflow_type.clone(), input),
-        None if !fleet.has_workflow(LOAD) => return Err(CommandError::NothingToBench),
-        None if !input.is_empty() => (LOAD.to_owned(), input),
-        None => {
-            let load = serde_json::to_string(&args.load.load()?).expect("plain data");
-            (LOAD.to_owned(), vec![from_json(&load)])
-        }
-    };
+    let named = args.workflow_type.as_deref();
+    let (workflow_type, input) = load_workflow(fleet, named, input, || args.load.load())?;
     let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     Ok(Batch {
         name: BatchName::random(),

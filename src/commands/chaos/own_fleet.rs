@@ -43,7 +43,8 @@ pub(super) struct OwnFleet {
 }
 
 impl OwnFleet {
-    /// Starts the server and the fleet, and waits until every worker is ready. `None` if a stop is requested first; nothing is left then.
+    /// Starts the server and the fleet, and waits until every worker is ready. `None` if a stop is requested first;
+    /// nothing is left then.
     pub(super) async fn start(
         context: &Context<'_>,
         args: &ChaosArgs,

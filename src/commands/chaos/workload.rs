@@ -7,17 +7,15 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::{
     batch::{Batch, BatchName, StartOptions},
     cli::ChaosArgs,
+    commands::description::{LOAD, load_workflow},
     config::Config,
     error::CommandError,
     fleet::Fleet,
-    temporal::{history::Definition, payload::from_json},
+    temporal::history::Definition,
     workloads::load::Load,
 };
 
-/// The type of the workflows without `--workflow-type`. The fleet's own workflows are not started unless they are
-/// named, because a thousand of them may do harm.
-const LOAD: &str = "LoadWorkflow";
-/// How long each of its activities waits: long enough that a worker that is killed has some in flight.
+/// How long each activity of a workflow waits: long enough that a worker that is killed has some in flight.
 const ACTIVITY_WAIT: Duration = Duration::from_millis(200);
 /// After which time Temporal retries one: some times its duration on a machine that is busy.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,19 +25,22 @@ const ACTIVITIES: u32 = 2;
 /// The workflows that the flags describe. `input` are the arguments that they name.
 ///
 /// # Errors
-/// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have the load.
+/// [`CommandError::NothingToBench`] if no workflow is named and the fleet does not have the load;
+/// [`CommandError::Usage`] if it does not have the one that is named.
 pub(super) fn batch(
     fleet: &Fleet,
     args: &ChaosArgs,
     config: &Config,
     input: Vec<Payload>,
 ) -> Result<Batch, CommandError> {
-    let (workflow_type, input) = match &args.workflow_type {
-        Some(workflow_type) => (workflow_type.clone(), input),
-        None if !fleet.has_workflow(LOAD) => return Err(CommandError::NothingToBench),
-        None if !input.is_empty() => (LOAD.to_owned(), input),
-        None => (LOAD.to_owned(), vec![from_json(&load())]),
-    };
+    let named = args.workflow_type.as_deref();
+    if let Some(named) = named.filter(|named| args.fleet.is_none() && !fleet.has_workflow(named)) {
+        return Err(CommandError::Usage(format!(
+            "--workflow-type {named:?}: the fleet that is started for the trial has no such workflow; for another \
+             one, name a running fleet with --fleet"
+        )));
+    }
+    let (workflow_type, input) = load_workflow(fleet, named, input, || Ok(load()))?;
     let name = BatchName::random();
     let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
     Ok(Batch {
@@ -54,15 +55,14 @@ pub(super) fn batch(
     })
 }
 
-fn load() -> String {
+fn load() -> Load {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let load = Load {
+    Load {
         activities: ACTIVITIES,
         activity_wait_ms: millis(ACTIVITY_WAIT),
         activity_timeout_ms: millis(ACTIVITY_TIMEOUT),
         ..Load::default()
-    };
-    serde_json::to_string(&load).expect("plain data")
+    }
 }
 
 /// After which time Temporal retries an activity of the workflows, as far as that is known.

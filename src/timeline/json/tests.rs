@@ -98,6 +98,7 @@ fn full() -> Timeline {
         reset_to: text(),
         closed: Some(at(9)),
         started_by: "starter".into(),
+        terminated_by: Some("cli@host".into()),
         summary: text(),
         failure: text(),
         failure_chain: failure_chain(),

@@ -100,6 +100,9 @@ fn a_terminated_workflow_shows_the_reason_and_waits_for_nothing() {
     let timeline = traced(world.orders([]), &id);
     assert_eq!(timeline["status"], "terminated");
     assert_eq!(timeline["failure"], "the customer is gone");
+    let client = timeline["terminated_by"].as_str().unwrap();
+    assert!(!client.is_empty());
+    assert!(printed(world.orders([]), &id).contains(&format!("terminated by {client}")));
     assert_eq!(rows(&timeline, "timer")[0]["status"], "abandoned");
     assert_eq!(timeline["waits_for"], Value::Array(vec![]));
     assert!(!printed(world.orders([]), &id).contains("waits for"));
