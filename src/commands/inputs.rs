@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read, Take},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -116,10 +116,10 @@ fn argument(
     place: usize,
 ) -> Result<Payload, CommandError> {
     let (name, data) = match (value, value.strip_prefix('@')) {
-        ("-", _) => ("--input -".to_owned(), read_source("-", "--input -", LARGEST)?),
+        ("-", _) => ("--input -".to_owned(), read_source("-", "--input -")?),
         (_, Some(path)) => {
             let name = format!("--input @{path}");
-            let data = read_source(path, &name, LARGEST)?;
+            let data = read_source(path, &name)?;
             (name, data)
         }
         _ => (format!("--input {}", shown(value)), value.as_bytes().to_vec()),
@@ -145,42 +145,75 @@ fn read_lines(
     metadata: &Metadata,
 ) -> Result<Vec<Payload>, CommandError> {
     let name = format!("--inputs {source}");
-    let content = read_source(source, &name, LARGEST_LINES)?;
-    let mut lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
-    while lines.last().is_some_and(|line| line.trim_ascii().is_empty()) {
-        lines.pop();
+    let mut reader = open(source, &name)?;
+    let (mut arguments, mut size, mut empty) = (Vec::new(), 0, None);
+    for number in 1.. {
+        let at = format!("{name}, line {number}");
+        let mut line =
+            read_part(&mut reader, &at, LARGEST, |from, line| from.read_until(b'\n', line))?;
+        if line.is_empty() {
+            break;
+        }
+        size += line.len() as u64;
+        if size > LARGEST_LINES {
+            return too_large(&name, LARGEST_LINES);
+        }
+        if line.trim_ascii().is_empty() {
+            empty = empty.or(Some(at));
+            continue;
+        }
+        if let Some(at) = empty {
+            return usage(format!("{at}: empty: expected one argument on each line"));
+        }
+        line.truncate(line.trim_ascii_end().len());
+        let argument = payload(line, args.input_base64, metadata.at(0), true);
+        arguments.push(argument.or_else(|problem| usage(format!("{at}: {problem}")))?);
     }
-    if lines.is_empty() {
+    if arguments.is_empty() {
         return usage(format!("{name}: no line in it: expected one argument on each line"));
     }
-    let argument = |(number, line): (usize, &&[u8])| {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let made = if line.trim_ascii().is_empty() {
-            Err("empty: expected one argument on each line".to_owned())
-        } else {
-            payload(line.to_vec(), args.input_base64, metadata.at(0), true)
-        };
-        made.or_else(|problem| usage(format!("{name}, line {}: {problem}", number + 1)))
-    };
-    lines.iter().enumerate().map(argument).collect()
+    Ok(arguments)
 }
 
-/// What a file or standard input holds, which may be at most `largest` bytes. A device has no end.
-fn read_source(source: &str, name: &str, largest: u64) -> Result<Vec<u8>, CommandError> {
-    let mut content = Vec::new();
-    // One byte more than allowed shows that there is more.
-    let read = if source == "-" {
-        io::stdin().lock().take(largest + 1).read_to_end(&mut content)
-    } else {
-        File::open(source).and_then(|file| file.take(largest + 1).read_to_end(&mut content))
-    };
-    match read {
-        Ok(length) if length as u64 > largest => {
-            usage(format!("{name}: it is larger than {} MiB", largest / MIB))
-        }
-        Ok(_) => Ok(content),
-        Err(error) => usage(format!("{name}: cannot read it: {error}")),
+/// What a file or standard input holds.
+fn read_source(source: &str, name: &str) -> Result<Vec<u8>, CommandError> {
+    read_part(&mut open(source, name)?, name, LARGEST, |from, content| from.read_to_end(content))
+}
+
+type Source = Box<dyn BufRead>;
+
+fn open(source: &str, name: &str) -> Result<Source, CommandError> {
+    if source == "-" {
+        return Ok(Box::new(io::stdin().lock()));
     }
+    match File::open(source) {
+        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Err(error) => unreadable(name, &error),
+    }
+}
+
+/// What `read` reads, of which there may be at most `largest` bytes: a device has no end.
+fn read_part(
+    from: &mut Source,
+    name: &str,
+    largest: u64,
+    read: impl FnOnce(&mut Take<&mut Source>, &mut Vec<u8>) -> io::Result<usize>,
+) -> Result<Vec<u8>, CommandError> {
+    let mut part = Vec::new();
+    // One byte more than allowed shows that there is more.
+    match read(&mut from.take(largest + 1), &mut part) {
+        Ok(length) if length as u64 > largest => too_large(name, largest),
+        Ok(_) => Ok(part),
+        Err(error) => unreadable(name, &error),
+    }
+}
+
+fn too_large<T>(name: &str, largest: u64) -> Result<T, CommandError> {
+    usage(format!("{name}: it is larger than {} MiB", largest / MIB))
+}
+
+fn unreadable<T>(name: &str, error: &io::Error) -> Result<T, CommandError> {
+    usage(format!("{name}: cannot read it: {error}"))
 }
 
 /// Makes an argument of `data`, or says what is wrong with it.
@@ -325,12 +358,21 @@ mod tests {
             (&b"1\n{\n3"[..], ", line 2: not JSON (EOF while parsing an object at column 1)"),
             (b"1\n\n3", ", line 2: empty: expected one argument on each line"),
             (b"1\n\"\xff\"", ", line 2: not UTF-8, at byte 2"),
+            (b"1\n\n\n\n2", ", line 2: empty: expected one argument on each line"),
             (b"\n\n", ": no line in it: expected one argument on each line"),
         ] {
             let lines = file(content);
             let error = problem(&args(&[]), lines.path().to_str());
             assert!(error.ends_with(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_given_up() {
+        assert_eq!(
+            problem(&args(&[]), Some("/dev/zero")),
+            "--inputs /dev/zero, line 1: it is larger than 128 MiB"
+        );
     }
 
     #[test]
