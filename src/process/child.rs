@@ -24,7 +24,7 @@ use rustix::{
     process::{Pid, Signal, kill_process, kill_process_group},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -33,7 +33,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{exit_status::ProcessExit, worker_message::WorkerMessage};
+use super::{
+    exit_status::ProcessExit,
+    worker_message::{MessageReader, WorkerMessage},
+};
 use crate::{
     config::environment::Environment,
     error::{CommandError, Error},
@@ -111,7 +114,7 @@ enum ChildStdin {
     /// A pipe. Nothing is written to it; it only has to stay open.
     Pipe(Option<process::ChildStdin>),
     /// A socket, through which a worker also sends messages.
-    Socket(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf),
+    Socket(BufReader<OwnedReadHalf>, MessageReader, OwnedWriteHalf),
 }
 
 impl Child {
@@ -137,7 +140,7 @@ impl Child {
         command.stdin(OwnedFd::from(theirs));
         let mut child = Self::spawn(&mut command)?;
         let (messages, ours) = ours.into_split();
-        child.stdin = ChildStdin::Socket(BufReader::new(messages).lines(), ours);
+        child.stdin = ChildStdin::Socket(BufReader::new(messages), MessageReader::default(), ours);
         Ok(child)
     }
 
@@ -164,7 +167,7 @@ impl Child {
     /// Asks the child to stop. A worker is asked by closing what it reads, because it notices that
     /// even before it handles signals. Any other child is asked by SIGTERM.
     async fn ask_to_stop(&mut self) {
-        if let ChildStdin::Socket(_, ours) = &mut self.stdin {
+        if let ChildStdin::Socket(_, _, ours) = &mut self.stdin {
             let _ = ours.shutdown().await;
         } else if let Some(pid) = self.inner.id().and_then(as_pid) {
             // Without a pid the child has exited already. An error means that it is exiting now.
@@ -209,10 +212,13 @@ impl Child {
 
 /// Waits for the next message. Never completes for a child that sends none, or no more.
 async fn next_message(stdin: &mut ChildStdin) -> WorkerMessage {
-    if let ChildStdin::Socket(lines, _) = stdin {
-        while let Ok(Some(line)) = lines.next_line().await {
-            // A line that is no message comes from user code that wrote to the wrong descriptor.
-            if let Ok(message) = serde_json::from_str(&line) {
+    if let ChildStdin::Socket(socket, reader, _) = stdin {
+        while let Ok(bytes) = socket.fill_buf().await
+            && !bytes.is_empty()
+        {
+            let (taken, message) = reader.take(bytes);
+            socket.consume(taken);
+            if let Some(message) = message {
                 return message;
             }
         }

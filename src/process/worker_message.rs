@@ -6,7 +6,7 @@
 //! stream means that the supervisor is gone ([`super::shutdown`]).
 
 use std::{
-    io,
+    io, mem,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
@@ -29,6 +29,35 @@ pub(crate) enum WorkerMessage {
     Beat,
     /// The worker's executor has not come on for two seconds, because of this.
     Stalled(Stall),
+}
+
+/// The longest line that is kept. The longest message names 21 workflows, and each of their ids and types has
+/// at most 1,000 bytes, the server's limit, which JSON escapes with 6 characters each at most.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Makes messages of the bytes that a worker writes.
+///
+/// Other lines come from user code that writes to the wrong descriptor. They are left out, whatever is in
+/// them and however long they are.
+#[derive(Debug, Default)]
+pub(crate) struct MessageReader {
+    /// What has come of the current line, up to [`LONGEST_LINE`] and one byte more.
+    line: Vec<u8>,
+}
+
+impl MessageReader {
+    /// Takes bytes up to the first end of a line. Returns how many it has taken, and the message that the
+    /// line is.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> (usize, Option<WorkerMessage>) {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        let room = (LONGEST_LINE + 1).saturating_sub(self.line.len());
+        self.line.extend(&part[..part.len().min(room)]);
+        let Some(end) = end else { return (bytes.len(), None) };
+        let line = mem::take(&mut self.line);
+        let message = (line.len() <= LONGEST_LINE).then(|| serde_json::from_slice(&line).ok());
+        (end + 1, message.flatten())
+    }
 }
 
 /// The connection of a worker to its supervisor. Cloning is cheap.
@@ -104,5 +133,31 @@ mod tests {
         let left: Vec<_> =
             lines.map_while(Result::ok).filter(|line| !line.contains("beat")).collect();
         assert_eq!(left, [r#"{"state":"ready"}"#, r#"{"state":"draining"}"#]);
+    }
+
+    #[test]
+    fn lines_that_are_no_messages_are_left_out_and_never_kept_whole() {
+        let endless = vec![b'x'; LONGEST_LINE + 10];
+        let written = [
+            &endless[..],
+            b"\n\xff\xfe\0\n\n{}\n\"beat\"\n",
+            &endless,
+            &endless,
+            b"\n{\"state\":\"ready\"}\n\"beat\"",
+        ]
+        .concat();
+        for chunk in [7, 4096, written.len()] {
+            let mut reader = MessageReader::default();
+            let mut messages = Vec::new();
+            for mut bytes in written.chunks(chunk) {
+                while !bytes.is_empty() {
+                    let (taken, message) = reader.take(bytes);
+                    bytes = &bytes[taken..];
+                    messages.extend(message);
+                    assert!(reader.line.len() <= LONGEST_LINE + 1);
+                }
+            }
+            assert_eq!(messages, [WorkerMessage::Beat, WorkerMessage::State(State::Ready)]);
+        }
     }
 }
