@@ -87,6 +87,8 @@ impl AttackPlan {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn plan(seed: u32) -> AttackPlan {
@@ -144,6 +146,31 @@ mod tests {
             for kind in [AttackKind::Stop, AttackKind::Freeze, AttackKind::ServerRestart] {
                 assert_eq!(of_kind(&changed, kind), of_kind(&all, kind), "{kind:?} {seed}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_plan_lies_within_its_flags(
+            seed: u32, duration in 0_u64..20_000, means in [0_u64..400, 0..400, 0..400, 0..400],
+        ) {
+            let [kill, stop, freeze, server_restart] = means.map(|mean| Duration::from_millis(mean * mean));
+            let duration = Duration::from_millis(duration);
+            let plan = AttackPlan { seed, duration, kill, stop, freeze, server_restart };
+            let attacks = plan.attacks();
+            prop_assert_eq!(&attacks, &plan.attacks());
+            prop_assert!(attacks.is_sorted_by_key(|attack| attack.at));
+            for kind in AttackKind::ALL {
+                let mean = plan.mean(kind);
+                let number = of_kind(&attacks, kind).len();
+                // Half a mean apart at least, and one and a half at most.
+                let millis = |time: Duration| usize::try_from(time.as_millis()).unwrap();
+                let most = millis(duration) * 2 / millis(mean).max(1) + 1;
+                let fewest = millis(duration).saturating_sub(1) * 2 / (millis(mean).max(1) * 3 + 2);
+                prop_assert!(number <= most && (mean.is_zero() || number >= fewest), "{:?} {}", kind, number);
+                prop_assert!(!mean.is_zero() || number == 0);
+            }
+            prop_assert!(attacks.iter().all(|attack| attack.at < duration));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use super::{has_hidden, is_hidden_after};
+use super::{has_hidden, is_hidden_after, marked};
 
 /// JSON for scripts on one line. In valid JSON, line ends of ASCII stand between tokens only, where any space
 /// will do; what else would act on a terminal stands in strings only, where it is escaped.
@@ -22,14 +22,12 @@ fn written(json: &str, mut space: impl FnMut(&mut String, char)) -> Cow<'_, str>
         return Cow::Borrowed(json);
     }
     let mut line = String::with_capacity(json.len());
-    let mut before = None;
-    for character in json.chars() {
+    for (character, is_hidden) in marked(json) {
         match character {
             '\0'..' ' => space(&mut line, character),
-            _ if is_hidden_after(before, character) => push_escape(&mut line, character),
+            _ if is_hidden => push_escape(&mut line, character),
             _ => line.push(character),
         }
-        before = Some(character);
     }
     Cow::Owned(line)
 }

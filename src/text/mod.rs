@@ -42,10 +42,20 @@ pub(crate) fn is_hidden_after(before: Option<char>, character: char) -> bool {
     is_hidden(character) || (is_joiner && before.is_none_or(|before| before.is_ascii()))
 }
 
+/// The characters of a text, each with whether it is hidden.
+fn marked(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut before = None;
+    text.chars().map(move |character| {
+        let is_hidden = is_hidden_after(before, character);
+        // What stands for a hidden character joins with nothing.
+        before = (!is_hidden).then_some(character);
+        (character, is_hidden)
+    })
+}
+
 /// Whether something in the text is hidden.
 pub(crate) fn has_hidden(text: &str) -> bool {
-    let mut before = None;
-    text.chars().any(|character| is_hidden_after(before.replace(character), character))
+    marked(text).any(|(_, is_hidden)| is_hidden)
 }
 
 /// The text with the hidden characters replaced by what `replace` writes.
@@ -54,9 +64,8 @@ fn replaced(text: &str, mut replace: impl FnMut(&mut String, char)) -> Cow<'_, s
         return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len() + 16);
-    let mut before = None;
-    for character in text.chars() {
-        if is_hidden_after(before.replace(character), character) {
+    for (character, is_hidden) in marked(text) {
+        if is_hidden {
             replace(&mut plain, character);
         } else {
             plain.push(character);
@@ -129,19 +138,17 @@ pub(crate) fn shell_word(word: &str) -> String {
         return shlex::try_quote(word).unwrap_or_default().into_owned();
     }
     let mut quoted = "$'".to_owned();
-    let mut before = None;
-    for character in word.chars() {
+    for (character, is_hidden) in marked(word) {
         match character {
             '\n' => quoted.push_str("\\n"),
             '\'' | '\\' => quoted.extend(['\\', character]),
-            _ if is_hidden_after(before, character) => {
+            _ if is_hidden => {
                 for byte in character.encode_utf8(&mut [0; 4]).bytes() {
                     let _ = write!(quoted, "\\x{byte:02x}");
                 }
             }
             _ => quoted.push(character),
         }
-        before = Some(character);
     }
     quoted.push('\'');
     quoted
@@ -165,26 +172,26 @@ pub(crate) fn cut(text: &str, longest: usize) -> String {
         return text;
     }
     let room = longest.saturating_sub(1); // for the ellipsis
-    let head = room / 2;
-    let head: String = fitting(text.chars(), head).collect();
-    let tail: Vec<char> = fitting(text.chars().rev(), room - width(&head)).collect();
+    let head = &text[..fitting(text.char_indices().map(|(at, _)| &text[..at]), room / 2).len()];
+    let room = room - width(head);
+    let tail = fitting(text.char_indices().rev().map(|(at, _)| &text[at..]), room);
     // An accent without its letter would be put on the ellipsis.
-    let tail = tail.into_iter().rev().skip_while(|character| columns(*character) == 0);
-    head.chars().chain(['…']).chain(tail).collect()
+    let tail = tail.trim_start_matches(|character| columns(character) == 0);
+    format!("{head}…{tail}")
 }
 
-/// The first of the characters, as many as fit into `room` columns.
-fn fitting(characters: impl Iterator<Item = char>, room: usize) -> impl Iterator<Item = char> {
-    let mut taken = 0;
-    characters.take_while(move |character| {
-        taken += columns(*character);
-        taken <= room
-    })
+/// The last of the parts, each longer than the one before, that fits into `room` columns. The width is that of a
+/// whole part: a selector makes the character before it wide.
+fn fitting<'a>(parts: impl Iterator<Item = &'a str>, room: usize) -> &'a str {
+    parts.take_while(|part| width(part) <= room).last().unwrap_or_default()
 }
 
 fn columns(character: char) -> usize {
     character.width().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +207,7 @@ mod tests {
             ("注文を確定する", 9, "注文…する"),
             ("ab", 1, "…"),
             ("a\u{1b}[31m\nb", 20, "a [31m b"),
+            ("abcdef🕳\u{fe0f}注 ", 8, "abc…注 "),
         ] {
             let cut = cut(text, longest);
             assert!(width(&cut) <= longest, "{cut:?}");
