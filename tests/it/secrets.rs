@@ -123,6 +123,8 @@ fn no_command_shows_a_secret_at_any_log_level() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("127.0.0.1:1?a={}", planted("no-url"))),
         ("OTEL_EXPORTER_OTLP_HEADERS", planted("no-pair")),
         ("OTEL_EXPORTER_OTLP_TOKEN", planted("unknown")),
+        ("OTEL_BSP_TOKEN", planted("unknown-batch")),
+        ("OTEL_TOKEN_LIMIT", planted("unknown-limit")),
         ("HTTPS_PROXY", format!("socks5://u:{}@proxy", planted("socks"))),
     ] {
         search(name, &[(name, value)]);

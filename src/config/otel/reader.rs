@@ -10,6 +10,19 @@ use crate::config::{environment::Environment, problems::unknown};
 
 /// A variable whose name begins so concerns the fleet. It is known, or it is refused.
 const OURS: [&str; 5] = [PREFIX, "OTEL_BSP_", "OTEL_BLRP_", "OTEL_TRACES_", "OTEL_LOGS_"];
+/// The variables under [`OURS`] that are read, beside those of an exporter.
+const OTHERS: [&str; 10] = [
+    "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_BLRP_MAX_QUEUE_SIZE",
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_LOGS_EXPORTER",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+];
 
 /// Shorter words are taken for no secret.
 const SHORTEST_SECRET: usize = 5;
@@ -64,24 +77,12 @@ impl<'a> Reader<'a> {
         let with = |signal: &str| EXPORTER.map(|what| format!("{PREFIX}{signal}{what}"));
         let known: Vec<_> =
             ["", "TRACES_", "METRICS_", "LOGS_"].into_iter().flat_map(with).collect();
-        let others = [
-            "OTEL_BLRP_SCHEDULE_DELAY",
-            "OTEL_BLRP_MAX_QUEUE_SIZE",
-            "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
-            "OTEL_BSP_SCHEDULE_DELAY",
-            "OTEL_BSP_MAX_QUEUE_SIZE",
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-            "OTEL_LOGS_EXPORTER",
-            "OTEL_TRACES_EXPORTER",
-            "OTEL_TRACES_SAMPLER",
-            "OTEL_TRACES_SAMPLER_ARG",
-        ];
         // Other programs that send metrics read these.
         let foreign = [
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         ];
-        let known = || known.iter().map(String::as_str).chain(others);
+        let known = || known.iter().map(String::as_str).chain(OTHERS);
         for name in self.environment.names() {
             let ours = OURS.iter().any(|prefix| name.starts_with(prefix));
             if !ours
@@ -118,7 +119,7 @@ pub(crate) fn describe(environment: &Environment) -> Vec<(String, String)> {
 /// The value of a variable as it may be shown; `None` if it may be a secret. Of variables that are not known,
 /// anything may be one.
 fn shown(name: &str, value: &str) -> Option<String> {
-    const PUBLIC: [&str; 9] = [
+    const PUBLIC: [&str; 12] = [
         "OTEL_SDK_DISABLED",
         "OTEL_SERVICE_NAME",
         "OTEL_PROPAGATORS",
@@ -126,10 +127,12 @@ fn shown(name: &str, value: &str) -> Option<String> {
         "OTEL_METRIC_EXPORT_TIMEOUT",
         "OTEL_METRICS_EXPORTER",
         "OTEL_LOG_LEVEL",
-        "OTEL_TRACES_SAMPLER",
-        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_BLRP_EXPORT_TIMEOUT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
     ];
-    let begins = |prefix: &str| name.starts_with(prefix);
     let of_exporter = name.strip_prefix(PREFIX).map(|rest| {
         let signals = ["TRACES_", "METRICS_", "LOGS_"];
         signals.iter().find_map(|signal| rest.strip_prefix(signal)).unwrap_or(rest)
@@ -145,10 +148,7 @@ fn shown(name: &str, value: &str) -> Option<String> {
         Some(what) if EXPORTER.contains(&what) => Some(value.to_owned()),
         // Its values describe the service. They are sent to the collector, and shown to whoever looks there.
         None if name == "OTEL_RESOURCE_ATTRIBUTES" => Some(masked_pairs(value)),
-        None if PUBLIC.contains(&name) || begins("OTEL_BSP_") || begins("OTEL_BLRP_") => {
-            Some(value.to_owned())
-        }
-        None if name.ends_with("_EXPORTER") || name.ends_with("_LIMIT") => Some(value.to_owned()),
+        None if PUBLIC.contains(&name) || OTHERS.contains(&name) => Some(value.to_owned()),
         _ => None,
     }
 }
