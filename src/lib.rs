@@ -136,6 +136,9 @@ mod commands;
 mod config;
 mod error;
 mod fleet;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod local;
 mod process;

@@ -35,5 +35,16 @@ pub(crate) use self::{
     text::text,
 };
 
+/// The timeline of a history that was not read from a server. `None` if the run's start is not in it.
+#[cfg(fuzzing)]
+pub(crate) fn of_history(
+    history: temporalio_common::protos::temporal::api::history::v1::History,
+    now: std::time::SystemTime,
+) -> Option<Timeline> {
+    let mut builder = events::Builder::default();
+    history.events.into_iter().for_each(|event| builder.add(event));
+    builder.build("a-run", now)
+}
+
 #[cfg(test)]
 mod tests;
