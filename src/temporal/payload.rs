@@ -4,6 +4,8 @@
 //! A value is shown as what it is. By convention every encoding that begins with `json/` is JSON, and no other
 //! is. A payload that is not valid JSON is shown as its text, if it is text, with a mark that says so.
 
+use std::borrow::Cow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -142,7 +144,11 @@ impl<'a> Encoded<'a> {
 }
 
 fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("strings and JSON can be written as JSON")
+    let json = to_raw_value(value).expect("strings and JSON can be written as JSON");
+    match on_one_line(json.get()) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(line) => RawValue::from_string(line).expect("escapes leave JSON valid"),
+    }
 }
 
 /// What a payload contains.

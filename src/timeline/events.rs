@@ -95,7 +95,8 @@ impl Builder {
         self.rows.sort_by_key(|row| row.at); // The sort is stable.
         let now = now.max(self.last.unwrap_or(now)); // The server's clock may be ahead.
         Some(Timeline {
-            until: run.closed.unwrap_or(now),
+            // Two hosts of the server may have stamped the start and the end.
+            until: run.closed.unwrap_or(now).max(run.started),
             run,
             rows: self.rows,
             waits: Vec::new(),

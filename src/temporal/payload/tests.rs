@@ -181,3 +181,11 @@ fn a_note_keeps_the_line_ends_of_its_text() {
     assert_eq!(note(&from_json("[\"\\u00f6\"]")), "[\"ö\"]");
     assert_eq!(note(&without_encoding(b"plain")), "plain <5 bytes, no encoding>");
 }
+
+#[test]
+fn text_beside_its_base64_is_escaped_too() {
+    assert_eq!(
+        json_value(&without_encoding("a\u{202e}\u{ad}b".as_bytes())).get(),
+        r#"{"data":"YeKArsKtYg==","encoding":null,"text":"a\u202e\u00adb"}"#
+    );
+}

@@ -320,3 +320,15 @@ fn a_paused_workflow_says_who_paused_it_when_and_why() {
     assert_eq!(timeline.waits[0].text, "paused 1.00 s ago by ops@desk: a bad release");
     assert_eq!(timeline.run.status.as_str(), "paused");
 }
+
+#[test]
+fn a_run_that_ended_before_its_start_by_the_servers_clocks_is_shown() {
+    let mut events = beginning();
+    let completed = Attributes::WorkflowExecutionCompletedEventAttributes(Default::default());
+    events.push(event(3, 0, EventType::WorkflowExecutionCompleted, completed));
+    events[2].event_time = Some((at(0) - Duration::from_secs(1)).into());
+    let timeline = build(events, at(0));
+    assert_eq!(timeline.until, timeline.run.started);
+    assert!(json(&timeline, "a", "n").contains("\"rows\""));
+    assert!(text(&timeline, "a", "n", STYLE).contains("completed"));
+}
