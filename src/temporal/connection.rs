@@ -129,7 +129,8 @@ impl Server {
         let connected = attempt
             .retry(pauses())
             .when(ConnectFailure::may_pass)
-            .adjust(|_, pause| pause.filter(|pause| *pause < left()))
+            // The last pause ends with the time, and one attempt more follows.
+            .adjust(|_, pause| pause.filter(|_| !left().is_zero()).map(|pause| pause.min(left())))
             .notify(|failure, _| {
                 let problem = failure.describe(&target, namespace);
                 warn!("{problem}; trying again for another {}", show_tenths(left()));

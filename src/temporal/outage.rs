@@ -74,7 +74,7 @@ pub(crate) fn watch(client: &Client, address: &str) -> Watch {
         let (mut pause, mut denials) = (PERIOD, 0);
         loop {
             sleep(pause).await;
-            let answer = ask(&client).await;
+            let answer = ask_twice(&client).await;
             denials = if answer == Ok(Namespace::Missing) { denials + 1 } else { 0 };
             let now = match answer {
                 Ok(_) => {
@@ -92,6 +92,16 @@ pub(crate) fn watch(client: &Client, address: &str) -> Watch {
         }
     }));
     Watch { presence, _task: task }
+}
+
+/// Asks once more where the first question failed at once. A server or a proxy that closes an old connection may close
+/// it under a question; the next one opens another connection.
+async fn ask_twice(client: &Client) -> Result<Namespace, String> {
+    let started = Instant::now();
+    match ask(client).await {
+        Err(_) if started.elapsed() < TRY_TIMEOUT / 2 => ask(client).await,
+        answer => answer,
+    }
 }
 
 /// What a server says of the namespace.

@@ -47,7 +47,10 @@ pub(super) async fn follow(
             () = sleep(PERIOD) => true,
         };
         let now = *presence.borrow_and_update();
-        if looks && now != Presence::Away {
+        if now == Presence::Away {
+            // The polls of before go unanswered. Those of afterwards have their own time.
+            silence = Silence::new(vitals.polls());
+        } else if looks {
             silence.look();
         }
         let absence = match now {
