@@ -61,7 +61,10 @@ impl Restarts {
             return Err(CommandError::WorkerConfig { worker: self.worker.clone(), exit });
         }
         let was_stopped = exit.was_stopped();
-        if ready_for.is_some_and(|time| time >= STEADY) || (was_stopped && fleet_worked) {
+        // A worker that is killed before it is ready may lack memory, and gets time.
+        let was_killed_at_work = is_kill(exit) && !in_workflow_code && ready_for.is_some();
+        let from_outside = was_stopped || was_killed_at_work;
+        if ready_for.is_some_and(|time| time >= STEADY) || (from_outside && fleet_worked) {
             self.pauses = pauses();
         }
         // Before any worker was ready, an end that was asked for from outside is as suspicious as a
@@ -132,6 +135,27 @@ mod tests {
 
     fn restarts() -> Restarts {
         Restarts::new("worker:0".into())
+    }
+
+    #[test]
+    fn a_worker_that_was_at_work_when_it_was_killed_from_outside_is_replaced_at_once() {
+        let (mut restarts, now) = (restarts(), Instant::now());
+        let mut pause = |ready_for, in_code| {
+            restarts.next_pause(ProcessExit::KILLED, now, ready_for, in_code, true).unwrap()
+        };
+        let ready = Some(Duration::from_secs(1));
+        for _ in 0..20 {
+            assert!(pause(ready, false) <= FIRST_PAUSE * 2);
+        }
+        for _ in 0..9 {
+            pause(ready, true);
+        }
+        assert!(pause(ready, true) > FIRST_PAUSE * 2, "a workflow may have ended it");
+        assert!(pause(ready, false) <= FIRST_PAUSE * 2);
+        for _ in 0..9 {
+            pause(None, false);
+        }
+        assert!(pause(None, false) > FIRST_PAUSE * 2, "it may lack memory");
     }
 
     #[test]

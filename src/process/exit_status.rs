@@ -2,6 +2,7 @@
 
 use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus};
 
+use rustix::process::Signal;
 use serde::Serialize;
 
 use crate::error::Exit;
@@ -25,9 +26,13 @@ impl ProcessExit {
         self.exit_code == Some(0)
     }
 
-    /// Whether the process, a worker, has drained. If its supervisor did not ask it to, somebody else did.
+    /// Whether the process, a worker, was asked to stop: it has drained, or a second signal has ended its drain. If its
+    /// supervisor did not ask it to, somebody else did.
     pub(crate) fn was_stopped(self) -> bool {
-        self.is_success() || self.is(Exit::DrainDeadline)
+        let by_second_signal = [Signal::HUP, Signal::INT, Signal::TERM]
+            .map(|signal| Some(128 + signal.as_raw()))
+            .contains(&self.exit_code);
+        self.is_success() || self.is(Exit::DrainDeadline) || by_second_signal
     }
 
     /// How the program under a `fleet guard` ended, of how the guard did: it exits as a shell does, with 128 and the
@@ -64,6 +69,24 @@ impl fmt::Display for ProcessExit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_got_one_or_two_signals_was_stopped() {
+        for (code, was_stopped) in [
+            (0, true),
+            (75, true),
+            (129, true),
+            (130, true),
+            (143, true),
+            (1, false),
+            (134, false),
+            (137, false),
+        ] {
+            let exit = ProcessExit { exit_code: Some(code), signal: None };
+            assert_eq!(exit.was_stopped(), was_stopped, "{code}");
+        }
+        assert!(!ProcessExit::KILLED.was_stopped());
+    }
 
     #[test]
     fn a_program_that_was_killed_is_recognized_behind_its_guard() {
