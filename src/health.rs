@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::yield_now,
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -34,7 +35,7 @@ use crate::{
 
 /// How many connections are served at a time: enough for every probe and a few people. When one more
 /// comes, the oldest is closed, so that no client can keep a probe out.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 /// The largest request head, in bytes. A probe's request is one line and a few headers.
 const LARGEST_HEAD: usize = 8 * 1024;
 /// How long a request may take from its first byte to the last one of its answer. Prometheus waits for
@@ -105,6 +106,8 @@ impl Listener {
                 // A connection that ends with an error concerns only its client.
                 let _ = timeout(EXCHANGE_TIMEOUT, connection).await;
             })));
+            // A request that has come with its connection is answered before the next connection is accepted.
+            yield_now().await;
         }
     }
 }

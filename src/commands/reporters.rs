@@ -115,7 +115,7 @@ fn worker_text(event: &FleetEvent, announce: Announce) {
             ));
         }
         FleetEvent::WorkerStartFailed { worker, error, restart_in, .. } => {
-            let pause = show(*restart_in);
+            let pause = short(*restart_in);
             let line =
                 format!("ERROR: {worker} is not replaced yet: {error}: trying again in {pause}");
             Announce::Stderr.say(&one_line(&line));

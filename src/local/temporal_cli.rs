@@ -18,7 +18,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, task::yield_now, time::timeout};
 
 #[cfg(feature = "cli-download")]
 use super::cli_download;
@@ -195,6 +195,7 @@ async fn check(
     environment: &Environment,
 ) -> Result<(), CommandError> {
     let sum = sha256(program)
+        .await
         .map_err(|source| Error::Os { what: "cannot read the fetched CLI".into(), source })?;
     if sum != checksum {
         return Err(unavailable(&format!(
@@ -210,7 +211,8 @@ async fn check(
         .map_err(|why| unavailable(&format!("the fetched Temporal CLI does not run: {why}")))
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+/// The checksum of a file. A debug build takes seconds for the CLI's, in which others have their turns.
+async fn sha256(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
     loop {
@@ -221,6 +223,7 @@ fn sha256(path: &Path) -> io::Result<String> {
         hasher.update(chunk);
         let read = chunk.len();
         file.consume(read);
+        yield_now().await;
     }
     let mut hex = String::new();
     for byte in hasher.finalize() {

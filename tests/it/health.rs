@@ -189,7 +189,7 @@ fn oversized_and_slow_requests_do_not_keep_others_from_an_answer() {
     let (_worker, address) = Process::start_probed(activities);
     eventually_answers(&address, "/readyz", (200, "ready"));
 
-    let mut slow: Vec<_> = (0..64).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let mut slow: Vec<_> = (0..256).map(|_| TcpStream::connect(&address).unwrap()).collect();
     for stream in &mut slow {
         stream.write_all(b"GET /liv").unwrap();
     }
