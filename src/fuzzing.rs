@@ -27,7 +27,11 @@ use crate::{
     process::worker_message::{MessageReader, WorkerMessage},
     temporal::{failure::FailureChain, options, payload},
     terminal::style::Colour,
-    text::{at_styles, has_hidden, json::is_readable, one_line, width},
+    text::{
+        at_styles, has_hidden,
+        json::{is_readable, on_one_line},
+        one_line, width,
+    },
     timeline::{self, Layout},
 };
 
@@ -113,7 +117,7 @@ pub fn payloads(payloads: &[Payload]) {
 /// A failure with its causes.
 pub fn failure(failure: &Failure) {
     let chain = FailureChain::of(Some(failure));
-    assert_json(&serde_json::to_string(&chain).unwrap());
+    assert_json(&on_one_line(&serde_json::to_string(&chain).unwrap()));
     for longest in [40, 500] {
         let short = chain.short(longest);
         assert_line(&short);
@@ -174,6 +178,8 @@ fn defaults() -> Defaults {
         workflow_task_queue: "workflows".into(),
         activity_task_queue: "activities".into(),
         activity_threads: NonZeroUsize::MIN,
+        workflow_types: vec!["Order".into()],
+        activity_types: vec!["charge".into()],
         known_variables: vec![],
     }
 }

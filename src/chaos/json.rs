@@ -8,11 +8,12 @@ use super::{
     plan::AttackKind,
     report::{MOST_NAMED, Times, TrialReport},
 };
-use crate::terminal::duration::millis;
+use crate::{terminal::duration::millis, text::json::on_one_line};
 
 /// The report as one object on one line.
 pub(crate) fn json(report: &TrialReport) -> String {
-    serde_json::to_string(&TrialDocument::new(report)).expect("plain data")
+    let json = serde_json::to_string(&TrialDocument::new(report)).expect("plain data");
+    on_one_line(&json).into_owned()
 }
 
 /// The output of `fleet chaos --output json`.

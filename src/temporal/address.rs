@@ -42,11 +42,13 @@ pub(super) fn may_hold_password(given: &str) -> bool {
     given.contains('@')
 }
 
-/// An address as messages show it: without its query, which may hold a token.
-pub(super) fn without_query(given: &str) -> Cow<'_, str> {
-    match given.split_once('?') {
-        Some((before, _)) => format!("{before}?…").into(),
-        None => given.into(),
+/// An address as messages show it: without a path, a query and a fragment, which may hold a token.
+pub(super) fn host_only(given: &str) -> Cow<'_, str> {
+    let begin = given.find("://").map_or(0, |scheme| scheme + "://".len());
+    let rest = &given[begin..];
+    match rest.find(['/', '?', '#', '\\']) {
+        Some(end) if end + 1 < rest.len() => format!("{}…", &given[..=begin + end]).into(),
+        _ => given.into(),
     }
 }
 
@@ -131,6 +133,21 @@ fn check_host(host: &str) -> Result<(), Cow<'static, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_shows_nothing_that_follows_the_host() {
+        for (given, shown) in [
+            ("https://h:7233/s3cr3t", "https://h:7233/…"),
+            ("https://h:7233#s3cr3t", "https://h:7233#…"),
+            ("h:7233?token=s3cr3t", "h:7233?…"),
+            ("h\\s3cr3t", "h\\…"),
+            ("https://h:7233/", "https://h:7233/"),
+            ("é://ü/s3cr3t", "é://ü/…"),
+            ("h:7233", "h:7233"),
+        ] {
+            assert_eq!(host_only(given), shown);
+        }
+    }
 
     #[test]
     fn an_address_without_a_port_gets_temporals() {

@@ -21,6 +21,7 @@ use crate::{
     config::{Compression, connect::ConnectSettings, otel::shown_url},
     error::Error,
     process::identity::identity,
+    terminal::stderr,
     text::list,
 };
 
@@ -66,6 +67,9 @@ pub(super) fn options(
         problems.extend(codec_problem(&profile));
     }
     refuse(&problems)?;
+
+    let metadata = profile.settings.grpc_meta.values();
+    profile.settings.api_key.iter().chain(metadata).for_each(|secret| stderr::conceal(secret));
 
     let has_api_key = profile.settings.api_key.is_some();
     let namespace = profile.settings.namespace.clone().unwrap_or_else(|| "default".into());
@@ -136,7 +140,7 @@ fn plain_problems(profile: &mut Profile) -> Vec<String> {
         let place = if address::may_hold_password(&given) {
             profile.place("TEMPORAL_ADDRESS", "address")
         } else {
-            profile.place_of("TEMPORAL_ADDRESS", "address", &address::without_query(&given))
+            profile.place_of("TEMPORAL_ADDRESS", "address", &address::host_only(&given))
         };
         match (texts::flaw(address), address::parse(address)) {
             (Some(flaw), _) => problems.push(format!("{place} {flaw}")),

@@ -18,7 +18,7 @@ use toml::{
 
 use super::variables;
 use crate::{
-    config::{environment::Environment, file, unknown},
+    config::{environment::Environment, file, toml_text, unknown},
     error::{Error, chain},
     text::{list, place},
 };
@@ -79,7 +79,7 @@ impl Profile {
             return Err(wrong(twice.join("\n")));
         }
         let settings = load_client_config_profile(options, Some(&environment.temporal()))
-            .map_err(|error| wrong(chain(&error)))?;
+            .map_err(|error| wrong(without_lines(&chain(&error))))?;
         let file = file.map(|(path, _)| path);
         Ok(Self { settings, environment: environment.clone(), name, file })
     }
@@ -141,12 +141,10 @@ fn check(path: &Path, text: &str, name: &str, environment: &Environment) -> Resu
     // The byte order mark of some editors.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let offset = text.len() - body.len();
-    match DeTable::parse(body) {
-        Ok(table) => checked.root(table.get_ref(), name, offset),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start) + offset;
-            checked.add(at, format_args!("not valid TOML: {}", error.message()));
-        }
+    match (toml_text::check(body), DeTable::parse(body)) {
+        (Err((at, why)), _) => checked.add(at + offset, format_args!("not valid TOML: {why}")),
+        (Ok(()), Ok(table)) => checked.root(table.get_ref(), name, offset),
+        (Ok(()), Err(_)) => {} // it was checked
     }
     if !checked.problems.is_empty() {
         return Err(wrong(list(&checked.problems)));
@@ -168,6 +166,11 @@ fn check(path: &Path, text: &str, name: &str, environment: &Environment) -> Resu
         )));
     }
     Ok(())
+}
+
+/// An error of the SDK. One of several lines shows the file's, in which a secret may be.
+fn without_lines(error: &str) -> &str {
+    if error.contains('\n') { "the configuration file cannot be read as Temporal's" } else { error }
 }
 
 /// The names of the profiles in a file that was found valid, in alphabetical order.

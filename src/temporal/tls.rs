@@ -63,7 +63,7 @@ fn contradiction(profile: &Profile, tls: &ClientConfigTLS) -> Option<String> {
         }
         _ => return None,
     };
-    let place = profile.place_of("TEMPORAL_ADDRESS", "address", &address::without_query(address));
+    let place = profile.place_of("TEMPORAL_ADDRESS", "address", &address::host_only(address));
     Some(format!("{place}: {problem}"))
 }
 

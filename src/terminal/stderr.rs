@@ -5,11 +5,12 @@
 //! dropped and counted. The thread starts with the first line, and sleeps while there is none.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     io::{self, Write},
     mem::take,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -54,6 +55,30 @@ pub(crate) fn flush(patience: Duration) {
     if let Some(queue) = QUEUE.get().filter(|_| !IS_WRITER.get()) {
         queue.flush(patience);
     }
+}
+
+/// Keeps a secret out of everything that is written from now on, also where a server repeats it in an error.
+pub(crate) fn conceal(secret: &str) {
+    let secret = secret.trim();
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    if secret.len() >= SHORTEST_SECRET && !secrets.iter().any(|other| other == secret) {
+        secrets.push(secret.to_owned());
+    }
+}
+
+/// The secrets that no line may have.
+static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Shorter values are no secrets, and words of other lines may look like them.
+const SHORTEST_SECRET: usize = 8;
+
+fn without_secrets<'a>(lines: &'a [u8], secrets: &[String]) -> Cow<'a, [u8]> {
+    let mut lines = Cow::Borrowed(lines);
+    for secret in secrets {
+        if lines.windows(secret.len()).any(|part| part == secret.as_bytes()) {
+            lines = String::from_utf8_lossy(&lines).replace(secret, "***").into_bytes().into();
+        }
+    }
+    lines
 }
 
 /// How many lines were dropped so far.
@@ -125,6 +150,8 @@ impl Queue {
     }
 
     fn add(&self, lines: &[u8], limit: usize) {
+        let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+        let lines = &*without_secrets(lines, &secrets);
         if self.has_no_thread.load(Relaxed) {
             self.write(lines, &mut BesideProgress);
             return;
@@ -213,6 +240,15 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_secret_is_masked_wherever_it_stands() {
+        let secrets = ["s3cr3t-key".to_owned()];
+        let masked = |line: &str| without_secrets(line.as_bytes(), &secrets).into_owned();
+        assert_eq!(masked("refused: key=s3cr3t-key!\n"), b"refused: key=***!\n");
+        assert_eq!(masked("refused: key=s3cr3t\n"), b"refused: key=s3cr3t\n");
+        assert_eq!(masked(""), b"");
     }
 
     #[test]

@@ -112,6 +112,8 @@ fn no_command_shows_a_secret_at_any_log_level() {
         ("TEMPORAL_CODEC_ENDPOINT", format!("http://u:{}@codec?k={0}", planted("codec-url"))),
         ("TEMPORAL_ADDRESS", format!("https://u:{}@127.0.0.1:1", planted("address"))),
         ("TEMPORAL_ADDRESS", format!("http://127.0.0.1:1/?key={}", planted("address-query"))),
+        ("TEMPORAL_ADDRESS", format!("http://127.0.0.1:1/{}", planted("address-path"))),
+        ("TEMPORAL_ADDRESS", format!("127.0.0.1:1#{}", planted("address-fragment"))),
         ("TEMPORAL_TLS_CLIENT_KEY_DATA", format!("{key}{}", planted("tls-key"))),
         ("TEMPORAL_TLS_CLIENT_CERT_DATA", planted("tls-certificate")),
         ("TEMPORAL_TLS_CLIENT_KEY_PATH", format!("{key}{}", planted("tls-key-for-path"))),
