@@ -6,12 +6,15 @@ use std::{
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use temporalio_common::{WorkflowDefinition, worker::WorkerDeploymentOptions};
-use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError, activities::ActivityImplementer};
+use temporalio_sdk::{
+    WorkerOptions, WorkflowRegistrationError,
+    activities::{ActivityDefinitions, ActivityImplementer},
+};
 use temporalio_workflow::workflows::WorkflowImplementation;
 
 use crate::{
     config::{
-        Config, ConfigError,
+        Config, ConfigError, Names,
         environment::Environment,
         layers::{Defaults, Overrides},
         role::Role,
@@ -79,6 +82,8 @@ impl Fleet {
                 workflow_task_queue: format!("{name}-workflows"),
                 activity_task_queue: format!("{name}-activities"),
                 activity_threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                workflow_types: Vec::new(),
+                activity_types: Vec::new(),
                 known_variables: Vec::new(),
                 version: own_version(),
             },
@@ -210,7 +215,16 @@ impl Fleet {
         environment: Environment,
         flags: &Overrides,
     ) -> Result<Config, ConfigError> {
-        Config::resolve(&self.defaults, file, environment, flags)
+        let defaults = Defaults {
+            workflow_types: self
+                .workflows
+                .iter()
+                .map(|workflow| workflow.name.to_owned())
+                .collect(),
+            activity_types: activity_types(&self.activities.activities()),
+            ..self.defaults.clone()
+        };
+        Config::resolve(&defaults, file, environment, flags)
     }
 
     /// Starts the traces and logs of a process in `role`, which is a worker's role or a command.
@@ -264,12 +278,16 @@ impl Fleet {
         &self.workflow_id_prefix
     }
 
-    /// Worker options with the workflows and activities that `role` serves, and nothing else. The SDK
-    /// polls for what is registered.
+    /// Worker options with the workflows and activities that `role` serves, and nothing else; of the workflows only
+    /// `chosen` ones, if any are. The SDK polls for what is registered.
     ///
     /// # Errors
     /// [`Error::NothingRegistered`] if there is nothing for `role`; [`Error::Registration`].
-    pub(crate) fn registered(&self, role: Role) -> Result<WorkerOptions, Error> {
+    pub(crate) fn registered(
+        &self,
+        role: Role,
+        chosen: Option<&Names>,
+    ) -> Result<WorkerOptions, Error> {
         let missing = |missing| Error::NothingRegistered { role, missing };
         if role.runs_workflows() && self.workflows.is_empty() {
             return Err(missing("workflow"));
@@ -280,7 +298,8 @@ impl Fleet {
         let mut options =
             if role.runs_activities() { self.activities.clone() } else { blank_options() };
         if role.runs_workflows() {
-            for workflow in &self.workflows {
+            let is_chosen = |name| chosen.is_none_or(|chosen| chosen.select(name));
+            for workflow in self.workflows.iter().filter(|workflow| is_chosen(workflow.name)) {
                 (workflow.register)(&mut options)?;
             }
         }
@@ -303,6 +322,17 @@ pub(crate) fn service(config: &Config, role: &str) -> Service {
 pub(crate) fn build_id(config: &Config) -> String {
     let deployment = config.deployment.as_ref();
     deployment.map_or_else(own_build_id, |deployment| deployment.build_id.clone())
+}
+
+/// The types of registered activities. The SDK lists them for people only, as `["charge", "refund"]`.
+fn activity_types(activities: &ActivityDefinitions) -> Vec<String> {
+    let shown = format!("{activities:?}");
+    let list = shown.split_once('[').and_then(|(_, list)| list.rsplit_once(']'));
+    let mut types: Vec<String> = list
+        .and_then(|(list, _)| serde_json::from_str(&format!("[{list}]")).ok())
+        .unwrap_or_default();
+    types.sort_unstable();
+    types
 }
 
 /// Options for a worker that have only a build id. Even the task queue is a placeholder.

@@ -154,7 +154,8 @@ mod workloads;
 #[doc(hidden)]
 pub use batch::report::bench as bench_report;
 pub use config::{
-    Compression, Config, ConfigError, Deployment, LogFormat, Pollers, VARS, Versioning,
+    Compression, Config, ConfigError, Deployment, LogFormat, Names, Pollers, Rate, TaskQueues,
+    VARS, Versioning,
     environment::Environment,
     role::{Role, UnknownRole},
     vars::Var,
@@ -166,7 +167,7 @@ pub use telemetry::TraceContext;
 pub use user_code::{
     drain::DrainSignal,
     label::{self, LabelStyle, worker_label},
-    routing::{self, activity_task_queue},
+    routing::{self, activity_task_queue, task_queue},
 };
 pub use worker::FleetWorker;
 pub use workloads::{load, parallelized};

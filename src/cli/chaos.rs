@@ -48,14 +48,14 @@ pub(crate) struct ChaosArgs {
     /// Attack a running `fleet up` of this machine, named by its health address [default: start a fleet and a dev server for the trial]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) fleet: Option<String>,
-    /// Number of workflow workers of the trial's own fleet
-    #[arg(short = 'w', long, value_name = "N", default_value_t = 3, conflicts_with = "fleet",
+    /// Number of workflow workers of the trial's own fleet [default: 3]
+    #[arg(short = 'w', long, value_name = "N", conflicts_with = "fleet",
         allow_negative_numbers = true, value_parser = workers)]
-    pub(crate) num_workflow_workers: usize,
-    /// Number of activity workers of the trial's own fleet
-    #[arg(short = 'a', long, value_name = "N", default_value_t = 2, conflicts_with = "fleet",
+    pub(crate) num_workflow_workers: Option<usize>,
+    /// Number of activity workers of the trial's own fleet [default: 2]
+    #[arg(short = 'a', long, value_name = "N", conflicts_with = "fleet",
         allow_negative_numbers = true, value_parser = workers)]
-    pub(crate) num_activity_workers: usize,
+    pub(crate) num_activity_workers: Option<usize>,
     /// The Temporal CLI that runs the dev server of the trial's own fleet [env: FLEET_TEMPORAL_CLI]
     #[arg(long, value_name = "PATH", conflicts_with = "fleet")]
     pub(crate) temporal_cli: Option<PathBuf>,

@@ -15,6 +15,9 @@ pub(crate) struct WorkerArgs {
     /// The role of this process: workflow-worker, activity-worker or worker [env: FLEET_ROLE]
     #[arg(long)]
     pub(crate) role: Option<Role>,
+    /// The group of this process: the table [workers.GROUP] of fleet.toml gives it its role, its task queue and its settings [env: FLEET_GROUP]
+    #[arg(long, value_name = "GROUP", conflicts_with = "role", value_parser = parse_name)]
+    pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// The worker's name under a supervisor, which holds the other end of standard input

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::{
     context::{Context, log_options},
     description::{Requested, batch, say_input_problem},
+    groups::{Planned, planned, queue_for_starts, worker_groups},
     reporters,
     run_batch::{WaitOptions, run_batch},
-    up::{dev_server, timeouts, worker_groups, workers},
+    up::dev_server,
 };
 use crate::{
     batch::{Batch, StartOptions},
     cli::DemoArgs,
-    config::{Config, role::Role},
+    config::Config,
     error::{CommandError, Exit},
     local::{
         dev_server::{DevServer, DevServerOptions, Port},
@@ -49,11 +50,11 @@ async fn run_demo(
         options: StartOptions::default(),
         count: Some(args.num_workflows),
         lines: None,
-        task_queue: config.workflow_task_queue.clone(),
+        task_queue: queue_for_starts(&config, None)?,
     };
     let Some(batch) = batch(context, requested).await? else { return Ok(context.stopped()) };
-    let counts = workers(context, &args.counts)?;
-    if !counts.iter().any(|(role, count)| role.runs_workflows() && *count > 0) {
+    let groups = planned(context, &config, &args.counts)?;
+    if !groups.iter().any(|group| group.role.runs_workflows() && group.count > 0) {
         return Err(CommandError::Usage(
             "no worker would run the workflows: start one with -w or --num-workers".into(),
         ));
@@ -69,7 +70,7 @@ async fn run_demo(
     config.health_addr = None; // nobody probes a demo
     let suggestions = args.keep.then(|| suggestions(&context.bin, &server));
     let demo = Demo { context, config, batch, suggestions, telemetry };
-    Box::pin(demo.run(&counts, server)).await
+    Box::pin(demo.run(&groups, server)).await
 }
 
 /// A demo whose dev server runs.
@@ -85,15 +86,10 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     /// Runs a fleet and the batch, and then stops the fleet and the server.
-    async fn run(
-        self,
-        counts: &[(Role, usize)],
-        mut server: DevServer,
-    ) -> Result<Exit, CommandError> {
-        let groups = worker_groups(&self.config, counts);
+    async fn run(self, groups: &[Planned], mut server: DevServer) -> Result<Exit, CommandError> {
+        let groups = worker_groups(&self.config, groups);
         let reporter = reporters::for_demo();
-        let timeouts = timeouts(&self.config);
-        let mut supervisor = Supervisor::start(groups, timeouts, &reporter, &self.context.shutdown);
+        let mut supervisor = Supervisor::start(groups, &reporter, &self.context.shutdown);
         let ready = supervisor.ready(READY_TIMEOUT);
         let ended = tokio::select! {
             ended = self.run_when_ready(ready) => ended,

@@ -8,6 +8,7 @@ mod demo;
 mod description;
 mod dispatch;
 mod freeze;
+mod groups;
 mod guard;
 mod health;
 mod inputs;

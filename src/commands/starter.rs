@@ -3,6 +3,7 @@
 use super::{
     context::{Context, connect_overrides, log_options},
     description::{Requested, batch, say_input_problem},
+    groups::queue_for_starts,
     run_batch::{WaitOptions, run_batch},
     start_options,
 };
@@ -32,7 +33,7 @@ async fn start(
     config: &Config,
     telemetry: &Telemetry,
 ) -> Result<Exit, CommandError> {
-    let queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
+    let queue = queue_for_starts(config, args.task_queue.as_ref())?;
     let named = args.batch.is_some();
     let requested = Requested {
         options: start_options::options(args.start, &args.id_policies)?,

@@ -6,22 +6,22 @@ use tokio::time::timeout;
 
 use super::{
     context::{Context, log_options},
+    groups::{Planned, planned, worker_groups},
     reporters,
 };
 use crate::{
-    cli::{Counts, UpArgs},
-    config::{Config, role::Role},
+    cli::UpArgs,
+    config::Config,
     error::{CommandError, Exit, chain},
-    fleet::{Fleet, service},
+    fleet::service,
     health::Listener,
     local::{
         dev_server::{DEFAULT_PORTS, DevServer, DevServerOptions, Port},
         events::{FleetEvent, Reporter},
         kept_server::keep,
-        supervisor::{Supervisor, Timeouts, WorkerGroup},
+        supervisor::Supervisor,
         temporal_cli,
     },
-    process::host::provide_open_files,
     telemetry::Telemetry,
     temporal::connection,
     terminal::{announce::Announce, stdout::Stdout},
@@ -36,15 +36,15 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<Exit, Co
     flags.extend(args.temporal_cli.iter().map(|path| ("temporal_cli", path.display().to_string())));
     let config = context.config(flags)?;
     Telemetry::default().install(&log_options(&config, "warn"));
-    let counts = workers(context, &args.counts)?;
-    check(args, &counts)?;
+    let groups = planned(context, &config, &args.counts)?;
+    check(args, &groups)?;
     let health = match config.health_addr {
         Some(address) => Some(Listener::bind(address).await?),
         None => None,
     };
 
     let reporter = reporters::for_up(args.output);
-    let ended = Box::pin(run_fleet(context, args, config, &counts, health, &reporter)).await;
+    let ended = Box::pin(run_fleet(context, args, config, &groups, health, &reporter)).await;
     let (exit_code, error) = match &ended {
         Ok(exit) => (exit.code(), None),
         Err(error) => (error.exit().code(), Some(chain(error))),
@@ -55,13 +55,13 @@ pub(super) async fn run(context: &Context<'_>, args: &UpArgs) -> Result<Exit, Co
 }
 
 /// Refuses flags that do not fit together.
-fn check(args: &UpArgs, counts: &[(Role, usize)]) -> Result<(), CommandError> {
+fn check(args: &UpArgs, groups: &[Planned]) -> Result<(), CommandError> {
     if args.port.is_some_and(|port| port != 0) && args.port == args.ui_port {
         return Err(CommandError::Usage(
             "--port and --ui-port are the same: choose two ports".into(),
         ));
     }
-    if counts.iter().all(|(_, count)| *count == 0) && !args.dev_server {
+    if groups.iter().all(|group| group.count == 0) && !args.dev_server {
         return Err(CommandError::Usage(
             "no worker to run: start at least one, or use --dev-server".into(),
         ));
@@ -74,12 +74,12 @@ async fn run_fleet(
     context: &Context<'_>,
     args: &UpArgs,
     config: Config,
-    counts: &[(Role, usize)],
+    groups: &[Planned],
     health: Option<Listener>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Exit, CommandError> {
     if !args.dev_server {
-        return supervise(context, counts, &config, None, health, reporter).await;
+        return supervise(context, groups, &config, None, health, reporter).await;
     }
     let options = DevServerOptions {
         port: Port::from_flag(args.port, DEFAULT_PORTS.0),
@@ -93,7 +93,7 @@ async fn run_fleet(
     let config = config.pointed_at(&address);
     let ui = server.ui().map(ToOwned::to_owned);
     reporter.report(&FleetEvent::DevServerReady { address, ui });
-    supervise(context, counts, &config, Some(server), health, reporter).await
+    supervise(context, groups, &config, Some(server), health, reporter).await
 }
 
 /// Starts a dev server, with a CLI that is fetched if necessary. Returns `None` if a stop was
@@ -117,59 +117,11 @@ pub(super) fn answers(config: &Config) -> impl AsyncFn(&str) -> bool {
     async |address: &str| connection::probe(&config.pointed_at(address).connect_settings()).await
 }
 
-/// The number of workers of each role. The fleet can serve each role that has any.
-pub(super) fn workers(
-    context: &Context<'_>,
-    counts: &Counts,
-) -> Result<[(Role, usize); 3], CommandError> {
-    let counts = counts_of(counts, context.fleet);
-    for (role, _) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        context.fleet.registered(role)?;
-    }
-    let children = counts.iter().map(|(_, count)| count).sum();
-    provide_open_files(children).map_err(CommandError::Host)?;
-    Ok(counts)
-}
-
-/// The number of workers of each role, also of roles without any.
-fn counts_of(counts: &Counts, fleet: &Fleet) -> [(Role, usize); 3] {
-    // Workers that serve both roles take from the same queue as workflow workers, so they replace
-    // the default ones.
-    let separate = counts.num_workers == 0;
-    let default = |serves: bool, count| if separate && serves { count } else { 0 };
-    let workflows = default(fleet.default_workflow_type().is_some(), 2);
-    let activities = default(fleet.has_activities(), 1);
-    [
-        (Role::WorkflowWorker, counts.num_workflow_workers.unwrap_or(workflows)),
-        (Role::ActivityWorker, counts.num_activity_workers.unwrap_or(activities)),
-        (Role::Worker, counts.num_workers),
-    ]
-}
-
-pub(super) fn timeouts(config: &Config) -> Timeouts {
-    Timeouts { drain: config.drain_timeout, stuck: config.stuck_timeout }
-}
-
-/// The workers of each role, with the variables that give them these settings.
-pub(super) fn worker_groups(config: &Config, counts: &[(Role, usize)]) -> Vec<WorkerGroup> {
-    let group = |&(role, count): &(Role, usize)| {
-        let mut environment = config.environment.clone();
-        for (name, value) in config.for_child(role) {
-            environment.set(name, &value);
-        }
-        // The supervisor listens on the configured address, if it listens. Each worker takes a free port.
-        let address = config.health_addr.map_or("", |_| "127.0.0.1:0");
-        environment.set("FLEET_HEALTH_ADDR", address);
-        WorkerGroup { role, count, environment }
-    };
-    counts.iter().map(group).collect()
-}
-
 /// Runs the workers until a stop is requested, or until a worker or the dev server has failed; then
 /// stops everything.
 async fn supervise(
     context: &Context<'_>,
-    counts: &[(Role, usize)],
+    groups: &[Planned],
     config: &Config,
     mut server: Option<DevServer>,
     health: Option<Listener>,
@@ -181,8 +133,8 @@ async fn supervise(
         config.health_addr.is_some(),
         None,
     )?;
-    let groups = worker_groups(config, counts);
-    let mut supervisor = Supervisor::start(groups, timeouts(config), reporter, &context.shutdown);
+    let groups = worker_groups(config, groups);
+    let mut supervisor = Supervisor::start(groups, reporter, &context.shutdown);
     let fleet_health = supervisor
         .health(config.version.clone(), telemetry.metrics().cloned())
         .with_dev_server(server.as_ref().map(DevServer::record));

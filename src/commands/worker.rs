@@ -32,7 +32,7 @@ use crate::{
     },
     telemetry::{FLUSH_TIMEOUT, LogOptions, Telemetry, metrics::Metrics},
     terminal::stderr,
-    worker::{FleetWorker, options::task_queue},
+    worker::FleetWorker,
 };
 
 /// The default log level: the worker's own messages, and the SDK's warnings, which are few.
@@ -57,7 +57,11 @@ pub(super) fn run(context: &Context<'_>, args: &WorkerArgs) -> Result<Exit, Comm
 
     let mut flags = args.settings.overrides();
     flags.extend(args.role.map(|role| ("role", role.to_string())));
-    let config = context.config(flags)?;
+    flags.extend(args.group.clone().map(|group| ("group", group)));
+    let mut config = context.config(flags)?;
+    if let Some((group, _)) = name.and_then(|name| name.rsplit_once(':')) {
+        config.group = Some(group.to_owned());
+    }
     let role = config.role.ok_or(CommandError::RoleMissing)?;
     let telemetry = context.fleet.telemetry(&config, role.as_str())?.with_metrics(
         &config.telemetry,
@@ -193,8 +197,9 @@ impl WorkerHealth {
         let fixed_status = json!({
             "role": role.as_str(),
             "fleet": config.fleet,
-            "task_queue": task_queue(config, role),
-            "identity": identity(role.as_str(), process::id()),
+            "group": config.group_or(role),
+            "task_queue": config.task_queue(role),
+            "identity": identity(config.group_or(role), process::id()),
             "pid": process::id(),
             "version": config.version,
             "deployment": config.deployment.as_ref().map(|deployment| &deployment.name),

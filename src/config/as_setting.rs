@@ -4,6 +4,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use super::{
     choices::{Compression, LogFormat, Pollers, Versioning},
+    lists::{Names, Rate, TaskQueues},
     role::Role,
     values::show,
 };
@@ -35,7 +36,10 @@ as_displayed!(
     LogFormat,
     Compression,
     Versioning,
-    LabelStyle
+    LabelStyle,
+    Names,
+    Rate,
+    TaskQueues
 );
 
 impl AsSetting for Duration {

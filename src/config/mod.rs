@@ -13,12 +13,17 @@ pub(crate) mod choices;
 pub(crate) mod connect;
 pub(crate) mod environment;
 pub(crate) mod file;
+mod groups;
 pub(crate) mod layers;
+mod lists;
 pub(crate) mod otel;
 mod problems;
 mod resolve;
 pub(crate) mod role;
 pub(crate) mod settings;
+mod settings_file;
+pub(crate) mod source;
+pub(crate) mod toml_text;
 pub(crate) mod values;
 pub(crate) mod vars;
 
@@ -29,6 +34,7 @@ pub(crate) use self::problems::unknown;
 pub(crate) use self::values::{parse_address, parse_duration, parse_name, parse_number, show};
 pub use self::{
     choices::{Compression, Deployment, LogFormat, Pollers, Versioning},
+    lists::{Names, Rate, TaskQueues},
     problems::ConfigError,
     settings::{Config, VARS},
 };

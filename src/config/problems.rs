@@ -36,6 +36,15 @@ impl Problems {
         self.0.push(one_line(&format!("{what} ({source}): {rule}")));
     }
 
+    /// Adds those of the `others` that are not among these. What is wrong with a layer is wrong for each group.
+    pub(super) fn add_new(&mut self, others: Self) {
+        for other in others.0 {
+            if !self.0.contains(&other) {
+                self.0.push(other);
+            }
+        }
+    }
+
     /// # Errors
     /// The problems, if there are any.
     pub(super) fn into_result(self) -> Result<(), ConfigError> {
@@ -45,9 +54,23 @@ impl Problems {
 
 /// The rule for a name that is no setting's. It offers the `known` name that is nearest.
 pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let nearest = known
-        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    format!("no such setting; the nearest is {}", nearest.unwrap_or_default())
+    unknown_among("setting", name, known)
+}
+
+/// The same for a name of something else, of which there is at least one.
+pub(crate) fn unknown_among<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
+    format!("no such {what}; the nearest is {}", nearest(name, known))
+}
+
+/// The `known` name that is nearest to `name`; empty if there is none.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+    known
+        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -30,6 +30,14 @@ impl Role {
         }
     }
 
+    /// The key of the setting that names the task queue which this role polls.
+    pub(crate) fn queue_key(self) -> &'static str {
+        match self {
+            Self::WorkflowWorker | Self::Worker => "workflow_task_queue",
+            Self::ActivityWorker => "activity_task_queue",
+        }
+    }
+
     /// Whether this role runs workflow code.
     #[must_use]
     pub fn runs_workflows(self) -> bool {

@@ -11,9 +11,11 @@ use super::{
     as_setting::AsSetting,
     choices::{Compression, Deployment, LogFormat, Pollers, Versioning},
     environment::Environment,
-    layers::{Layers, Source},
+    layers::Layers,
+    lists::{Names, Rate, TaskQueues},
     otel,
     role::Role,
+    source::Source,
     values::{
         one_to, parse_address, parse_bool, parse_duration, parse_number, parse_own_name,
         parse_stuck_timeout,
@@ -57,6 +59,8 @@ macro_rules! settings {
             /// The environment that the settings come from. It also describes the connection to
             /// Temporal, and child processes get it.
             pub environment: Environment,
+            /// The groups in the settings file, by name.
+            pub(crate) groups: Vec<Group>,
             /// What is exported and how, by OpenTelemetry's own variables.
             pub(crate) telemetry: otel::Settings,
             /// The settings file that was read, if any.
@@ -73,7 +77,7 @@ macro_rules! settings {
 
         impl Parsed {
             /// Parses each setting by its rule. The layers keep the problems.
-            pub(super) fn of(layers: &mut Layers) -> Self {
+            pub(super) fn of(layers: &mut Layers<'_>) -> Self {
                 Self { $($key: layers.parse(stringify!($key), $rule),)* }
             }
         }
@@ -85,6 +89,7 @@ macro_rules! settings {
                 Some(Self {
                     $($key: settings!(@take $kind parsed $key $($derive)?),)*
                     deployment: None,
+                    groups: Vec::new(),
                     fleet, version, environment, telemetry, file, sources,
                 })
             }
@@ -119,10 +124,46 @@ pub(super) struct ConfigBase {
     pub(super) sources: Vec<Source>,
 }
 
+/// A group of workers, with all its settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// The number of workers. With 0 the group stands for workers that run elsewhere.
+    pub(crate) count: usize,
+    pub(crate) config: Config,
+}
+
+impl Group {
+    /// The task queue that its workers poll.
+    pub(crate) fn task_queue(&self) -> &str {
+        self.config.task_queue(self.role)
+    }
+}
+
+impl Config {
+    /// The name of the group of a worker in `role`. A worker of no group has its role's.
+    pub(crate) fn group_or(&self, role: Role) -> &str {
+        self.group.as_deref().unwrap_or(role.as_str())
+    }
+
+    /// The task queue that a worker in `role` polls.
+    pub(crate) fn task_queue(&self, role: Role) -> &str {
+        match role {
+            Role::WorkflowWorker | Role::Worker => &self.workflow_task_queue,
+            Role::ActivityWorker => &self.activity_task_queue,
+        }
+    }
+}
+
 settings! {
     role: optional Role {
         env: "FLEET_ROLE", default: "", rule: str::parse::<Role>,
         meaning: "The role of this process: workflow-worker, activity-worker, or worker (both on one task queue)",
+    }
+    group: optional String {
+        env: "FLEET_GROUP", default: "", rule: parse_own_name,
+        meaning: "The group of this process: the table [workers.GROUP] of fleet.toml gives it its role, its task queue and its settings",
     }
     workflow_task_queue: required String {
         env: "FLEET_WORKFLOW_TASK_QUEUE", default: "<fleet>-workflows", rule: parse_own_name,
@@ -132,6 +173,18 @@ settings! {
         env: "FLEET_ACTIVITY_TASK_QUEUE", default: "<fleet>-activities", rule: parse_own_name,
         meaning: "The task queue of activities",
     }
+    task_queues: optional TaskQueues {
+        env: "FLEET_TASK_QUEUES", default: "", rule: str::parse::<TaskQueues>,
+        meaning: "The task queue of each group, as group=queue with commas between, which workflow code asks for by the group's name; by default those of the groups in fleet.toml",
+    }
+    workflows: optional Names {
+        env: "FLEET_WORKFLOWS", default: "", rule: str::parse::<Names>,
+        meaning: "The workflow types that a worker registers, with commas between; by default all of the program",
+    }
+    activities: optional Names {
+        env: "FLEET_ACTIVITIES", default: "", rule: str::parse::<Names>,
+        meaning: "The activity types that a worker runs, with commas between; by default all of the program",
+    }
     max_concurrent_workflow_tasks: required NonZeroUsize {
         env: "FLEET_MAX_CONCURRENT_WORKFLOW_TASKS", default: "8", rule: one_to(MAX_SLOTS),
         meaning: "Upper limit of workflow tasks that a worker runs at a time; all of them run on one thread",
@@ -139,6 +192,14 @@ settings! {
     max_concurrent_activities: required NonZeroUsize {
         env: "FLEET_MAX_CONCURRENT_ACTIVITIES", default: "100", rule: one_to(MAX_SLOTS),
         meaning: "Upper limit of activities that a worker runs at a time",
+    }
+    max_activities_per_second: optional Rate {
+        env: "FLEET_MAX_ACTIVITIES_PER_SECOND", default: "", rule: str::parse::<Rate>,
+        meaning: "Upper limit of activities that a worker starts in a second; by default there is none",
+    }
+    task_queue_activities_per_second: optional Rate {
+        env: "FLEET_TASK_QUEUE_ACTIVITIES_PER_SECOND", default: "", rule: str::parse::<Rate>,
+        meaning: "Upper limit of activities that the server gives out in a second from the task queue, to all of its workers; the value of the worker that polled last holds",
     }
     activity_threads: required NonZeroUsize {
         env: "FLEET_ACTIVITY_THREADS", default: "<cores>", rule: one_to(MAX_THREADS),

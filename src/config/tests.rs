@@ -4,10 +4,13 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
     choices::{LogFormat, Pollers, Versioning},
-    layers::{Defaults, Source},
+    layers::Defaults,
     role::Role,
-    settings::{Config, VARS},
+    settings::{Config, Group, VARS},
+    source::Source,
 };
+
+mod groups;
 
 fn defaults() -> Defaults {
     Defaults {
@@ -16,6 +19,8 @@ fn defaults() -> Defaults {
         workflow_task_queue: "orders-workflows".into(),
         activity_task_queue: "orders-activities".into(),
         activity_threads: NonZeroUsize::new(3).unwrap(),
+        workflow_types: ["Order", "Invoice"].map(Into::into).into(),
+        activity_types: ["charge", "refund"].map(Into::into).into(),
         known_variables: vec!["FLEET_API_URL".into()],
     }
 }
@@ -196,6 +201,9 @@ fn the_documented_settings_and_the_example_file_are_those_of_the_code() {
         .lines()
         .filter(|line| line.starts_with("| `FLEET_") || line.starts_with("| `TEMPORAL_"));
     assert_eq!(rows.count(), VARS.len() + 1, "and FLEET_CONFIG");
-    let settings = example.lines().filter(|line| line.contains('='));
+    let settings = example.lines().filter(|line| {
+        ["# FLEET_", "# TEMPORAL_"].iter().any(|prefix| line.starts_with(prefix))
+            && line.contains('=')
+    });
     assert_eq!(settings.count(), VARS.len() + 1, "and FLEET_CONFIG");
 }

@@ -20,10 +20,15 @@ impl Var {
         !self.default.is_empty() && !self.default.contains([' ', '<'])
     }
 
-    /// Whether `fleet.toml` can set it. What Temporal's worker controller sets belongs to a process,
-    /// not to a file that many processes share.
+    /// Whether `fleet.toml` can set it. What Temporal's worker controller sets, and which group a process is of, belongs
+    /// to a process, not to a file that many processes share.
     pub(crate) fn in_file(&self) -> bool {
-        self.env.starts_with("FLEET_")
+        self.env.starts_with("FLEET_") && self.key != "group"
+    }
+
+    /// Whether its value is a list, which `fleet.toml` may write as one.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.key, "activities" | "workflows")
     }
 }
 

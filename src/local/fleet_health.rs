@@ -158,6 +158,7 @@ struct FleetStatus<'a> {
 #[derive(Serialize)]
 struct WorkerStatus<'a> {
     name: &'a str,
+    group: &'a str,
     role: &'static str,
     state: String,
     pid: Option<u32>,
@@ -167,10 +168,11 @@ struct WorkerStatus<'a> {
 }
 
 impl<'a> WorkerStatus<'a> {
-    fn new(name: &'a str, worker: &WorkerRecord) -> Self {
+    fn new(name: &'a str, worker: &'a WorkerRecord) -> Self {
         let process = worker.process.as_ref();
         Self {
             name,
+            group: &worker.group,
             role: worker.role.as_str(),
             state: worker.state(),
             pid: process.map(|process| process.pid),
@@ -186,14 +188,16 @@ fn count_workers(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>) {
     metrics
         .meter()
         .u64_observable_gauge("fleet.workers")
-        .with_description("Workers of this fleet, by role and state")
+        .with_description("Workers of this fleet, by group, role and state")
         .with_callback(move |gauge| {
             let mut counts = BTreeMap::<_, u64>::new();
             for worker in workers.borrow().values() {
-                *counts.entry((worker.role.as_str(), worker.state())).or_default() += 1;
+                let labels = (worker.group.clone(), worker.role.as_str(), worker.state());
+                *counts.entry(labels).or_default() += 1;
             }
-            for ((role, state), count) in counts {
-                gauge.observe(count, &[KeyValue::new("role", role), KeyValue::new("state", state)]);
+            for ((group, role, state), count) in counts {
+                let labels = [("group", group), ("role", role.to_owned()), ("state", state)];
+                gauge.observe(count, &labels.map(|(name, value)| KeyValue::new(name, value)));
             }
         })
         .build();
@@ -235,6 +239,7 @@ fn count_of_each(metrics: &Metrics, workers: watch::Receiver<WorkerRecords>, of:
             for (name, worker) in workers.borrow().iter() {
                 let labels = [
                     KeyValue::new("worker", name.clone()),
+                    KeyValue::new("group", worker.group.clone()),
                     KeyValue::new("role", worker.role.as_str()),
                 ];
                 counter.observe(u64::from(count(worker)), &labels);
@@ -251,7 +256,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{config::role::Role, health::Listener, local::roster::Roster};
+    use crate::{
+        config::role::Role,
+        health::Listener,
+        local::roster::{Roster, Worker},
+    };
 
     /// A worker whose metrics take a moment, and which counts how often it is asked.
     struct SlowWorker(Arc<AtomicUsize>);
@@ -279,7 +288,11 @@ mod tests {
         let address = listener.address;
         let _worker: tokio::task::JoinHandle<Infallible> =
             tokio::spawn(listener.serve(SlowWorker(asked.clone())));
-        let roster = Roster::new([("worker:0".to_owned(), Role::Worker)]);
+        let roster = Roster::new([Worker {
+            name: "worker:0".into(),
+            group: "worker".into(),
+            role: Role::Worker,
+        }]);
         roster.started("worker:0", 1);
         roster.update_process("worker:0", |process| process.health_addr = Some(address));
         let stop = CancellationToken::new();

@@ -6,12 +6,22 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{config::role::Role, process::state::State};
 
+/// A worker of a fleet.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    /// Its name, such as `orders:0`.
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) role: Role,
+}
+
 /// The records of all workers of a fleet, by name.
 pub(super) type WorkerRecords = BTreeMap<String, WorkerRecord>;
 
 /// The record of a worker. Its processes change; the record stays.
 #[derive(Clone, Debug)]
 pub(super) struct WorkerRecord {
+    pub(super) group: String,
     pub(super) role: Role,
     /// The current process, if one runs.
     pub(super) process: Option<ProcessRecord>,
@@ -66,8 +76,9 @@ pub(super) struct Roster(watch::Sender<WorkerRecords>);
 
 impl Roster {
     /// A roster of workers of which none runs yet.
-    pub(super) fn new(workers: impl IntoIterator<Item = (String, Role)>) -> Self {
-        let record = |role| WorkerRecord {
+    pub(super) fn new(workers: impl IntoIterator<Item = Worker>) -> Self {
+        let record = |group, role| WorkerRecord {
+            group,
             role,
             process: None,
             restarts: 0,
@@ -76,7 +87,8 @@ impl Roster {
             was_stuck: false,
             was_ready: false,
         };
-        let workers = workers.into_iter().map(|(name, role)| (name, record(role))).collect();
+        let record = |worker: Worker| (worker.name, record(worker.group, worker.role));
+        let workers = workers.into_iter().map(record).collect();
         Self(watch::Sender::new(workers))
     }
 
@@ -173,7 +185,8 @@ mod tests {
     use super::*;
 
     fn roster() -> Roster {
-        Roster::new(["a", "b"].map(|name| (name.to_owned(), Role::Worker)))
+        let (group, role) = ("worker".to_owned(), Role::Worker);
+        Roster::new(["a", "b"].map(|name| Worker { name: name.into(), group: group.clone(), role }))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     events::{FleetEvent, Reporter},
     fleet_health::FleetHealth,
     poison::Strikes,
-    roster::{Roster, unready},
+    roster::{Roster, Worker, unready},
     worker_slot::WorkerSlot,
 };
 use crate::{
@@ -19,12 +19,14 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// The workers of one role.
+/// A group of workers that are all alike.
 pub(crate) struct WorkerGroup {
+    pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) count: usize,
     /// All variables of each worker's process.
     pub(crate) environment: Environment,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// How long a worker may take.
@@ -50,23 +52,23 @@ impl Supervisor {
     /// A second signal kills all workers.
     pub(crate) fn start(
         groups: Vec<WorkerGroup>,
-        timeouts: Timeouts,
         reporter: &Arc<dyn Reporter>,
         shutdown: &Shutdown,
     ) -> Self {
         reporter.report(&starting(&groups));
-        let roster = Roster::new(groups.iter().flat_map(names));
+        let roster = Roster::new(groups.iter().flat_map(workers));
         if roster.all_ready() {
             reporter.report(&FleetEvent::FleetReady); // there is no worker to wait for
         }
         let stop = CancellationToken::new();
         let (mut slots, strikes) = (JoinSet::new(), Strikes::default());
         for group in groups {
-            let workers: Vec<_> = names(&group).collect();
+            let workers: Vec<_> = workers(&group).collect();
+            let (role, timeouts) = (group.role, group.timeouts);
             let environment = Arc::new(group.environment);
-            for (name, role) in workers {
+            for worker in workers {
                 let slot = WorkerSlot {
-                    name,
+                    name: worker.name,
                     role,
                     environment: environment.clone(),
                     drain_timeout: timeouts.drain,
@@ -142,10 +144,14 @@ impl Supervisor {
     }
 }
 
-/// The names and the role of a group's workers.
-fn names(group: &WorkerGroup) -> impl Iterator<Item = (String, Role)> + use<> {
-    let role = group.role;
-    (0..group.count).map(move |index| (format!("{role}:{index}"), role))
+/// The workers of a group.
+fn workers(group: &WorkerGroup) -> impl Iterator<Item = Worker> + use<> {
+    let (group, role, count) = (group.name.clone(), group.role, group.count);
+    (0..count).map(move |index| Worker {
+        name: format!("{group}:{index}"),
+        group: group.clone(),
+        role,
+    })
 }
 
 fn starting(groups: &[WorkerGroup]) -> FleetEvent {

@@ -13,7 +13,6 @@ use tracing::{info, warn};
 
 use super::{
     backlog::record_backlog,
-    options::task_queue,
     presence,
     readiness::{Evidence, ListedPoller},
     sdk_worker_factory::SdkWorkerFactory,
@@ -100,8 +99,8 @@ impl FleetWorker {
         let factory = SdkWorkerFactory::new(fleet, config, role, &vitals, &telemetry)?;
         let first = Box::pin(factory.create()).await?;
         let client = first.client.clone();
-        let identity = identity(role.as_str(), process::id());
-        let task_queue = task_queue(config, role).to_owned();
+        let identity = identity(config.group_or(role), process::id());
+        let task_queue = config.task_queue(role).to_owned();
         let listed = ListedPoller::new(client.clone(), &task_queue, role, &identity).await;
         Ok(Self {
             sdk_workers: Box::new(SdkWorkers::new(factory, first)),

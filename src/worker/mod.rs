@@ -5,6 +5,7 @@
 //! the other.
 
 mod backlog;
+mod chosen_activities;
 mod fleet_worker;
 mod input_errors;
 pub(crate) mod options;

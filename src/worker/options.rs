@@ -1,4 +1,4 @@
-//! The SDK's options for a worker, and the task queues of each role.
+//! The SDK's options for a worker, and where its workflows send activities.
 
 use temporalio_common::worker::{
     VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion,
@@ -9,25 +9,20 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    config::{Config, Deployment, Pollers, Versioning, role::Role},
+    config::{Config, Deployment, Pollers, Rate, TaskQueues, Versioning, role::Role},
     error::Error,
     fleet::Fleet,
+    user_code::routing::Queues,
 };
 
-/// The task queue that a worker in `role` polls.
-pub(crate) fn task_queue(config: &Config, role: Role) -> &str {
-    match role {
-        Role::WorkflowWorker | Role::Worker => &config.workflow_task_queue,
-        Role::ActivityWorker => &config.activity_task_queue,
-    }
-}
-
-/// The task queue to which the workflows of a worker in `role` send their activities.
-pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
-    match role {
+/// The task queues to which the workflows of a worker in `role` may send their activities.
+pub(super) fn queues(config: &Config, role: Role) -> Queues {
+    let activities = match role {
         Role::WorkflowWorker | Role::ActivityWorker => &config.activity_task_queue,
         Role::Worker => &config.workflow_task_queue,
-    }
+    };
+    let groups = config.task_queues.as_ref().map(TaskQueues::to_map).unwrap_or_default();
+    Queues { activities: activities.clone(), groups }
 }
 
 /// The SDK's options for a worker in `role`. The SDK polls for what is registered in them.
@@ -35,8 +30,12 @@ pub(crate) fn activity_task_queue(config: &Config, role: Role) -> &str {
 /// # Errors
 /// [`Error::NothingRegistered`] and [`Error::Registration`] if `fleet` cannot serve `role`.
 pub(crate) fn options(fleet: &Fleet, config: &Config, role: Role) -> Result<WorkerOptions, Error> {
-    let mut options = fleet.registered(role)?;
-    task_queue(config, role).clone_into(&mut options.task_queue);
+    let mut options = fleet.registered(role, config.workflows.as_ref())?;
+    config.task_queue(role).clone_into(&mut options.task_queue);
+    options.max_worker_activities_per_second =
+        config.max_activities_per_second.map(Rate::per_second);
+    options.max_task_queue_activities_per_second =
+        config.task_queue_activities_per_second.map(Rate::per_second);
     options.max_cached_workflows = config.max_cached_workflows;
     options.graceful_shutdown_period = Some(config.activity_grace);
     // If these are not set, the namespace can turn on autoscaling of the pollers

@@ -8,15 +8,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::polls::Polls;
-use crate::{config::role::Role, error::Error, user_code::routing::with_activity_task_queue};
+use crate::{
+    config::role::Role,
+    error::Error,
+    user_code::routing::{Queues, with_task_queues},
+};
 
 /// One of the SDK's workers, connected, which does not poll yet.
 pub(super) struct SdkWorker {
     pub(super) worker: Worker,
     pub(super) client: Client,
     pub(super) handle: SdkWorkerHandle,
-    /// The queue to which its workflows send their activities.
-    pub(super) activity_task_queue: String,
+    /// The queues to which its workflows may send their activities.
+    pub(super) queues: Queues,
     pub(super) drain_timeout: Duration,
     pub(super) role: Role,
 }
@@ -39,7 +43,7 @@ impl SdkWorker {
     /// [`Error::WorkerRun`] if the worker failed, or [`Error::Bug`] if it ended without being stopped.
     pub(super) async fn run(mut self, drain: CancellationToken) -> Result<(), Error> {
         let stop = self.worker.shutdown_handle();
-        let run = with_activity_task_queue(self.activity_task_queue, self.worker.run());
+        let run = with_task_queues(self.queues, self.worker.run());
         let mut run = pin!(run);
         let polls = &self.handle.polls;
         let finished_after_replacement = async {

@@ -7,8 +7,9 @@ use temporalio_sdk_core::FixedSizeSlotSupplier;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    chosen_activities::ChosenActivities,
     input_errors::InputErrors,
-    options::{activity_task_queue, options, task_queue},
+    options::{options, queues},
     polls::{Polls, Slots},
     sdk_worker::{SdkWorker, SdkWorkerHandle},
     sticky_queue::StickyQueue,
@@ -46,6 +47,9 @@ impl SdkWorkerFactory {
         telemetry: &Telemetry,
     ) -> Result<Self, Error> {
         let mut options = options(fleet, config, role)?;
+        if let Some(chosen) = &config.activities {
+            options.activity_inbound_interceptor(ChosenActivities(chosen.clone()));
+        }
         options.activity_inbound_interceptor(vitals.interceptor(config.activity_grace));
         options.worker_interceptor(vitals.workflow_interceptor());
         options.worker_interceptor(InputErrors::new(fleet.input_checks()));
@@ -82,12 +86,13 @@ impl SdkWorkerFactory {
     /// Those of connecting, and [`Error::WorkerCreate`].
     pub(super) async fn create(&self) -> Result<SdkWorker, Error> {
         let Self { config, role, .. } = self;
-        let identity = identity(role.as_str(), process::id());
-        let sticky_queue = StickyQueue::of(&identity, task_queue(config, *role));
+        let identity = identity(config.group_or(*role), process::id());
+        let sticky_queue = StickyQueue::of(&identity, config.task_queue(*role));
         let (metrics, traces) = (self.telemetry.metrics(), self.telemetry.traces());
         let meter = sticky_queue.meter(metrics.map(Metrics::for_connection));
         let settings = config.connect_settings();
-        let client = connection::connect_worker(&settings, role.as_str(), traces, meter).await?;
+        let client =
+            connection::connect_worker(&settings, config.group_or(*role), traces, meter).await?;
         let telemetry = metrics.map(Metrics::for_runtime).unwrap_or_default();
         let (worker, polls) = Polls::create_worker(
             &client,
@@ -101,7 +106,7 @@ impl SdkWorkerFactory {
             worker,
             client,
             handle: SdkWorkerHandle { polls: Arc::new(polls), replaced: CancellationToken::new() },
-            activity_task_queue: activity_task_queue(config, *role).to_owned(),
+            queues: queues(config, *role),
             drain_timeout: config.drain_timeout,
             role: *role,
         })

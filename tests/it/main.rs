@@ -22,6 +22,7 @@ mod crash;
 mod demo;
 mod deploy;
 mod drain;
+mod groups;
 mod health;
 mod hints;
 mod hostile;

@@ -5,7 +5,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::{
     batch::{Batch, BatchName},
     cli::{BenchArgs, IdPolicyArgs, LoadArgs},
-    commands::{description::load_workflow, start_options},
+    commands::{description::load_workflow, groups::queue_for_starts, start_options},
     config::Config,
     error::CommandError,
     fleet::Fleet,
@@ -36,7 +36,7 @@ pub(super) fn batch(
 ) -> Result<Batch, CommandError> {
     let named = args.workflow_type.as_deref();
     let (workflow_type, input) = load_workflow(fleet, named, input, || args.load.load())?;
-    let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
+    let task_queue = queue_for_starts(config, args.task_queue.as_ref())?;
     Ok(Batch {
         name: BatchName::random(),
         definition: Definition { workflow_type, task_queue, input },

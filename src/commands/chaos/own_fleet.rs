@@ -10,8 +10,9 @@ use crate::{
     cli::{ChaosArgs, Counts},
     commands::{
         context::Context,
+        groups::{Planned, planned, worker_groups},
         reporters,
-        up::{answers, dev_server, timeouts, worker_groups, workers},
+        up::{answers, dev_server},
     },
     config::{Config, role::Role},
     error::{CommandError, Error},
@@ -50,15 +51,14 @@ impl OwnFleet {
         args: &ChaosArgs,
         config: &Config,
     ) -> Result<Option<Self>, CommandError> {
-        let counts = workers(
-            context,
-            &Counts {
-                num_workflow_workers: Some(args.num_workflow_workers),
-                num_activity_workers: Some(args.num_activity_workers),
-                num_workers: 0,
-            },
-        )?;
-        check(&counts)?;
+        let default = |count| config.groups.is_empty().then_some(count);
+        let counts = Counts {
+            num_workflow_workers: args.num_workflow_workers.or(default(3)),
+            num_activity_workers: args.num_activity_workers.or(default(2)),
+            num_workers: 0,
+        };
+        let groups = planned(context, config, &counts)?;
+        check(&groups)?;
         let folder =
             tempfile::Builder::new().prefix("fleet-chaos-").tempdir().map_err(|source| {
                 Error::Os {
@@ -78,8 +78,8 @@ impl OwnFleet {
         config.health_addr = Some(listener.address);
 
         let reporter = reporters::for_chaos();
-        let groups = worker_groups(&config, &counts);
-        let supervisor = Supervisor::start(groups, timeouts(&config), &reporter, &context.shutdown);
+        let groups = worker_groups(&config, &groups);
+        let supervisor = Supervisor::start(groups, &reporter, &context.shutdown);
         let health =
             supervisor.health(config.version.clone(), None).with_dev_server(Some(server.record()));
         let address = listener.address;
@@ -126,9 +126,9 @@ impl OwnFleet {
 }
 
 /// Refuses a fleet that cannot complete a workflow.
-fn check(counts: &[(Role, usize)]) -> Result<(), CommandError> {
+fn check(groups: &[Planned]) -> Result<(), CommandError> {
     let runs =
-        |serves: fn(Role) -> bool| counts.iter().any(|(role, count)| serves(*role) && *count > 0);
+        |serves: fn(Role) -> bool| groups.iter().any(|group| serves(group.role) && group.count > 0);
     if runs(Role::runs_workflows) && runs(Role::runs_activities) {
         return Ok(());
     }

@@ -7,7 +7,10 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::{
     batch::{Batch, BatchName, StartOptions},
     cli::ChaosArgs,
-    commands::description::{LOAD, load_workflow},
+    commands::{
+        description::{LOAD, load_workflow},
+        groups::queue_for_starts,
+    },
     config::Config,
     error::CommandError,
     fleet::Fleet,
@@ -42,7 +45,7 @@ pub(super) fn batch(
     }
     let (workflow_type, input) = load_workflow(fleet, named, input, || Ok(load()))?;
     let name = BatchName::random();
-    let task_queue = args.task_queue.clone().unwrap_or_else(|| config.workflow_task_queue.clone());
+    let task_queue = queue_for_starts(config, args.task_queue.as_ref())?;
     Ok(Batch {
         // No other trial has this prefix, so that visibility lists this one's workflows only.
         id_prefix: format!("chaos-{}", name.as_str()),

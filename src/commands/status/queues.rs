@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use temporalio_client::Client;
 
 use crate::{
-    config::Config,
+    config::{Config, role::Role},
     error::CommandError,
     temporal::{
         clock::{ClockReader, Skew},
@@ -108,19 +108,28 @@ fn questions_of(named: &[String]) -> Vec<Question<'_>> {
     questions
 }
 
-/// The fleet's queues, each for its own kind of task; for the other kind only if it is used, because
-/// workers in role `worker` poll one queue for both.
+/// The fleet's queues, or those of its groups, each for its own kind of task; for the other kind only if it is used,
+/// because workers in role `worker` poll one queue for both.
 fn questions_of_fleet(config: &Config) -> Vec<Question<'_>> {
-    let (workflows, activities) = (&config.workflow_task_queue, &config.activity_task_queue);
-    let is_one = workflows == activities;
-    let question = |queue, kind, always| Question { queue, kind, always };
-    let mut questions = vec![
-        question(workflows, TaskKind::Workflow, true),
-        question(workflows, TaskKind::Activity, is_one),
-    ];
-    if !is_one {
-        questions.push(question(activities, TaskKind::Workflow, false));
-        questions.push(question(activities, TaskKind::Activity, true));
+    let mut served: Vec<(&str, Role)> =
+        config.groups.iter().map(|group| (group.task_queue(), group.role)).collect();
+    if served.is_empty() {
+        let roles = [Role::WorkflowWorker, Role::ActivityWorker];
+        served.extend(roles.map(|role| (config.task_queue(role), role)));
+    }
+    let mut questions: Vec<Question<'_>> = Vec::new();
+    for (queue, _) in &served {
+        if questions.iter().any(|question| question.queue == *queue) {
+            continue;
+        }
+        let runs = |runs: fn(Role) -> bool| {
+            served.iter().any(|(other, role)| other == queue && runs(*role))
+        };
+        let kinds = [
+            (TaskKind::Workflow, runs(Role::runs_workflows)),
+            (TaskKind::Activity, runs(Role::runs_activities)),
+        ];
+        questions.extend(kinds.map(|(kind, always)| Question { queue, kind, always }));
     }
     questions
 }

@@ -12,7 +12,7 @@ pub(crate) mod exposition;
 mod process;
 mod sdk_meter;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue, global,
@@ -75,7 +75,12 @@ impl Metrics {
             let reader = PeriodicReader::builder(exporter).with_interval(settings.metric_interval);
             provider = provider.with_reader(reader.build());
         }
-        let labels = worker.map(|name| HashMap::from([("worker".to_owned(), name.to_owned())]));
+        // `payments:0` is a worker of the group payments.
+        let labels = worker.map(|name| {
+            let group = name.rsplit_once(':').map_or(name, |(group, _)| group);
+            let labels = [("worker", name), ("group", group)];
+            labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+        });
         let registry = Registry::new_custom(None, labels).expect("no prefix that could be invalid");
         let prometheus = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())

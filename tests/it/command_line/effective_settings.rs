@@ -55,7 +55,7 @@ fn the_output_of_config_is_a_valid_settings_file_with_masked_secrets() {
         &format!("drain_timeout = \"1m\" # {path}"),
         &format!("max_cached_workflows = 7 # {path}"),
         "connect_timeout = \"2m\" # environment",
-        "activity_grace = \"55s\" # default",
+        "# activity_grace = \"55s\" # default",
         "workflow_task_queue = \"workflow-task-queue\" # default",
         "# role is not set",
         "#   address = \"http://localhost:7233\"",
