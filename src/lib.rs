@@ -105,6 +105,7 @@
 //!   fleet.rs    what a fleet consists of           temporal  connection, task queues, histories
 //!   telemetry   traces, metrics, logs
 //!   process     signals, states, children          terminal  output and progress     health.rs
+//!   scaling     how many workers a group needs
 //!   error.rs    errors and exit codes
 //!   config      settings and their sources         workloads the sample, and a load
 //!   user_code   for workflow and activity code
@@ -142,6 +143,11 @@ pub mod fuzzing;
 mod health;
 mod local;
 mod process;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "groups have no bounds of their count yet")
+)]
+mod scaling;
 mod telemetry;
 mod temporal;
 mod terminal;

@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 14] = [
     &["batch", "timeline"],
     &["fleet", "temporal"],
     &["telemetry"],
-    &["health", "process", "terminal"],
+    &["health", "process", "scaling", "terminal"],
     &["error"],
     &["config", "workloads"],
     &["user_code"],
