@@ -205,14 +205,18 @@ impl Fleet {
     ///
     /// # Errors
     /// [`ConfigError`], which lists every setting that is wrong, and not only the first.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "public: the settings are of that environment"
+    )]
     pub fn config(&self, environment: Environment) -> Result<Config, ConfigError> {
-        self.config_with(None, environment, &Overrides::new())
+        self.config_with(None, &environment, &Overrides::new())
     }
 
     pub(crate) fn config_with(
         &self,
         file: Option<&Path>,
-        environment: Environment,
+        environment: &Environment,
         flags: &Overrides,
     ) -> Result<Config, ConfigError> {
         let defaults = Defaults {

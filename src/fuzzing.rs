@@ -42,8 +42,9 @@ const SECRET: &str = "Zm9yYmlkZGVu";
 pub fn settings(data: &[u8]) {
     let Some((file, environment)) = file_and_environment(data) else { return };
     let path = in_file(file);
-    let resolve = |environment| Config::resolve(&defaults(), Some(&path), environment, &vec![]);
-    let config = match resolve(environment.clone()) {
+    let resolve =
+        |environment: &Environment| Config::resolve(&defaults(), Some(&path), environment, &vec![]);
+    let config = match resolve(&environment) {
         Ok(config) => config,
         Err(error) => return assert_lines(&error.to_string()),
     };
@@ -51,7 +52,7 @@ pub fn settings(data: &[u8]) {
     for (name, value) in config.for_child(Role::Worker) {
         of_child.set(name, &value);
     }
-    let child = resolve(of_child).expect("a child takes the settings of its supervisor");
+    let child = resolve(&of_child).expect("a child takes the settings of its supervisor");
     for ((var, ours, _), (_, theirs, _)) in config.values().zip(child.values()) {
         assert!(var.key == "role" || ours == theirs, "{}: {ours:?}, {theirs:?}", var.key);
     }

@@ -30,7 +30,7 @@ impl Context<'_> {
             environment.set("RUST_LOG", filter);
         }
         flags.extend(self.globals.log_format.map(|format| ("log_format", format.to_string())));
-        Ok(self.fleet.config_with(self.globals.config.as_deref(), environment, &flags)?)
+        Ok(self.fleet.config_with(self.globals.config.as_deref(), &environment, &flags)?)
     }
 
     /// Runs `work`. If a stop is requested first, the work is dropped and the result is `None`.

@@ -4,7 +4,7 @@
 use super::context::Context;
 use crate::{
     cli::Counts,
-    config::{Config, role::Role},
+    config::{Config, role::Role, settings::Group},
     error::CommandError,
     fleet::Fleet,
     local::supervisor::{Timeouts, WorkerGroup},
@@ -72,7 +72,7 @@ fn of_groups(config: &Config, counts: &Counts) -> Result<Vec<Planned>, CommandEr
 fn unserved_activities(config: &Config) -> Option<&str> {
     let mut serving = config.groups.iter().filter(|group| group.role.runs_activities()).peekable();
     serving.peek()?;
-    let queues: Vec<_> = serving.map(|group| group.task_queue()).collect();
+    let queues: Vec<_> = serving.map(Group::task_queue).collect();
     let mut asking = config.groups.iter().filter(|group| group.role == Role::WorkflowWorker);
     let group = asking.find(|group| !queues.contains(&&*group.config.activity_task_queue))?;
     Some(&group.config.activity_task_queue)

@@ -28,15 +28,14 @@ impl Config {
     pub(crate) fn resolve(
         defaults: &Defaults,
         file: Option<&Path>,
-        environment: Environment,
+        environment: &Environment,
         flags: &Overrides,
     ) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
-        let file = SettingsFile::read(file, &environment, VARS, &mut problems);
+        let file = SettingsFile::read(file, environment, VARS, &mut problems);
         let mut of_groups = Problems::default();
         let tables = file.as_ref().map(|file| groups::read(file, VARS, &mut of_groups));
         let tables = tables.unwrap_or_default();
-        let (environment, flags) = (&environment, flags);
         let sources = Sources { vars: VARS, defaults, file: file.as_ref(), environment, flags };
         // What is a group's own, a flag overrides only where it is for that group.
         let mut plain_flags = flags.clone();
@@ -279,18 +278,11 @@ fn check_types(parsed: &Parsed, defaults: &Defaults, layers: &mut Layers<'_>) {
         let is_known = |name: &&str| known.iter().any(|known| is_name_of(name, known));
         let unknown = chosen.iter().flat_map(Names::iter).find(|name| !is_known(name));
         if let Some(name) = unknown {
-            let rule = match known.is_empty() {
-                true => format!("the program has no {key}"),
-                false => {
-                    format!(
-                        "{name:?}: {}",
-                        unknown_among(
-                            what,
-                            name,
-                            known.iter().map(|known| known.rsplit("::").next().unwrap_or(known))
-                        )
-                    )
-                }
+            let names = known.iter().map(|known| known.rsplit("::").next().unwrap_or(known));
+            let rule = if known.is_empty() {
+                format!("the program has no {key}")
+            } else {
+                format!("{name:?}: {}", unknown_among(what, name, names))
             };
             layers.problem(key, rule);
         }

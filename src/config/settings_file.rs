@@ -21,6 +21,9 @@ const DEFAULT_FILE: &str = "fleet.toml";
 /// The table of the groups' tables.
 const GROUPS: &str = "workers";
 
+/// The rule for the groups' tables.
+const RULE: &str = "expected a table for each group, such as [workers.orders]";
+
 /// The settings in a table: the key of each and its value.
 pub(super) type Table = HashMap<String, Value>;
 
@@ -80,7 +83,6 @@ impl SettingsFile {
     /// Takes the groups' tables from the top level.
     fn take_groups(&mut self, problems: &mut Problems) {
         let Some(groups) = self.top.remove(GROUPS) else { return };
-        const RULE: &str = "expected a table for each group, such as [workers.orders]";
         let Ok(groups) = groups.into_table() else {
             return problems.add(GROUPS, self.path.display(), RULE);
         };

@@ -37,7 +37,7 @@ fn try_resolve(
     }
     let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
     let file = file.map(|_| path.as_path());
-    Config::resolve(&defaults(), file, environment.parse().unwrap(), &flags)
+    Config::resolve(&defaults(), file, &environment.parse().unwrap(), &flags)
         .map_err(|error| error.to_string().replace(&path.display().to_string(), "fleet.toml"))
 }
 

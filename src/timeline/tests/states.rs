@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::{ContinueAsNewInitiator, PendingActivityState, PendingWorkflowTaskState},
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes,
-        WorkflowExecutionCancelRequestedEventAttributes,
+        WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionCompletedEventAttributes,
     },
     workflow::v1::{
         PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionExtendedInfo,
@@ -324,7 +324,9 @@ fn a_paused_workflow_says_who_paused_it_when_and_why() {
 #[test]
 fn a_run_that_ended_before_its_start_by_the_servers_clocks_is_shown() {
     let mut events = beginning();
-    let completed = Attributes::WorkflowExecutionCompletedEventAttributes(Default::default());
+    let completed = Attributes::WorkflowExecutionCompletedEventAttributes(
+        WorkflowExecutionCompletedEventAttributes::default(),
+    );
     events.push(event(3, 0, EventType::WorkflowExecutionCompleted, completed));
     events[2].event_time = Some((at(0) - Duration::from_secs(1)).into());
     let timeline = build(events, at(0));
