@@ -39,8 +39,10 @@ impl Context<'_> {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<Option<T>, CommandError> {
         tokio::select! {
-            done = work => done.map(Some).map_err(Into::into),
+            // A Ctrl-C also ends what the work has started in this terminal, such as pip. That is no failure then.
+            biased;
             () = self.shutdown.requested() => Ok(None),
+            done = work => done.map(Some).map_err(Into::into),
         }
     }
 
