@@ -170,19 +170,9 @@ impl<'a> Layers<'a> {
         let value = value.map(|value| list(value.clone()).unwrap_or_else(|_| value.to_string()));
         let value = value.unwrap_or_default();
         let source = self.source(key);
-        let name = match &source {
-            Source::Flag => format!("--{}", key.replace('_', "-")),
-            Source::Group { .. }
-                if self.group.is_some_and(|group| group.role.queue_key() == key) =>
-            {
-                "task_queue".to_owned()
-            }
-            Source::File(_) | Source::Group { .. } => key.to_owned(),
-            Source::Environment | Source::Default => {
-                let var = self.sources.vars.iter().find(|var| var.key == key);
-                var.map_or(key, |var| var.env).to_owned()
-            }
-        };
+        let var = self.sources.vars.iter().find(|var| var.key == key);
+        let role = self.group.map(|group| group.role);
+        let name = var.map_or(key.to_owned(), |var| source.name_of(var, role));
         self.complain(format_args!("{name}={value:?}"), source, rule);
     }
 

@@ -37,10 +37,6 @@ impl Config {
         let tables = file.as_ref().map(|file| groups::read(file, VARS, &mut of_groups));
         let tables = tables.unwrap_or_default();
         let sources = Sources { vars: VARS, defaults, file: file.as_ref(), environment, flags };
-        // What is a group's own, a flag overrides only where it is for that group.
-        let mut plain_flags = flags.clone();
-        plain_flags.retain(|(key, _)| *key != "role" && !key.ends_with("_task_queue"));
-        let for_all = Sources { flags: &plain_flags, ..sources };
 
         let (config, found) = sources.resolve(None, problems);
         let mut problems = found;
@@ -49,7 +45,10 @@ impl Config {
         let mut groups = Vec::new();
         for table in &tables {
             let is_chosen = chosen.is_some_and(|chosen| chosen.name == table.name);
-            let of_group = if is_chosen { &sources } else { &for_all };
+            // What is a group's own, a flag overrides only where it is for that group.
+            let mut flags = flags.clone();
+            flags.retain(|(key, _)| is_chosen || table.own.iter().all(|(own, _)| own != key));
+            let of_group = Sources { flags: &flags, ..sources };
             let (config, found) = of_group.resolve(Some(table), Problems::default());
             problems.add_new(found);
             let GroupTable { name, role, count, .. } = table;
@@ -80,6 +79,10 @@ impl Config {
             .iter()
             .map(|group| (group.role, group.count, group.task_queue().to_owned()))
             .collect();
+        for group in groups.iter().filter(|group| group.task_queue().contains(',')) {
+            let rule = "a group's task queue has no comma: FLEET_TASK_QUEUES lists them";
+            group.config.complain(group.role.queue_key(), problems, rule);
+        }
         let served = Served::by(&queues);
         self.check_queues(None, &served, problems);
         for group in groups.iter_mut().filter(|group| group.role == Role::WorkflowWorker) {
@@ -124,8 +127,11 @@ impl Config {
 
     fn complain(&self, key: &str, problems: &mut Problems, rule: &str) {
         let value = self.value(key).unwrap_or_default();
+        let source = self.source(key);
+        let var = VARS.iter().find(|var| var.key == key);
+        let name = var.map_or(key.to_owned(), |var| source.name_of(var, self.role));
         let mut others = Problems::default();
-        others.add(format!("{key}={value:?}"), self.source(key), rule);
+        others.add(format!("{name}={value:?}"), source, rule);
         problems.add_new(others);
     }
 

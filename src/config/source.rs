@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use super::{role::Role, vars::Var};
+
 /// Where the value of a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -14,6 +16,20 @@ pub(crate) enum Source {
     },
     Environment,
     Flag,
+}
+
+impl Source {
+    /// The name that a setting has where its value came from. `role` is that of the group whose setting it is.
+    pub(super) fn name_of(&self, var: &Var, role: Option<Role>) -> String {
+        match self {
+            Self::Flag => format!("--{}", var.key.replace('_', "-")),
+            Self::Group { .. } if role.is_some_and(|role| role.queue_key() == var.key) => {
+                "task_queue".to_owned()
+            }
+            Self::File(_) | Self::Group { .. } => var.key.to_owned(),
+            Self::Environment | Self::Default => var.env.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -184,7 +184,7 @@ fn a_queue_that_no_group_serves_is_refused_with_the_nearest_one() {
     );
     assert_eq!(
         problems(Some(FILE), "FLEET_ACTIVITY_TASK_QUEUE=payment", &[]),
-        format!("activity_task_queue=\"payment\" (environment): {rule}")
+        format!("FLEET_ACTIVITY_TASK_QUEUE=\"payment\" (environment): {rule}")
     );
     let elsewhere =
         format!("{wrong}\n[workers.python]\nrole = \"activity-worker\"\ntask_queue = \"payment\"");
@@ -215,6 +215,24 @@ fn a_group_needs_a_file_and_no_other_role() {
         let found = found.split("; the nearest").next().unwrap();
         assert_eq!(found, expected.split("; the nearest").next().unwrap());
     }
+}
+
+#[test]
+fn a_flag_for_the_queue_holds_for_groups_without_one_of_their_own() {
+    let file = format!("{FILE}\n[workers.more]\nrole = \"workflow-worker\"\ncount = 1");
+    let config = resolve(Some(&file), "", &[("workflow_task_queue", "flagged")]);
+    assert_eq!(group(&config, "more").task_queue(), "flagged");
+    assert_eq!(group(&config, "orders").task_queue(), "orders");
+}
+
+#[test]
+fn a_queue_that_could_not_be_passed_to_a_worker_is_refused() {
+    let comma = FILE.replace("task_queue = \"orders\"", "task_queue = \"a,b\"");
+    assert_eq!(
+        problems(Some(&comma), "", &[]),
+        "task_queue=\"a,b\" (fleet.toml [workers.orders]): a group's task queue has no comma: \
+         FLEET_TASK_QUEUES lists them"
+    );
 }
 
 #[test]
